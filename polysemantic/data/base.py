@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Float32, Float64
+from lightning.pytorch import LightningDataModule
+from torch import Tensor
+from typing_extensions import override
+
+from polysemantic import random
+from polysemantic.ensemble import Ensemble
+
+Magnitude = Literal["one", "uniform"]
+
+
+class _Chunks:
+    """An endless dataloader: the module itself draws the inputs of each chunk, on its device."""
+
+    def __iter__(self) -> Iterator[int]:
+        while True:
+            yield 0
+
+
+class InputDataModule(LightningDataModule, ABC):
+    """Inputs of an ensemble, drawn by key.
+
+    A subclass stores each argument of its `__init__` under the argument's own name, checks it there, names in
+    `can_vary` the numeric ones that may differ between instances, and implements `sample` and `cooccurrence`,
+    reading such a number through `knob`.
+
+    Args:
+        n_features: Input coordinates.
+        batch_size: Inputs of one optimiser step.
+        magnitude: Value of an active feature: `one`, or `uniform` in (0, 1].
+
+    Raises:
+        ValueError: If a size is below 1 or `magnitude` is unknown.
+    """
+
+    can_vary: ClassVar[tuple[str, ...]] = ()
+    min_features: ClassVar[int] = 1
+
+    def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
+        super().__init__()
+        if n_features < self.min_features:
+            raise ValueError(f"`n_features` must be at least {self.min_features}, got {n_features}.")
+        if batch_size < 1:
+            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
+        if magnitude not in get_args(Magnitude):
+            raise ValueError(f"`magnitude` must be one of {', '.join(get_args(Magnitude))}, got {magnitude!r}.")
+        self.n_features = n_features
+        self.batch_size = batch_size
+        self.magnitude = magnitude
+        self.bind(Ensemble(seeds=1))
+
+    def bind(
+        self,
+        ensemble: Ensemble,
+        seed: int = 0,
+        instances: slice = slice(None),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Serve the instances of an ensemble, or a slice of them, with the draws of `seed` on a device.
+
+        Raises:
+            ValueError: If a varied value is none that this class accepts.
+        """
+        for point in ensemble.points:
+            if varied := {name: value for name, value in point.items() if name in self.can_vary}:
+                type(self)(**self.arguments() | varied)
+        self.ensemble = ensemble
+        self.seed = seed
+        self.device = torch.device(device)
+        self._instances = instances
+        self.seed_index = ensemble.seed_index[instances].to(self.device)
+
+    def arguments(self) -> dict[str, object]:
+        """The arguments that make this DataModule, under their own names."""
+        names: dict[str, None] = {}
+        for base in type(self).__mro__:
+            if base is LightningDataModule:
+                break
+            if "__init__" in vars(base):
+                parameters = inspect.signature(base.__init__).parameters.values()
+                names |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+                # Only **kwargs hand further arguments on to the next class.
+                if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+                    break
+        del names["self"]
+        return {name: getattr(self, name) for name in names}
+
+    def knob(self, name: str) -> Float64[Tensor, "instance 1 1"]:
+        """A number that may vary, for each instance, ready to broadcast over (instance, batch, feature)."""
+        if name in self.ensemble.vary:
+            return self.ensemble.values(name)[self._instances].to(self.device)[:, None, None]
+        return torch.full((self.n_instances, 1, 1), getattr(self, name), dtype=torch.float64, device=self.device)
+
+    @property
+    def n_instances(self) -> int:
+        """Instances served here: those of the ensemble, or of this rank's slice."""
+        return len(self.seed_index)
+
+    @property
+    def every_feature_once(self) -> bool:
+        """Whether the inputs of each step are the identity matrix, which then need not be multiplied with."""
+        return False
+
+    @property
+    def partition(self) -> Float[Tensor, " feature"] | None:
+        """+1 or -1 for each feature if the inputs come from a two-part partition of the features."""
+        return None
+
+    @abstractmethod
+    def sample(self, keys: random.Keys) -> Float32[Tensor, "*step instance batch feature"]:
+        """Inputs for given keys, one batch for each instance (and step, if the keys have steps)."""
+
+    @abstractmethod
+    def cooccurrence(self) -> Float64[Tensor, "instance feature feature"]:
+        """The exact P(i and j on); its diagonal is P(i on)."""
+
+    def inputs(self, step: int) -> Float32[Tensor, "instance batch feature"]:
+        """The inputs of any optimiser step, counted from 0."""
+        return self.sample(self.keys("data", range(step, step + 1)))[0]
+
+    def keys(self, stream: random.Stream, steps: range) -> random.Keys:
+        """Keys of these instances for some steps of a stream."""
+        return random.make_keys(self.seed, stream, self.seed_index, steps)
+
+    def activate(self, on: Bool[Tensor, "..."], keys: random.Keys) -> Float32[Tensor, "..."]:
+        """Values of the features that are on, by the law of `magnitude`."""
+        if self.magnitude == "one":
+            return on.float()
+        rows = on.shape[keys.values.ndim :]
+        return random.uniform(keys.fold(0), *rows).add_(2.0**-24).mul_(on)
+
+    def marginals(self) -> Float64[Tensor, "instance feature"]:
+        """The exact P(i on)."""
+        return self.cooccurrence().diagonal(dim1=-2, dim2=-1)
+
+    def expected_companions(self) -> Float64[Tensor, "instance feature"]:
+        r"""Expected number of other features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
+        joint, marginals = self.cooccurrence(), self.marginals()
+        return joint.sum(-1) / marginals - 1
+
+    def correlation(self) -> Float64[Tensor, "instance feature feature"]:
+        r"""The exact correlation :math:`\phi_{ij}` of "i is on" and "j is on"; nan where a variance is 0."""
+        joint, p = self.cooccurrence(), self.marginals()
+        deviation = (p * (1 - p)).sqrt()
+        phi = (joint - p.unsqueeze(-1) * p.unsqueeze(-2)) / (deviation.unsqueeze(-1) * deviation.unsqueeze(-2))
+        return torch.where(phi.isfinite(), phi, math.nan)
+
+    @override
+    def train_dataloader(self) -> _Chunks:
+        return _Chunks()
+
+    @override
+    def val_dataloader(self) -> range:
+        return range(self.evaluation_batches)
+
+    @override
+    def test_dataloader(self) -> range:
+        return range(self.evaluation_batches)
+
+    @property
+    def evaluation_batches(self) -> int:
+        """Batches of the evaluation draws: at least 1024 inputs, or one batch if each batch is every input."""
+        return 1 if self.every_feature_once else -(-1024 // self.batch_size)
+
+    def evaluation_inputs(self, batch: int) -> Float32[Tensor, "instance batch feature"]:
+        """One batch of the inputs that measurements are taken on, the same at every step."""
+        return self.sample(self.keys("evaluation", range(batch, batch + 1)))[0]

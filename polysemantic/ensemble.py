@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+
+class Ensemble:
+    """A grid of hyperparameters times a number of seeds: every instance of a run.
+
+    Instances are ordered by grid point first, then by seed; the last name of `vary` changes fastest.
+
+    Args:
+        seeds: Instances for each grid point. The same seed of two grid points shares its random draws.
+        vary: For each name the values to combine, for example `{"l1": [0, 1e-3], "probability": [0.01, 0.1]}`.
+            A name is a hyperparameter of the model or of the DataModule that broadcasts over instances.
+
+    Raises:
+        ValueError: If there is no seed, or a list of values is empty, repeats itself or is not finite.
+
+    Example:
+        >>> ensemble = Ensemble(seeds=2, vary={"l1": [0, 1e-3]})
+        >>> ensemble.n_instances, ensemble.points
+        (4, [{'l1': 0.0}, {'l1': 0.001}])
+        >>> ensemble.values("l1")
+        tensor([0.0000, 0.0000, 0.0010, 0.0010], dtype=torch.float64)
+    """
+
+    def __init__(self, seeds: int = 16, vary: dict[str, list[float]] | None = None) -> None:
+        if seeds < 1:
+            raise ValueError(f"`ensemble.seeds` must be at least 1, got {seeds}.")
+        self.seeds = seeds
+        self.vary = {name: _checked(name, values) for name, values in (vary or {}).items()}
+
+    @property
+    def points(self) -> list[dict[str, float]]:
+        """The grid points, each a value for every varied name."""
+        return [dict(zip(self.vary, point, strict=True)) for point in itertools.product(*self.vary.values())]
+
+    @property
+    def n_instances(self) -> int:
+        """Grid points times seeds."""
+        return len(self.points) * self.seeds
+
+    @property
+    def seed_index(self) -> Int64[Tensor, " instance"]:
+        """The seed of each instance, counted from 0 within its grid point."""
+        return torch.arange(self.seeds).repeat(len(self.points))
+
+    def values(self, name: str) -> Float64[Tensor, " instance"]:
+        """The value of a varied name for each instance."""
+        at_points = torch.tensor([point[name] for point in self.points], dtype=torch.float64)
+        return at_points.repeat_interleave(self.seeds)
+
+    def as_dict(self) -> dict[str, int | dict[str, list[float]]]:
+        """The arguments that make this ensemble."""
+        return {"seeds": self.seeds, "vary": {name: list(values) for name, values in self.vary.items()}}
+
+    def check_names(self, *declared: Sequence[str]) -> None:
+        """Refuse a varied name that neither the model nor the DataModule declares.
+
+        Raises:
+            ValueError: If a name is in none of `declared`; the message lists the names that can vary.
+        """
+        known = sorted(set(itertools.chain(*declared)))
+        for name in self.vary:
+            if name not in known:
+                raise ValueError(f"`ensemble.vary` must name one of {', '.join(known)}, got {name!r}.")
+
+
+def _checked(name: str, values: Sequence[float]) -> list[float]:
+    if len(values) == 0:
+        raise ValueError(f"`ensemble.vary.{name}` must hold at least one value, got [].")
+    if not all(math.isfinite(value) for value in values):
+        raise ValueError(f"`ensemble.vary.{name}` must hold finite numbers, got {list(values)}.")
+    if len(set(values)) < len(values):
+        raise ValueError(f"`ensemble.vary.{name}` must hold distinct values, got {list(values)}.")
+    return [float(value) for value in values]
+
+
+def point_label(point: Mapping[str, float]) -> str:
+    """A grid point in words, for tags and tables: `l1=0.001 probability=0.1`; `all` if nothing varies."""
+    return " ".join(f"{name}={value:g}" for name, value in point.items()) or "all"

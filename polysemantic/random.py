@@ -1,0 +1,169 @@
+"""Keyed random draws: every number is a function of a key and its own index, and of nothing else.
+
+A draw never depends on a generator's past, on the number of instances beside it, on the process or on the device:
+the bits come from splitmix64 in integer arithmetic, which every device does exactly (Steele, Lea and Flood,
+"Fast splittable pseudorandom number generators", OOPSLA 2014).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+Stream = Literal["init", "data", "noise", "evaluation"]
+NoiseLaw = Literal["bernoulli", "uniform", "gaussian", "laplace"]
+
+_GOLDEN = -7046029254386353131
+_FIRST = -4658895280553007687
+_SECOND = -7723592293110705685
+_ODD_32 = 2**31 - 1
+
+
+def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
+    # torch shifts int64 arithmetically: the mask drops the copies of the sign bit.
+    torch.bitwise_right_shift(z, shift, out=scratch)
+    return z.bitwise_xor_(scratch.bitwise_and_((1 << (64 - shift)) - 1))
+
+
+def _mix(z: Tensor) -> Tensor:
+    """The splitmix64 finaliser, in place."""
+    scratch = torch.empty_like(z)
+    _xor_shift(z, 30, scratch).mul_(_FIRST)
+    _xor_shift(z, 27, scratch).mul_(_SECOND)
+    return _xor_shift(z, 31, scratch)
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """One 64-bit key for each optimiser step and seed, and which seed each instance draws from.
+
+    Grid points of an ensemble share their seeds' draws (common random numbers): a draw is made once for each distinct
+    seed and then handed to its instances.
+
+    Args:
+        values: Keys, shape (*step, seed).
+        index: For each instance the position of its seed in `values`; None if instances and seeds are the same list.
+    """
+
+    values: Int64[Tensor, "*step seed"]
+    index: Int64[Tensor, " instance"] | None = None
+
+    def fold(self, purpose: int) -> Keys:
+        """Keys for another independent draw of the same step: one for each `purpose`."""
+        return dataclasses.replace(self, values=_mix(self.values ^ _mix(torch.full_like(self.values, purpose + 1))))
+
+    def spread(self, draws: Tensor) -> Tensor:
+        """Hand the draws of each seed, (*step, seed, ...), to its instances: (*step, instance, ...)."""
+        return draws if self.index is None else draws.index_select(self.values.ndim - 1, self.index)
+
+    def __getitem__(self, step: int | slice) -> Keys:
+        """The keys of one step, or of some."""
+        return dataclasses.replace(self, values=self.values[step])
+
+
+def make_keys(
+    seed: int, stream: Stream, seed_index: Int64[Tensor, " instance"], steps: range | None = None
+) -> Keys:
+    """Keys of a stream for each step and instance.
+
+    Args:
+        seed: The run's `seed_everything`.
+        stream: What the draws are for: init, data, noise or evaluation.
+        seed_index: The seed of each instance; equal ones share their draws.
+        steps: Optimiser steps; None gives keys without a step axis, those of step 0.
+    """
+    distinct, inverse = torch.unique(seed_index, return_inverse=True)
+    index = None if torch.equal(distinct, seed_index) else inverse
+    root = torch.tensor([seed, get_args(Stream).index(stream)], device=seed_index.device)
+    root = _mix(_mix(root[:1] + _GOLDEN) + root[1:] * _GOLDEN)
+    values = _mix(root ^ _mix(distinct * _GOLDEN + _FIRST))
+    if steps is not None:
+        at = torch.arange(steps.start, steps.stop, steps.step, device=seed_index.device)
+        values = _mix(values ^ _mix(at * _GOLDEN + _SECOND).unsqueeze(-1))
+    return Keys(values, index)
+
+
+def _words(keys: Keys, count: int) -> Int64[Tensor, "*step seed word"]:
+    """The first `count` 64-bit words that belong to each key."""
+    counter = torch.arange(1, count + 1, device=keys.values.device).mul_(_GOLDEN)
+    return _mix(keys.values.unsqueeze(-1) + counter)
+
+
+def _integers(keys: Keys, shape: tuple[int, ...]) -> Tensor:
+    """32 random bits for each element, as int32, shape (*step, seed, *shape)."""
+    size = math.prod(shape)
+    halves = _words(keys, (size + 1) // 2).view(torch.int32)
+    return halves[..., :size].reshape(*keys.values.shape, *shape)
+
+
+def uniform(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
+    """Draws from U[0, 1), multiples of 2^-24, shape (*step, instance, *shape).
+
+    Example:
+        >>> keys = make_keys(0, "data", torch.tensor([0, 1, 0]))
+        >>> draws = uniform(keys, 4)
+        >>> draws.shape, bool((draws[0] == draws[2]).all()), bool((draws[0] == draws[1]).any())
+        (torch.Size([3, 4]), True, False)
+    """
+    return keys.spread(_integers(keys, shape).bitwise_and_(2**24 - 1).float().mul_(2.0**-24))
+
+
+def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int) -> Bool[Tensor, "..."]:
+    """True with the given probability (to 2^-31; 0 is never and 1 always), shape (*step, instance, *shape).
+
+    Args:
+        keys: Keys; instances of one seed share the underlying uniform draw, so a larger probability only adds events.
+        probability: A number, or a tensor that broadcasts against (instance, *shape).
+        shape: The shape of one instance's draw.
+    """
+    draws = keys.spread(_integers(keys, shape).bitwise_and_(_ODD_32))
+    limit = torch.as_tensor(probability, dtype=torch.float64, device=draws.device).mul(2.0**31).round().long() - 1
+    return draws <= limit.to(torch.int32)
+
+
+def integers(keys: Keys, high: int, *shape: int) -> Int64[Tensor, "..."]:
+    """Draws from 0 .. high - 1, equally likely to within high / 2^32, shape (*step, instance, *shape)."""
+    words = _integers(keys, shape).long().bitwise_and_(2**32 - 1)
+    return keys.spread(words.mul_(high).bitwise_right_shift_(32))
+
+
+def permutation(keys: Keys, size: int) -> Int64[Tensor, "..."]:
+    """A uniformly random order of 0 .. size - 1, shape (*step, instance, size)."""
+    return keys.spread(_words(keys, size).argsort(dim=-1))
+
+
+def normal(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
+    """Standard normal draws by inversion, shape (*step, instance, *shape); none lies beyond 5.4."""
+    # Odd multiples of 2^-24 are symmetric, exact in float32 and never +-1, where erfinv is infinite.
+    centred = _integers(keys, shape).bitwise_right_shift_(8).float().add_(0.5).mul_(2.0**-23)
+    return keys.spread(centred.erfinv_().mul_(math.sqrt(2)))
+
+
+def signs(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
+    """Fair draws of -1 or +1, shape (*step, instance, *shape); one random bit each."""
+    size = math.prod(shape)
+    octets = _words(keys, -(-size // 64)).view(torch.uint8)[..., : -(-size // 8)].int()
+    # A gather of eight signs for each random byte costs a quarter of shifting and masking the bits apart.
+    table = torch.arange(256, device=octets.device).unsqueeze(-1).bitwise_right_shift(torch.arange(8, device=octets.device))
+    rows = torch.nn.functional.embedding(octets, table.bitwise_and_(1).float().mul_(2).sub_(1))
+    return keys.spread(rows.flatten(-2)[..., :size].reshape(*keys.values.shape, *shape))
+
+
+def noise(keys: Keys, law: NoiseLaw, *shape: int) -> Float[Tensor, "..."]:
+    """Noise of mean 0 and variance 1, shape (*step, instance, *shape).
+
+    Excess kurtosis: bernoulli (-1 or +1) -2, uniform -1.2, gaussian 0, laplace +3.
+    """
+    if law == "bernoulli":
+        return signs(keys, *shape)
+    if law == "gaussian":
+        return normal(keys, *shape)
+    draws = _integers(keys, shape).bitwise_right_shift_(8).float().add_(0.5).mul_(2.0**-23)
+    if law == "uniform":
+        return keys.spread(draws.mul_(math.sqrt(3)))
+    return keys.spread(draws.abs().log_().mul_(-1 / math.sqrt(2)).copysign_(draws))
