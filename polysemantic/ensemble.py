@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from polysemantic.suggest import did_you_mean
+
 
 class Ensemble:
     """A grid of hyperparameters times a number of seeds: every instance of a run.
@@ -69,7 +71,8 @@ class Ensemble:
         known = sorted(set(itertools.chain(*declared)))
         for name in self.vary:
             if name not in known:
-                raise ValueError(f"`ensemble.vary` must name one of {', '.join(known)}, got {name!r}.")
+                meant = did_you_mean(name, known)
+                raise ValueError(f"`ensemble.vary` must name one of {', '.join(known)}, got {name!r}{meant}")
 
 
 def _checked(name: str, values: Sequence[float]) -> list[float]:

@@ -66,9 +66,7 @@ class Keys:
         return dataclasses.replace(self, values=self.values[step])
 
 
-def make_keys(
-    seed: int, stream: Stream, seed_index: Int64[Tensor, " instance"], steps: range | None = None
-) -> Keys:
+def make_keys(seed: int, stream: Stream, seed_index: Int64[Tensor, " instance"], steps: range | None = None) -> Keys:
     """Keys of a stream for each step and instance.
 
     Args:
@@ -149,7 +147,9 @@ def signs(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
     size = math.prod(shape)
     octets = _words(keys, -(-size // 64)).view(torch.uint8)[..., : -(-size // 8)].int()
     # A gather of eight signs for each random byte costs a quarter of shifting and masking the bits apart.
-    table = torch.arange(256, device=octets.device).unsqueeze(-1).bitwise_right_shift(torch.arange(8, device=octets.device))
+    table = (
+        torch.arange(256, device=octets.device).unsqueeze(-1).bitwise_right_shift(torch.arange(8, device=octets.device))
+    )
     rows = torch.nn.functional.embedding(octets, table.bitwise_and_(1).float().mul_(2).sub_(1))
     return keys.spread(rows.flatten(-2)[..., :size].reshape(*keys.values.shape, *shape))
 

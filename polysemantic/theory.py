@@ -38,7 +38,7 @@ def polysemantic_neurons_paper(n_features: int, n_hidden: int) -> float:
         >>> polysemantic_neurons_paper(256, 1024)
         16.0
     """
-    _check_sizes(n_features, n_hidden)
+    _check_positive(n_features=n_features, n_hidden=n_hidden)
     return n_features**2 / (4 * n_hidden)
 
 
@@ -62,7 +62,7 @@ def expected_opposite_sign_pairs(n_features: int, n_hidden: int) -> float:
         >>> expected_opposite_sign_pairs(256, 1024)
         15.9375
     """
-    _check_sizes(n_features, n_hidden)
+    _check_positive(n_features=n_features, n_hidden=n_hidden)
     return n_features * (n_features - 1) / (4 * n_hidden)
 
 
@@ -86,16 +86,17 @@ def expected_polysemantic_neurons(n_features: int, n_hidden: int) -> float:
         >>> expected_polysemantic_neurons(512, 256)
         256.0
     """
-    _check_sizes(n_features, n_hidden)
+    _check_positive(n_features=n_features, n_hidden=n_hidden)
     if n_features > 2 * n_hidden:
         return math.nan
     return n_features * (n_features - 1) / (2 * (2 * n_hidden - 1))
 
 
 def paper_lambda(l1: float) -> float:
-    r"""The L1 rate in the paper's flow :math:`\dot w = (1 - |w|^2) w - \lambda\,\mathrm{sign}(w)`, :math:`\lambda = l_1 / 4`.
+    r"""The paper's L1 rate for our coefficient, :math:`\lambda = l_1 / 4`.
 
-    The squared error's gradient carries a factor 4 that the flow divides out. 0 means no sparsification.
+    Its flow is :math:`\dot w = (1 - |w|^2) w - \lambda\,\mathrm{sign}(w)`: the factor 4 of the squared error's gradient
+    is divided out. 0 means no sparsification.
 
     Args:
         l1: Coefficient of the L1 term of our loss.
@@ -110,7 +111,7 @@ def paper_lambda(l1: float) -> float:
     return l1 / 4
 
 
-def paper_time(learning_rate: float, steps: float, n_features: int) -> float:
+def paper_time(learning_rate: float, steps: int, n_features: int) -> float:
     r"""Time of the paper's flow after some steps, :math:`t = 4\,\mathrm{lr}\,\mathrm{steps} / n`.
 
     Holds for plain gradient descent on every one-hot input per step, and our loss, which averages over inputs. 0 at
@@ -131,7 +132,7 @@ def paper_time(learning_rate: float, steps: float, n_features: int) -> float:
         >>> paper_time(learning_rate=0.5, steps=1000, n_features=8)
         250.0
     """
-    _check_sizes(n_features, 1)
+    _check_positive(n_features=n_features)
     return 4 * learning_rate * steps / n_features
 
 
@@ -155,7 +156,7 @@ def l1_norm_law(t: float | NDArray[np.float64], n_hidden: int, l1_rate: float) -
         >>> l1_norm_law(np.array([0.0, 300.0, 1e9]), n_hidden=100, l1_rate=0.0005)
         array([10.,  4.,  1.])
     """
-    _check_sizes(1, n_hidden)
+    _check_positive(n_hidden=n_hidden)
     if not l1_rate >= 0:
         raise ValueError(f"`l1_rate` must be at least 0, got {l1_rate}.")
     return np.asarray(np.maximum(1.0, 1 / (1 / math.sqrt(n_hidden) + l1_rate * np.asarray(t))))
@@ -182,7 +183,7 @@ def sparsity_law(t: float | NDArray[np.float64], n_hidden: int, l1_rate: float) 
         >>> sparsity_law(np.array([0.0, 300.0, 1e9]), n_hidden=100, l1_rate=0.0005)
         array([100.,  16.,   1.])
     """
-    return l1_norm_law(t, n_hidden, l1_rate) ** 2
+    return np.asarray(l1_norm_law(t, n_hidden, l1_rate) ** 2)
 
 
 def simulate_sparsification(
@@ -195,10 +196,12 @@ def simulate_sparsification(
     tolerance: float = 0.01,
     points: int = 60,
 ) -> SparsificationPath:
-    r"""The paper's simulation of one feature, :math:`\dot w = (1 - |w|^2) w - \lambda\,\mathrm{sign}(w)`, by Euler steps.
+    r"""The paper's simulation of one feature under L1.
 
-    Weights that would cross zero stop there. The largest weight gains on the others until one neuron is left: the
-    laws' slopes hold from t = 1e3 to 3e4 at the default size. Source: arXiv:2312.03096, sparsification figure.
+    .. math:: \dot w = (1 - |w|^2) w - \lambda\,\mathrm{sign}(w)
+
+    in Euler steps. Weights that would cross zero stop there. The largest weight gains on the others until one neuron is
+    left; the slopes of the laws hold from t = 1e3 to 3e4 at the default size. Source: arXiv:2312.03096, sparsification.
 
     Args:
         n_hidden: Number of neurons, m.
@@ -215,14 +218,14 @@ def simulate_sparsification(
         weights die).
 
     Raises:
-        ValueError: If a size or a rate is out of range.
+        ValueError: If `n_hidden`, `steps` or `points` is not positive.
 
     Example:
         >>> path = simulate_sparsification(n_hidden=100, l1_rate=1e-3, steps=20_000, seed=0)
         >>> path.n_neurons[0].item() > 90, path.n_neurons[-1].item()
         (True, 1)
     """
-    _check_sizes(1, n_hidden)
+    _check_positive(n_hidden=n_hidden, steps=steps, points=points)
     # Signs never change, so magnitudes suffice; a weight at zero stays there, so it can be dropped.
     w = np.abs(np.random.default_rng(seed).normal(0.0, init_scale / math.sqrt(n_hidden), n_hidden))
     records = np.unique(np.rint(np.geomspace(1, steps, points)).astype(np.int64))
@@ -233,11 +236,10 @@ def simulate_sparsification(
             w = w[w > 0]
         observed.append((int((w > tolerance * w.max(initial=0.0)).sum()), float(w.sum())))
     n_neurons, l1_norm = zip(*observed, strict=True)
-    return SparsificationPath(records * step, np.array(n_neurons), np.array(l1_norm))
+    return SparsificationPath(records.astype(np.float64) * step, np.array(n_neurons), np.array(l1_norm))
 
 
-def _check_sizes(n_features: int, n_hidden: int) -> None:
-    if n_features < 1:
-        raise ValueError(f"`n_features` must be positive, got {n_features}.")
-    if n_hidden < 1:
-        raise ValueError(f"`n_hidden` must be positive, got {n_hidden}.")
+def _check_positive(**sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < 1:
+            raise ValueError(f"`{name}` must be positive, got {size}.")

@@ -4,7 +4,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
@@ -79,14 +79,14 @@ class InputDataModule(LightningDataModule, ABC):
         self._instances = instances
         self.seed_index = ensemble.seed_index[instances].to(self.device)
 
-    def arguments(self) -> dict[str, object]:
+    def arguments(self) -> dict[str, Any]:
         """The arguments that make this DataModule, under their own names."""
         names: dict[str, None] = {}
         for base in type(self).__mro__:
             if base is LightningDataModule:
                 break
             if "__init__" in vars(base):
-                parameters = inspect.signature(base.__init__).parameters.values()
+                parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
                 names |= {p.name: None for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
                 # Only **kwargs hand further arguments on to the next class.
                 if not any(p.kind is p.VAR_KEYWORD for p in parameters):
@@ -131,7 +131,9 @@ class InputDataModule(LightningDataModule, ABC):
         """Keys of these instances for some steps of a stream."""
         return random.make_keys(self.seed, stream, self.seed_index, steps)
 
-    def activate(self, on: Bool[Tensor, "..."], keys: random.Keys) -> Float32[Tensor, "..."]:
+    def activate(
+        self, on: Bool[Tensor, "*step instance batch feature"], keys: random.Keys
+    ) -> Float32[Tensor, "*step instance batch feature"]:
         """Values of the features that are on, by the law of `magnitude`."""
         if self.magnitude == "one":
             return on.float()
@@ -143,11 +145,11 @@ class InputDataModule(LightningDataModule, ABC):
         return self.cooccurrence().diagonal(dim1=-2, dim2=-1)
 
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
-        r"""Expected number of other features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
+        r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
         joint, marginals = self.cooccurrence(), self.marginals()
         return joint.sum(-1) / marginals - 1
 
-    def correlation(self) -> Float64[Tensor, "instance feature feature"]:
+    def phi(self) -> Float64[Tensor, "instance feature feature"]:
         r"""The exact correlation :math:`\phi_{ij}` of "i is on" and "j is on"; nan where a variance is 0."""
         joint, p = self.cooccurrence(), self.marginals()
         deviation = (p * (1 - p)).sqrt()

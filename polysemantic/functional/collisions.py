@@ -138,8 +138,8 @@ def threshold_sweep(
     magnitude = effective_weight(W_enc, W_dec).abs()
     levels = magnitude.new_tensor(thresholds)
     largest = magnitude.amax(-1)
-    # A lone feature collides with nothing: the kthvalue below would be itself.
-    second = magnitude.topk(2, dim=-2).values[..., 1, :] if magnitude.shape[-2] > 1 else torch.zeros_like(magnitude[..., 0, :])
+    # A lone feature collides with nothing, and its second largest weight is none.
+    second = magnitude.topk(2, dim=-2).values[..., 1, :] if magnitude.shape[-2] > 1 else largest.new_zeros(1)
     return ThresholdSweep(
         levels,
         (second.unsqueeze(-1) >= levels).sum(-2),

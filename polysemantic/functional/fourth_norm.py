@@ -76,7 +76,7 @@ def privilege(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*i
     r"""How special the neuron basis is, :math:`(f_4 - E) / (\frac{1}{n} \sum_i |w_i|^4 - E)`, E the null mean.
 
     0 for weights in random directions, 1 when every feature lies on one neuron, negative when features avoid the
-    neurons' axes, -2 / (m - 1) at the least.
+    neurons' axes (-2 / n_hidden when each is spread evenly over all of them).
 
     Args:
         w: Effective weights, one row per feature.
@@ -107,7 +107,7 @@ def privilege_z(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "
 
     Example:
         >>> round(privilege_z(torch.eye(64)).item())
-        1093
+        874
     """
     mean, variance = fourth_norm_null(w)
     # Rounding leaves some 1e-16 of mean^2; genuine variances are above 1e-9 of it up to millions of weights.

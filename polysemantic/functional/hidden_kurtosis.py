@@ -41,9 +41,10 @@ def hidden_excess_kurtosis(h: Float[Tensor, "*instance batch hidden"]) -> Float[
     but -6/(m+2) (`hidden_excess_kurtosis_null`): that is where the neuron basis is not special.
 
     Each input is scaled by its own norm because the usual null, a kurtosis of 3, fails for sparse inputs. Pooled
-    over inputs, activations mix scales (no feature on, one, two, ...), and a mixture of scales has excess kurtosis
-    above 0 in every basis, the rotated ones included. Scaled, a rotated input is a uniform point of the sphere,
-    whose coordinates are bounded and so fall short of a Gaussian's 3, by exactly 6/(m+2).
+    over inputs, activations mix scales (no feature on, one, two, ...), and rotation gives
+    :math:`\frac{3m}{m+2} \langle |h|^4 \rangle / \langle |h|^2 \rangle^2 - 3`, which is above 0 wherever scales vary
+    enough and says nothing of the basis. Scaled, a rotated input is a uniform point of the sphere, whose coordinates
+    are bounded and so fall short of a Gaussian's 3, by exactly 6/(m+2).
 
     Args:
         h: Hidden activations.

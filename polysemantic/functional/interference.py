@@ -33,10 +33,12 @@ def weighted_interference(
     W_dec: Float[Tensor, "*instance feature hidden"] | None,
     cooccurrence: Float[Tensor, "*#instance feature feature"],
 ) -> Float[Tensor, "*instance"]:
-    r"""Mean squared interference of features that meet, :math:`\sum_{i \ne j} p_{ij} (e_i \cdot d_j)^2 / \sum_{i \ne j} p_{ij}`.
+    r"""Mean squared interference of features that meet.
 
-    :math:`p_{ij}` is the probability that i and j are on together, so that collisions which the inputs never show cost
-    nothing here. 0 when co-occurring features are orthogonal, 1 when they share one direction at full weight.
+    .. math:: \sum_{i \ne j} p_{ij} (e_i \cdot d_j)^2 \Big/ \sum_{i \ne j} p_{ij}
+
+    where :math:`p_{ij}` is the probability that i and j are on together, so that collisions which the inputs never show
+    cost nothing here. 0 when co-occurring features are orthogonal, 1 when they share one direction at full weight.
 
     Args:
         W_enc: Encoder, one row per feature.

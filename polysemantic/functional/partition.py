@@ -8,7 +8,9 @@ def partition_energies(
     W_dec: Float[Tensor, "*instance feature hidden"],
     signs: Shaped[Tensor, " feature"],
 ) -> Float[Tensor, "*instance hidden"]:
-    r"""How far each neuron tells the two parts of a partition apart, :math:`e_k = (s \cdot W^{enc}_k)(s \cdot W^{dec}_k) / n`.
+    r"""How far each neuron tells the two parts of a partition of the features apart.
+
+    :math:`e_k = (s \cdot W^{enc}_k)(s \cdot W^{dec}_k) / n`, with :math:`s_i = \pm 1` the part of feature i.
 
     0: blind to the partition. 1/n: a single feature of weight 1; at most 4/n: a pair. 2: the disambiguation neuron
     of the constructed solution. Negative (untied only): the encoder reads the part that the decoder does not write.
@@ -34,7 +36,7 @@ def partition_energies(
         raise ValueError(f"`W_dec` must have the shape of `W_enc`, {tuple(W_enc.shape)}, got {tuple(W_dec.shape)}.")
     if not (signs.abs() == 1).all():
         raise ValueError(f"`signs` must hold only +1 and -1, got {signs.tolist()}.")
-    s = signs.to(W_enc.dtype)
+    s = signs.to(W_enc)
     return (s @ W_enc) * (s @ W_dec) / len(s)
 
 
@@ -87,7 +89,7 @@ def disambiguation_neurons(
 
     Args:
         energies: From `partition_energies`.
-        threshold: Least energy; with n >= 4 features a neuron that carries only one or two cannot reach the default.
+        threshold: Least energy. With three features or more, two of weight 1 on one neuron stay below the default.
 
     Returns:
         A mask over neurons.

@@ -25,8 +25,8 @@ def random_rotations(normals: Float[Tensor, "*rotation hidden hidden"]) -> Float
         True
     """
     Q, R = torch.linalg.qr(normals)
-    signs = torch.where(R.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(Q.dtype)
-    return Q * signs[..., None, :]
+    negative = R.diagonal(dim1=-2, dim2=-1) < 0
+    return torch.where(negative[..., None, :], -Q, Q)
 
 
 def sampled_rotation_gap(
@@ -48,7 +48,7 @@ def sampled_rotation_gap(
         rotations: Orthogonal matrices from `random_rotations`, shared by the instances or one for each; at least 16.
 
     Returns:
-        One gap per instance.
+        One gap per instance, in double precision.
 
     Raises:
         ValueError: If `rotations` is empty.
@@ -57,17 +57,18 @@ def sampled_rotation_gap(
         >>> from polysemantic.functional import random_rotations, sampled_rotation_gap
         >>> def l1_of_one_hot_inputs(W_enc, W_dec):
         ...     return W_enc.abs().sum(-1).mean(-1)
-        >>> W, Q = torch.eye(4)[None], random_rotations(torch.randn(16, 4, 4))
-        >>> (sampled_rotation_gap(l1_of_one_hot_inputs, W, W, Q) > 0).item()
+        >>> rotations = random_rotations(torch.randn(16, 4, 4, generator=torch.Generator().manual_seed(0)))
+        >>> W = torch.eye(4)[None]
+        >>> (sampled_rotation_gap(l1_of_one_hot_inputs, W, W, rotations) > 0).item()
         True
     """
     if len(rotations) == 0:
         raise ValueError("`rotations` must hold at least one rotation, got none.")
-    total = torch.zeros_like(W_enc[:, 0, 0])
-    base = loss(W_enc, W_dec)
+    base = loss(W_enc, W_dec).double()
+    total = torch.zeros_like(base)
     for Q in rotations:
         rotated = W_enc @ Q
-        total = total + loss(rotated, rotated if W_dec is W_enc else W_dec @ Q) - base
+        total += loss(rotated, rotated if W_dec is W_enc else W_dec @ Q) - base
     return total / len(rotations)
 
 
@@ -86,9 +87,10 @@ def rotation_gap_closed_form(
     :math:`\kappa_m = m \Gamma(m/2) / (\sqrt{\pi}\, \Gamma((m+1)/2))`, the mean :math:`|u|_1` of a random unit vector.
 
     It covers a linear hidden layer without noise and weights c_k = 1 on the L1 term (tied). The reconstruction then
-    does not change under rotation and only the L1 norm of h does. Untied, :math:`c_k = |W^{dec}_k|_2` turns along:
-    the rotated term :math:`|h \cdot q| \, |W^{dec} q|_2` has no closed mean unless all directions of the decoder are
-    equally long. Use `sampled_rotation_gap` there, and with relu or noise.
+    does not change under rotation and only the L1 norm of h does. Untied, :math:`c_k = |W^{dec}_k|_2` turns along, and
+    the rotated term :math:`|h \cdot q| \, |W^{dec} q|_2` has no closed mean, except where the decoder is equally long,
+    g, in all directions q: then the gap is g times this one. Use `sampled_rotation_gap` for untied weights, relu and
+    noise.
 
     0: no L1, or activations of a random basis. The largest value, :math:`\lambda (\kappa_m - 1) |h|_2`, says that each
     input lights one neuron.
@@ -98,12 +100,12 @@ def rotation_gap_closed_form(
         l1: Coefficient of the L1 term, one for all instances or one each.
 
     Returns:
-        One gap per instance.
+        One gap per instance, in double precision.
 
     Example:
         >>> from polysemantic.functional import rotation_gap_closed_form
         >>> round(rotation_gap_closed_form(torch.eye(2), l1=1.0).item(), 4)
         0.2732
     """
-    spread = _kappa(h.shape[-1]) * torch.linalg.vector_norm(h, dim=-1)
-    return l1 * (spread - h.abs().sum(-1)).mean(-1)
+    rotated = _kappa(h.shape[-1]) * h.square().sum(-1, dtype=torch.float64).sqrt()
+    return l1 * (rotated - h.abs().sum(-1, dtype=torch.float64)).mean(-1)

@@ -1,4 +1,3 @@
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -7,7 +6,7 @@ def effective_weight(
     W_enc: Float[Tensor, "*instance feature hidden"],
     W_dec: Float[Tensor, "*instance feature hidden"] | None = None,
 ) -> Float[Tensor, "*instance feature hidden"]:
-    r"""Signed geometric mean of encoder and decoder, :math:`w_{ik} = \mathrm{sign}(e_{ik}) \sqrt{\max(0, e_{ik} d_{ik})}`.
+    r"""Signed geometric mean of the two matrices, :math:`w_{ik} = \mathrm{sign}(e_{ik}) \sqrt{\max(0, e_{ik} d_{ik})}`.
 
     It is what one neuron contributes to a feature's own output, whatever the scale is split into: L1 shrinks an untied
     encoder and grows its decoder, so that thresholds on the encoder alone see nothing. 1 (or -1) means that the neuron
@@ -25,7 +24,7 @@ def effective_weight(
 
     Example:
         >>> effective_weight(torch.tensor([[-0.1, 0.1]]), torch.tensor([[-10.0, -10.0]]))
-        tensor([[-1., 0.]])
+        tensor([[-1.,  0.]])
     """
     if W_dec is None:
         return W_enc

@@ -36,7 +36,7 @@ def winner_kept_sign(
     w_end: Float[Tensor, "*instance feature hidden"],
     threshold: float = 0.5,
 ) -> Float[Tensor, "*instance"]:
-    r"""Share of final winners with the sign they began with, :math:`w^0_{ik} w_{ik} > 0` at :math:`k = \arg\max_k |w_{ik}|`.
+    r"""Share of final winners with the sign they began with, :math:`w^0_{ik} w_{ik} > 0` at the final winner k.
 
     Over the features carried at the end. 1 when no winner crossed zero, about 1/2 when initialisation says nothing.
 

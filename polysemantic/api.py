@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import functools
+import inspect
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning.pytorch import Callback
+
+from polysemantic.callbacks import Checkpoint, Measurements, Snapshots
+from polysemantic.data import InputDataModule
+from polysemantic.ensemble import Ensemble
+from polysemantic.module import EnsembleModule
+from polysemantic.runs import Run, checkpoint_of, continued_run, load
+from polysemantic.trainer import build_trainer, standard_callbacks
+
+
+def fit(
+    data: InputDataModule,
+    *,
+    n_hidden: int,
+    max_steps: int,
+    ensemble: Ensemble | None = None,
+    seed_everything: int = 0,
+    measurements: Measurements | None = None,
+    snapshots: Snapshots | None = None,
+    checkpoint: Checkpoint | None = None,
+    callbacks: list[Callback] | None = None,
+    trainer: dict[str, Any] | None = None,
+    ckpt_path: str | Path | None = None,
+    **model: Any,
+) -> Run:
+    """Train an ensemble, as `python -m polysemantic fit` does, and give what it left in its run directory.
+
+    Args:
+        data: Where the inputs come from.
+        n_hidden: Neurons.
+        max_steps: Optimiser steps.
+        ensemble: The instances.
+        seed_everything: Root of all random draws.
+        measurements: The callback that measures.
+        snapshots: The callback that keeps weights.
+        checkpoint: The callback that writes checkpoints.
+        callbacks: Further callbacks.
+        trainer: Further options of Lightning's Trainer, such as `default_root_dir`.
+        ckpt_path: A checkpoint to continue, or `last` for the newest of the same configuration.
+        **model: Further options of `EnsembleModule`, such as `l1`.
+
+    Returns:
+        The run, read back from its files.
+
+    Raises:
+        ValueError: If an option breaks its rule.
+    """
+    ensemble = ensemble or Ensemble()
+    module = EnsembleModule(data.n_features, n_hidden, ensemble, seed=seed_everything, **model)
+    options = {"max_steps": max_steps, **(trainer or {})}
+    config = yaml.safe_dump(
+        {
+            "seed_everything": seed_everything,
+            "ensemble": ensemble.as_dict(),
+            "data": {"class_path": _class_path(type(data)), "init_args": data.arguments()},
+            "model": _model_config(module, {"n_hidden": n_hidden, **model}),
+            "trainer": options,
+        },
+        sort_keys=False,
+    )
+    directory = None
+    if ckpt_path is not None:
+        directory = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
+        ckpt_path = checkpoint_of(directory) if ckpt_path == "last" else ckpt_path
+    *first, last = standard_callbacks(
+        measurements or Measurements(), snapshots or Snapshots(), checkpoint or Checkpoint(), config
+    )
+    runner = build_trainer([*first, *(callbacks or []), last], directory, **options)
+    runner.fit(module, datamodule=data, ckpt_path=ckpt_path)
+    assert runner.log_dir is not None
+    return load(runner.log_dir)
+
+
+def _class_path(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, Any]:
+    """The model's options as `fit --print_config` would show them."""
+    parameters = inspect.signature(EnsembleModule).parameters.values()
+    linked = {"n_features", "ensemble", "seed"}
+    config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in linked}
+    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    names = inspect.signature(type(optimizer)).parameters
+    defaults = {name: value for name, value in optimizer.defaults.items() if name in names}
+    config["optimizer"] = {"class_path": _class_path(type(optimizer)), "init_args": _plain(defaults)}
+    config["autoencoder"] = _class_path(module.autoencoder_class)
+    if module.lr_scheduler is not None:
+        config["lr_scheduler"] = _describe(module.lr_scheduler)
+    return config
+
+
+def _describe(make: Any) -> dict[str, Any]:
+    if isinstance(make, functools.partial):
+        return {"class_path": _class_path(make.func), "init_args": _plain(make.keywords)}
+    return {"class_path": getattr(make, "__qualname__", type(make).__qualname__)}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from typing_extensions import override
+
+from polysemantic.objective import Act, ClosedForm, Weights
+
+
+class Autoencoder(nn.Module):
+    r"""Every instance of a run side by side: :math:`\hat x = \mathrm{relu}((\mathrm{act}(x W_{enc}) + \epsilon) W_{dec}^T + b)`.
+
+    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd instead of the closed form.
+
+    Args:
+        start: Initial weights; tied if there is no decoder, without bias if there is none.
+        act: Activation of the hidden units.
+        l1: Weight of the L1 penalty on hidden activations, shape (instance,).
+        importance: Ratio of one feature's weight in the loss to the feature's before it, shape (instance,).
+    """
+
+    l1: Tensor
+    importance: Tensor
+
+    def __init__(
+        self,
+        start: Weights,
+        act: Act = "linear",
+        l1: Float[Tensor, " instance"] | None = None,
+        importance: Float[Tensor, " instance"] | None = None,
+    ) -> None:
+        super().__init__()
+        like = start.W_enc
+        n_instances, n_features, _ = like.shape
+        l1 = like.new_zeros(n_instances) if l1 is None else l1.to(like)
+        importance = like.new_ones(n_instances) if importance is None else importance.to(like)
+        self.W_enc = nn.Parameter(start.W_enc)
+        self.W_dec = None if start.W_dec is None else nn.Parameter(start.W_dec)
+        self.b_dec = None if start.b_dec is None else nn.Parameter(start.b_dec)
+        self.act = act
+        rank = torch.arange(n_features, device=like.device)
+        # Both come from the configuration, so a checkpoint need not hold them.
+        self.register_buffer("l1", l1[:, None, None], persistent=False)
+        self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
+        self._closed_form: ClosedForm | None = None
+
+    @property
+    def weights(self) -> Weights:
+        """The parameters."""
+        return Weights(self.W_enc, self.W_dec, self.b_dec)
+
+    @property
+    def decoder(self) -> Float[Tensor, "instance feature hidden"]:
+        """The decoder, tied or not."""
+        return self.weights.decoder
+
+    def encode(self, x: Float[Tensor, "instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
+        """Hidden activations, before noise."""
+        h = x @ self.W_enc
+        return h.relu() if self.act == "relu" else h
+
+    def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
+        """Reconstructions of hidden activations."""
+        out = h @ self.decoder.mT
+        return (out if self.b_dec is None else out + self.b_dec.unsqueeze(1)).relu()
+
+    @override
+    def forward(
+        self, x: Float[Tensor, "instance batch feature"], noise: Float[Tensor, "instance batch hidden"] | None = None
+    ) -> tuple[Float[Tensor, "instance batch hidden"], Float[Tensor, "instance batch feature"]]:
+        """Hidden activations before noise, and reconstructions after it."""
+        h = self.encode(x)
+        return h, self.decode(h if noise is None else h + noise)
+
+    def loss(
+        self, x: Float[Tensor, "instance batch feature"], noise: Float[Tensor, "instance batch hidden"] | None = None
+    ) -> Float[Tensor, " instance"]:
+        """The objective of each instance on its batch."""
+        h, x_hat = self(x, noise)
+        error = (self.importance * (x_hat - x).square()).sum(-1)
+        scale = 1.0 if self.W_dec is None else self.W_dec.norm(dim=1, keepdim=True)
+        return (error + (self.l1 * scale * h.abs()).sum(-1)).mean(-1)
+
+    def backward(
+        self,
+        x: Float[Tensor, "instance batch feature"] | None,
+        noise: Float[Tensor, "instance batch hidden"] | None = None,
+        *,
+        with_loss: bool = False,
+    ) -> Float[Tensor, " instance"] | None:
+        """Set every parameter's gradient, in closed form where this class's own objective is trained.
+
+        Args:
+            x: Inputs; None for every feature once.
+            noise: Hidden noise, scaled.
+            with_loss: Whether to give the losses.
+        """
+        if self._is_standard():
+            return self._closed_backward(x, noise, with_loss)
+        with torch.enable_grad():
+            if x is None:
+                x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
+            loss = self.loss(x, noise)
+            parameters = list(self.parameters())
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+                parameter.grad = gradient
+        return loss.detach()
+
+    def _is_standard(self) -> bool:
+        methods = ("encode", "decode", "forward", "loss")
+        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in methods)
+
+    @torch.no_grad()
+    def _closed_backward(self, x: Tensor | None, noise: Tensor | None, with_loss: bool) -> Tensor | None:
+        if self._closed_form is None:
+            self._closed_form = ClosedForm(
+                self.act,
+                self.l1 if bool(self.l1.any()) else None,
+                None if bool((self.importance == 1).all()) else self.importance,
+            )
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+        gradient = Weights(*(None if p is None else p.grad for p in (self.W_enc, self.W_dec, self.b_dec)))
+        return self._closed_form(x, self.weights, gradient, noise, with_loss=with_loss)

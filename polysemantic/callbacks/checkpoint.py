@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+# A checkpoint that took one second is worth at most one in this many.
+_SHARE_OF_RUN = 40
+
+
+class Checkpoint(Callback):
+    """Writes `checkpoints/last.ckpt` and keeps the one before it as `previous.ckpt`.
+
+    At a cadence in time, at the end, and when a run is interrupted, then at the last whole step.
+
+    Args:
+        every_n_seconds: Least time between two checkpoints; slow ones are written more seldom.
+
+    Raises:
+        ValueError: If `every_n_seconds` is negative.
+    """
+
+    def __init__(self, every_n_seconds: float = 60.0) -> None:
+        if not every_n_seconds >= 0:
+            raise ValueError(f"`every_n_seconds` must be at least 0, got {every_n_seconds}.")
+        self.every_n_seconds = every_n_seconds
+        self._wait = every_n_seconds
+        self._saved_step = -1
+        self._saved_at = time.monotonic()
+
+    def save(self, trainer: Trainer) -> None:
+        """Write a checkpoint unless this step's is there."""
+        if self._saved_step == trainer.global_step:
+            return
+        began = time.monotonic()
+        last = self.directory(trainer) / "last.ckpt"
+        if trainer.is_global_zero and last.exists():
+            _keep(last, last.with_name("previous.ckpt"))
+        trainer.save_checkpoint(last)
+        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
+        self._wait = max(self.every_n_seconds, _SHARE_OF_RUN * (self._saved_at - began))
+
+    def directory(self, trainer: Trainer) -> Path:
+        """Where the run's checkpoints lie."""
+        assert trainer.log_dir is not None
+        return Path(trainer.log_dir) / "checkpoints"
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_at = time.monotonic()
+        self._saved_step = trainer.global_step
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        due = time.monotonic() - self._saved_at >= self._wait
+        if trainer.strategy.broadcast(due) if trainer.world_size > 1 else due:
+            self.save(trainer)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.save(trainer)
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if trainer.training and getattr(pl_module, "between_chunks", True):
+            self.save(trainer)
+
+
+def _keep(source: Path, target: Path) -> None:
+    """A second name for a file, put into place at once, while the file keeps its own."""
+    beside = target.with_name(f".{target.name}.part")
+    beside.unlink(missing_ok=True)
+    os.link(source, beside)
+    beside.replace(target)

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import LightningModule, Trainer
+from typing_extensions import override
+
+from polysemantic.callbacks.steps import StepCallback
+from polysemantic.files import write_whole
+
+SNAPSHOTS = 24
+
+
+class Snapshots(StepCallback):
+    """Writes weights at log-spaced steps to `weights/step_000000000.npz`, readable with numpy alone.
+
+    Each file holds `W_enc`, `W_dec` if untied, `b_dec` if any, `instance` (their indices in the run) and `step`. There
+    are at most 24, the first and the last step always among them, so a run writes at most 24 times its kept weights.
+
+    Args:
+        instances: Which instances to keep; None for the first seed of each grid point.
+
+    Raises:
+        ValueError: If an instance is negative.
+    """
+
+    def __init__(self, instances: list[int] | None = None) -> None:
+        super().__init__()
+        if instances is not None and min(instances, default=0) < 0:
+            raise ValueError(f"`instances` must be at least 0, got {instances}.")
+        self.instances = instances
+        self._steps: list[int] = []
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        last = max(trainer.max_steps, 1)
+        self._steps = [0, *np.unique(np.geomspace(1, last, SNAPSHOTS - 1).round().astype(int)).tolist()]
+        ensemble = pl_module.ensemble
+        kept = range(0, ensemble.n_instances, ensemble.seeds) if self.instances is None else self.instances
+        if max(kept, default=0) >= ensemble.n_instances:
+            raise ValueError(f"`instances` must lie below {ensemble.n_instances}, got {max(kept)}.")
+        self._kept = list(kept)
+
+    @override
+    def next_step(self, step: int) -> int:
+        self._next_step = next((at for at in self._steps if at > step), self._steps[-1])
+        return max(self._next_step, step + 1)
+
+    @override
+    def act(self, trainer: Trainer, module: Any) -> None:
+        weights = module.networks.weights
+        arrays = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
+        kept = {name: w.detach()[self._kept].cpu().numpy() for name, w in arrays.items() if w is not None}
+        content = io.BytesIO()
+        np.savez(content, allow_pickle=False, instance=np.array(self._kept), step=np.array(trainer.global_step), **kept)
+        assert trainer.log_dir is not None
+        write_whole(Path(trainer.log_dir) / "weights" / f"step_{trainer.global_step:09d}.npz", content.getvalue())
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.next_step(trainer.global_step)
+        super().on_train_start(trainer, pl_module)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from typing_extensions import override
+
+
+class StepCallback(Callback, ABC):
+    """A callback that acts at given optimiser steps: before the first one, every `every_n_steps`, and after the last.
+
+    Training runs in chunks of many steps; a chunk ends early at a step that such a callback waits for.
+
+    Args:
+        every_n_steps: Steps between two acts; None for a hundredth of the run.
+
+    Raises:
+        ValueError: If `every_n_steps` is below 1.
+    """
+
+    def __init__(self, every_n_steps: int | None = None) -> None:
+        if every_n_steps is not None and every_n_steps < 1:
+            raise ValueError(f"`every_n_steps` must be at least 1, got {every_n_steps}.")
+        self.every_n_steps = every_n_steps
+        self.last_act = -1
+        self._next_step = 0
+
+    @abstractmethod
+    def act(self, trainer: Trainer, module: Any) -> None:
+        """What there is to do at such a step; `module` is the `EnsembleModule`."""
+
+    def next_step(self, step: int) -> int:
+        """The first optimiser step after `step` to act at."""
+        every = self.every_n_steps or self._default_interval
+        self._next_step = (step // every + 1) * every
+        return self._next_step
+
+    def _act_once(self, trainer: Trainer, module: LightningModule) -> None:
+        if self.last_act != trainer.global_step:
+            self.act(trainer, module)
+            self.last_act = trainer.global_step
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._default_interval = max(1, trainer.max_steps // 100)
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step == 0 or trainer.global_step == self.next_step(trainer.global_step - 1):
+            self._act_once(trainer, pl_module)
+
+    @override
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.global_step >= self._next_step:
+            self._act_once(trainer, pl_module)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._act_once(trainer, pl_module)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {"last_act": self.last_act}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.last_act = state_dict["last_act"]

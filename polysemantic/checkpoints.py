@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from typing_extensions import override
+
+from polysemantic.files import CorruptFileError, check_seal, seal, write_whole
+
+
+def read_checkpoint(path: Path | str) -> dict[str, Any]:
+    """A checkpoint, once its checksum is verified; only plain data is ever unpickled.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If the file is not a checkpoint or is damaged.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"`ckpt_path` must be an existing checkpoint, got {str(path)!r}.")
+    content = Path(path).read_bytes()
+    check_seal(content, path)
+    checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
+        raise CorruptFileError(f"`{path}` must hold a checkpoint, got something else.")
+    return checkpoint
+
+
+class SealedCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoints, written whole or not at all, with a checksum that loading verifies."""
+
+    @override
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        write_whole(Path(path), seal(content.getvalue()))
+
+    @override
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        return read_checkpoint(path)

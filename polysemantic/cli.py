@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import set_parsing_settings
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from omegaconf.errors import OmegaConfBaseException
+from typing_extensions import override
+
+import polysemantic.data  # noqa: F401  its classes are then known by their bare names
+from polysemantic.callbacks import Checkpoint, Measurements, Snapshots
+from polysemantic.data import InputDataModule
+from polysemantic.ensemble import Ensemble
+from polysemantic.errors import OneLineParser, explain, say
+from polysemantic.module import EnsembleModule
+from polysemantic.runs import checkpoint_of, continued_run
+from polysemantic.trainer import build_trainer, standard_callbacks
+
+set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
+
+_CONFIGURABLE = {"measurements": Measurements, "snapshots": Snapshots, "checkpoint": Checkpoint}
+
+
+class PolysemanticCLI(LightningCLI):
+    """`fit`, `validate` and `test` from a configuration file and options.
+
+    Args:
+        args: Command line arguments; None for those of the process.
+    """
+
+    def __init__(self, args: list[str] | None = None) -> None:
+        super().__init__(
+            EnsembleModule,
+            InputDataModule,
+            save_config_callback=None,
+            seed_everything_default=0,
+            subclass_mode_data=True,
+            parser_class=OneLineParser,
+            parser_kwargs={"parser_mode": "omegaconf+", "prog": "python -m polysemantic"},
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            args=args,
+        )
+
+    @staticmethod
+    @override
+    def subcommands() -> dict[str, set[str]]:
+        ours = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only", "verbose"}
+        return {"fit": ours, "validate": ours, "test": ours}
+
+    @override
+    def add_arguments_to_parser(self, parser: Any) -> None:
+        parser.add_class_arguments(Ensemble, "ensemble")
+        for key, callback in _CONFIGURABLE.items():
+            parser.add_lightning_class_args(callback, key)
+        parser.link_arguments("data.n_features", "model.n_features", apply_on="instantiate")
+        parser.link_arguments("ensemble", "model.ensemble", apply_on="instantiate")
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
+
+    @override
+    def _parse_ckpt_path(self) -> None:
+        """A checkpoint brings weights; options come from the configuration and the command line alone."""
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        options = {**self._get(self.config_init, "trainer", default={}), **kwargs}
+        config = self.config[self.subcommand].clone()
+        path = config.pop("ckpt_path", None)
+        text = self._parser(self.subcommand).dump(config, skip_none=False)
+        root = Path(options.get("default_root_dir") or ".")
+        directory = None if path is None else continued_run(path, root, text)
+        if path == "last" and directory is not None:
+            self.config_init[self.subcommand]["ckpt_path"] = str(checkpoint_of(directory))
+        if self.subcommand != "fit":
+            directory = None
+        *first, last = standard_callbacks(*(self._get(self.config_init, key) for key in _CONFIGURABLE), config=text)
+        users = options.pop("callbacks", None) or []
+        callbacks = [*first, *(users if isinstance(users, list) else [users]), last]
+        return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
+
+
+def _whole_seed(seed: int | bool) -> int:
+    if isinstance(seed, bool):
+        raise ValueError(f"`seed_everything` must be an integer, got {seed}.")
+    return seed
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command line and give its exit status: 0, 2 for bad input, 143 after SIGTERM, 1 after Ctrl-C."""
+    # The user's own modules lie where the command is typed, also when it is started as a script.
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        PolysemanticCLI(args)
+    except SIGTERMException:
+        return 143
+    except OmegaConfBaseException as error:
+        return say(f"the configuration must resolve: {str(error).splitlines()[0]}")
+    except (ValueError, OSError, MisconfigurationException) as error:
+        if getattr(error, "while_training", False):
+            raise
+        return say(explain(str(error)))
+    return 0

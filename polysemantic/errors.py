@@ -1,0 +1,116 @@
+"""Bad input, said on one line: what, the rule, what was given, and what was perhaps meant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Collection, Iterator
+from typing import NoReturn
+
+from lightning.pytorch.cli import LightningArgumentParser
+from typing_extensions import override
+
+from polysemantic.data import InputDataModule
+from polysemantic.suggest import did_you_mean
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "a text",
+    "dict": "a mapping",
+    "list": "a list",
+}
+
+
+def say(message: str) -> int:
+    """Print an error on one line and give the exit status of bad input."""
+    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    return 2
+
+
+class OneLineParser(LightningArgumentParser):
+    """A parser whose errors are the one line that matters."""
+
+    @override
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        sys.exit(say(explain(message, options=set(_options(self)))))
+
+
+def explain(message: str, options: Collection[str] = ()) -> str:
+    """The one line that matters of a message of jsonargparse.
+
+    Args:
+        message: What jsonargparse says, often over many lines.
+        options: The known options, without dashes.
+    """
+    if ours := re.search(r"`[^`\n]+` must [^\n]+, got [^\n]+", message):
+        return ours[0]
+    if unknown := re.search(
+        r"unrecognized arguments: (\S+)|[Oo]ption '([^']+)'|Key '([^']+)' is not expected", message
+    ):
+        name = next(filter(None, unknown.groups())).removeprefix("--").partition("=")[0]
+        dashes = "--" if unknown[1] else ""
+        return f"unknown option {dashes}{name}{did_you_mean(name, options)}"
+    if linked := re.search(r'Linked "([^"]+)" must be given via "([^"]+)"', message):
+        return f"`{linked[1]}` must be unset, it is that of `{linked[2]}`"
+    if required := re.search(r"arguments are required: (.+)", message):
+        return f"missing: {re.sub(r'(fit|validate|test)[.]', '', required[1])}"
+    if "parsing config" in message:
+        return f"`config` must be YAML, got an error {' '.join(message.split(':', 1)[1].split())}"
+    key = re.match(r'Parser key "([^"]+)":', message)
+    return message if key is None else _explain_key(key[1], message)
+
+
+def _explain_key(key: str, message: str) -> str:
+    if "File does not exist" in message or "not accessible" in message.split("\n")[0]:
+        return f"`{key}` must be an existing file, got {message.rpartition(': ')[2]}"
+    given = re.search(r"Given value: (.+)|Got value: (.+)", message)
+    value = next(filter(None, given.groups()), "") if given else ""
+    if wrong := re.search(r"Expected a (?:typing[.])?Literal\[(.+?)\][.] Got value: (.+)", message):
+        choices = re.findall(r"'([^']+)'", wrong[1])
+        return f"`{key}` must be one of {', '.join(choices)}, got {wrong[2]!r}{did_you_mean(wrong[2], choices)}"
+    if path := re.search(
+        r"dot import path string: (\S+)|given class_path '([^']+)'|expects a function or a callable", message
+    ):
+        return _explain_class(key, path[1] or path[2] or value, message)
+    if "not correspond to a subclass" in message:
+        kind = message.partition("subclass of ")[2].split()[0]
+        return f"`{key}` must name a subclass of {kind}, got {value}"
+    if wrong := re.search(r"Expected a <class '(?!NoneType)(\w+)'>(?:[.] Got value: (.+))?", message):
+        return f"`{key}` must be {_KINDS.get(wrong[1], wrong[1])}, got {wrong[2] or value!r}"
+    return message
+
+
+def _explain_class(key: str, name: str, message: str) -> str:
+    known = {kind.__name__ for kind in _subclasses(InputDataModule) if kind.__module__.startswith("polysemantic.")}
+    if key.rpartition(".")[2] == "data" and "." not in name:
+        return f"`{key}` must be one of {', '.join(sorted(known))} or package.Class, got {name!r}{did_you_mean(name, known)}"
+    package, _, last = name.rpartition(".")
+    try:
+        near = did_you_mean(last, dir(importlib.import_module(package)))
+    except (ImportError, ValueError):
+        near = ""
+    reason = re.search(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'", message)
+    return f"`{key}` must name a class that can be imported, got {name!r}{f' ({reason[0]})' if reason else ''}{near}"
+
+
+def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Every option of a parser and its commands, and every argument of an input distribution, without dashes."""
+    for kind in _subclasses(InputDataModule):
+        for name in inspect.signature(kind).parameters:
+            yield from (name, f"data.{name}")
+    for action in parser._actions:
+        yield from (option.removeprefix("--") for option in action.option_strings)
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                yield from _options(command)
+
+
+def _subclasses(kind: type) -> Iterator[type]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _subclasses(child)

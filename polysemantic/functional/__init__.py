@@ -1,0 +1,141 @@
+from polysemantic.functional.angles import min_angle, share_angles_below_90
+from polysemantic.functional.carrying import (
+    carried,
+    carriers,
+    coverage,
+    polysemantic_neurons,
+    polysemantic_neurons_band,
+    represented,
+    represented_features,
+)
+from polysemantic.functional.collisions import (
+    CollisionCounts,
+    Collisions,
+    ThresholdSweep,
+    collision_counts,
+    find_collisions,
+    threshold_sweep,
+)
+from polysemantic.functional.convergence import has_converged, is_still, max_move, relative_change
+from polysemantic.functional.excess import excess_polysemantic_neurons
+from polysemantic.functional.feature_dimensionality import feature_dimensionality
+from polysemantic.functional.features_per_neuron import features_per_neuron
+from polysemantic.functional.fourth_norm import (
+    FourthNormNull,
+    fourth_norm,
+    fourth_norm_null,
+    privilege,
+    privilege_z,
+)
+from polysemantic.functional.hidden_kurtosis import (
+    hidden_excess_kurtosis,
+    hidden_excess_kurtosis_null,
+    hidden_kurtosis_sums,
+)
+from polysemantic.functional.interference import interference, weighted_interference
+from polysemantic.functional.interference_cost import excess_cost, interference_cost, interference_sums, shares_neuron
+from polysemantic.functional.lives import (
+    CollisionKey,
+    LifeEvents,
+    Lives,
+    advance,
+    decode,
+    hysteresis,
+    live_collisions,
+    no_lives,
+)
+from polysemantic.functional.participation_ratio import participation_ratio
+from polysemantic.functional.partition import (
+    ablate,
+    disambiguation_neurons,
+    partition_concentration,
+    partition_energies,
+    partition_energy,
+)
+from polysemantic.functional.reconstruction import reconstruction_error
+from polysemantic.functional.rotation_gap import random_rotations, rotation_gap_closed_form, sampled_rotation_gap
+from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
+from polysemantic.functional.sparsification import l1_norm, sparsity_count
+from polysemantic.functional.statistics import MeanInterval, mean_interval
+from polysemantic.functional.survival import (
+    Interval,
+    SurvivalCurve,
+    bootstrap_over_instances,
+    kaplan_meier,
+    median_life,
+    resolution_rate,
+)
+from polysemantic.functional.weights import effective_weight
+from polysemantic.functional.winners import winner_kept_sign, winner_was_largest
+
+__all__ = [
+    "CollisionCounts",
+    "CollisionKey",
+    "Collisions",
+    "FourthNormNull",
+    "Interval",
+    "LifeEvents",
+    "Lives",
+    "MeanInterval",
+    "SameSignKinds",
+    "SurvivalCurve",
+    "ThresholdSweep",
+    "ablate",
+    "advance",
+    "bootstrap_over_instances",
+    "carried",
+    "carriers",
+    "classify_same_sign",
+    "collision_counts",
+    "coverage",
+    "decode",
+    "disambiguation_neurons",
+    "effective_weight",
+    "excess_cost",
+    "excess_polysemantic_neurons",
+    "feature_dimensionality",
+    "features_per_neuron",
+    "find_collisions",
+    "fourth_norm",
+    "fourth_norm_null",
+    "has_converged",
+    "hidden_excess_kurtosis",
+    "hidden_excess_kurtosis_null",
+    "hidden_kurtosis_sums",
+    "hysteresis",
+    "interference",
+    "interference_cost",
+    "interference_sums",
+    "is_still",
+    "kaplan_meier",
+    "l1_norm",
+    "live_collisions",
+    "max_move",
+    "mean_interval",
+    "median_life",
+    "min_angle",
+    "no_lives",
+    "participation_ratio",
+    "partition_concentration",
+    "partition_energies",
+    "partition_energy",
+    "polysemantic_neurons",
+    "polysemantic_neurons_band",
+    "privilege",
+    "privilege_z",
+    "random_rotations",
+    "reconstruction_error",
+    "relative_change",
+    "represented",
+    "represented_features",
+    "resolution_rate",
+    "rotation_gap_closed_form",
+    "sampled_rotation_gap",
+    "share_angles_below_90",
+    "shares_neuron",
+    "sparsity_count",
+    "threshold_sweep",
+    "weighted_interference",
+    "winner_kept_sign",
+    "winner_was_largest",
+]

@@ -1,0 +1,47 @@
+from polysemantic.metrics.angles import MinAngle, ShareAnglesBelow90
+from polysemantic.metrics.base import InstanceMetric
+from polysemantic.metrics.carrying import Carriers, Coverage, PolysemanticNeurons, PolysemanticNeuronsBand, Represented
+from polysemantic.metrics.collisions import CollisionsOppositeSign, CollisionsSameSign, ExcessPolysemanticNeurons
+from polysemantic.metrics.feature_dimensionality import FeatureDimensionality
+from polysemantic.metrics.features_per_neuron import FeaturesPerNeuron
+from polysemantic.metrics.fourth_norm import FourthNorm, Privilege, PrivilegeZ
+from polysemantic.metrics.hidden_kurtosis import HiddenExcessKurtosis
+from polysemantic.metrics.interference import MeanInterference, WeightedInterference
+from polysemantic.metrics.participation_ratio import ParticipationRatio
+from polysemantic.metrics.partition import PartitionConcentration, PartitionEnergy
+from polysemantic.metrics.reconstruction import Loss, ReconstructionError
+from polysemantic.metrics.sparsification import L1Norm, SparsityCount
+from polysemantic.metrics.standard import STANDARD
+from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
+
+__all__ = [
+    "STANDARD",
+    "Carriers",
+    "CollisionsOppositeSign",
+    "CollisionsSameSign",
+    "Coverage",
+    "ExcessPolysemanticNeurons",
+    "FeatureDimensionality",
+    "FeaturesPerNeuron",
+    "FourthNorm",
+    "HiddenExcessKurtosis",
+    "InstanceMetric",
+    "L1Norm",
+    "Loss",
+    "MeanInterference",
+    "MinAngle",
+    "ParticipationRatio",
+    "PartitionConcentration",
+    "PartitionEnergy",
+    "PolysemanticNeurons",
+    "PolysemanticNeuronsBand",
+    "Privilege",
+    "PrivilegeZ",
+    "ReconstructionError",
+    "Represented",
+    "ShareAnglesBelow90",
+    "SparsityCount",
+    "WeightedInterference",
+    "WinnerKeptSign",
+    "WinnerWasLargest",
+]

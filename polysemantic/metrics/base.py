@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float, Float64, Real
+from torch import Tensor
+from torch.nn.functional import pad
+from torchmetrics import Metric
+from typing_extensions import override
+
+Matrix = Float[Tensor, "instance feature hidden"]
+"""An encoder or decoder, or effective weights, one row per feature."""
+
+
+class InstanceMetric(Metric):
+    """The mean over updates of a quantity that each instance has.
+
+    A subclass implements `update` with as many of these arguments as it needs, under these names, and hands a value for
+    each instance to `add`:
+
+    - `W_enc`, `W_dec` (None if tied) and `b_dec` (None without): the weights;
+    - `w_start`: the effective weights at initialisation;
+    - `cooccurrence`: P(i and j on), the diagonal P(i on);
+    - `partition`: +1 or -1 for each feature, None where the inputs have no two parts;
+    - `x`, `h`, `x_hat`: inputs, hidden activations and reconstructions of a batch, and `loss`, their mean loss.
+
+    It is updated once, or once for each batch of evaluation draws if it takes one of the last four.
+
+    The class name in snake case is the name of its column in the results. `testing.check_metric` checks a new one.
+    """
+
+    full_state_update = False
+    is_differentiable = False
+    group = "measurements"
+    """First part of its tag in TensorBoard."""
+    count_valued = False
+    """Whether values are whole numbers, and so the column's."""
+    others: tuple[int, int] = (0, 0)
+    """How many instances other processes hold before and after those of this one, which sees nothing of them."""
+
+    total: Tensor
+    weight: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Scalars take on the number of instances with the first update.
+        self.add_state("total", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("weight", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        # A MetricCollection takes metrics with equal states for one and updates only the first, from then on. Two
+        # measurements may well agree once, as on an untrained network; a nan equals nothing.
+        self.add_state("distinct", torch.full((), torch.nan, dtype=torch.float64), dist_reduce_fx="sum")
+
+    @classmethod
+    def column(cls) -> str:
+        """The name of its column in the results."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    def add(self, values: Real[Tensor, " instance"], weight: int | Real[Tensor, " instance"] = 1) -> None:
+        """Count a value for each instance.
+
+        Args:
+            values: What the instances have.
+            weight: What it counts for in the mean, such as the number of inputs in a batch, for all instances or each;
+                a value of weight 0 is not counted, even if it is nan.
+        """
+        weights = torch.as_tensor(weight, dtype=torch.float64, device=values.device).expand_as(values)
+        self.total = self.total + pad(torch.where(weights > 0, values.double() * weights, 0), self.others)
+        self.weight = self.weight + pad(weights, self.others)
+
+    @override
+    def compute(self) -> Float64[Tensor, " instance"]:
+        return (self.total / self.weight).reshape(-1)  # still scalars if there was no update
+
+    @property
+    @override
+    def update_called(self) -> bool:
+        # Torchmetrics forgets that a state was loaded, and would warn that it is empty.
+        return super().update_called or self.weight.ndim > 0
+
+    @override
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """The value of each instance as points."""
+        return self._plot(val, ax)
+
+    def _wrap_compute(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        squeezing = super()._wrap_compute(compute)
+        # Torchmetrics returns a scalar for one instance.
+        return lambda: squeezing().reshape(-1)

@@ -1,0 +1,65 @@
+from typing_extensions import override
+
+from polysemantic.functional import collision_counts, excess_polysemantic_neurons
+from polysemantic.metrics.base import Matrix
+from polysemantic.metrics.threshold import ThresholdMetric
+
+
+class CollisionsOppositeSign(ThresholdMetric):
+    """Pairs of features on one neuron with opposite signs, the benign ones; 0 where every neuron is monosemantic.
+
+    See `functional.collision_counts`.
+
+    Example:
+        >>> metric = CollisionsOppositeSign()
+        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.9, 1.0]]]))
+        >>> metric.compute()
+        tensor([2.], dtype=torch.float64)
+    """
+
+    group = "collisions"
+    count_valued = True
+
+    @override
+    def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
+        self.add(collision_counts(W_enc, W_dec, self.threshold).opposite_sign)
+
+
+class CollisionsSameSign(ThresholdMetric):
+    """Pairs of features on one neuron with the same sign, the malign ones; 0 where every neuron is monosemantic.
+
+    See `functional.collision_counts`.
+
+    Example:
+        >>> metric = CollisionsSameSign()
+        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.9, 1.0]]]))
+        >>> metric.compute()
+        tensor([1.], dtype=torch.float64)
+    """
+
+    group = "collisions"
+    count_valued = True
+
+    @override
+    def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
+        self.add(collision_counts(W_enc, W_dec, self.threshold).same_sign)
+
+
+class ExcessPolysemanticNeurons(ThresholdMetric):
+    """Polysemantic neurons beyond those that n_hidden forces; 0 none is incidental, below 0 it does not apply.
+
+    See `functional.excess_polysemantic_neurons`.
+
+    Example:
+        >>> metric = ExcessPolysemanticNeurons()
+        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]))
+        >>> metric.compute()
+        tensor([1.], dtype=torch.float64)
+    """
+
+    group = "collisions"
+    count_valued = True
+
+    @override
+    def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
+        self.add(excess_polysemantic_neurons(W_enc, W_dec, self.threshold))

@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import itertools
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, ClassVar, Literal, get_args
+
+import torch
+from jaxtyping import Float
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
+from torch import Tensor
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from typing_extensions import override
+
+from polysemantic import initialisation, random
+from polysemantic.autoencoder import Autoencoder
+from polysemantic.checkpoints import read_checkpoint
+from polysemantic.data import InputDataModule
+from polysemantic.ensemble import Ensemble
+from polysemantic.functional import effective_weight
+from polysemantic.objective import Act, Weights
+
+Init = Literal["normal", "orthogonal", "disambiguation"]
+
+CHECKPOINT_FORMAT = 1
+# Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
+_DRAWS_AT_ONCE = 2**21
+# Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything.
+_CHUNK_SECONDS = 0.25
+
+
+class EnsembleModule(LightningModule):
+    """An ensemble of autoencoders and how it trains.
+
+    Args:
+        n_features: Input coordinates; comes from the DataModule on the command line.
+        n_hidden: Neurons.
+        ensemble: The instances; comes from `ensemble` on the command line.
+        tied: Whether the decoder is the encoder itself.
+        bias: Whether the outputs have a bias, initially 0.
+        act: Activation of the hidden units.
+        l1: Weight of the L1 penalty on hidden activations. Can vary.
+        importance: Ratio of one feature's weight in the loss to that of the feature before it, in (0, 1]. Can vary.
+        noise: Law of the hidden noise in training.
+        noise_std: Standard deviation of the hidden noise. Can vary.
+        init: Initial weights.
+        init_scale: Factor of the initial weights. Can vary.
+        init_from: Checkpoint whose weights to start from, with a fresh optimiser; instead of `init`.
+        optimizer: A class of `torch.optim` or the user's, that treats its parameters elementwise.
+        lr_scheduler: A schedule of the learning rate in optimiser steps.
+        clip_norm: Largest norm of one instance's gradient.
+        inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
+        autoencoder: The network, `Autoencoder` or a subclass.
+        seed: Root of all random draws; comes from `seed_everything` on the command line.
+
+    Raises:
+        ValueError: If a number is out of its range or a name is unknown.
+    """
+
+    can_vary: ClassVar[tuple[str, ...]] = ("l1", "noise_std", "init_scale", "importance")
+
+    def __init__(
+        self,
+        n_features: int,
+        n_hidden: int,
+        ensemble: Ensemble | None = None,
+        tied: bool = True,
+        bias: bool = False,
+        act: Act = "linear",
+        l1: float = 0.001,
+        importance: float = 1.0,
+        noise: random.NoiseLaw = "bernoulli",
+        noise_std: float = 0.0,
+        init: Init = "normal",
+        init_scale: float = 1.0,
+        init_from: str | None = None,
+        optimizer: OptimizerCallable = lambda parameters: torch.optim.AdamW(parameters, lr=0.001),
+        lr_scheduler: LRSchedulerCallable | None = None,
+        clip_norm: float | None = None,
+        inner_steps: int | None = None,
+        autoencoder: type[Autoencoder] = Autoencoder,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        ensemble = ensemble or Ensemble()
+        _check_whole(n_features=n_features, n_hidden=n_hidden, inner_steps=inner_steps)
+        _check_choice(act=(act, Act), noise=(noise, random.NoiseLaw), init=(init, Init))
+        numbers = {"l1": l1, "noise_std": noise_std, "init_scale": init_scale, "importance": importance}
+        for name, value in itertools.chain(numbers.items(), *(point.items() for point in ensemble.points)):
+            _check_number(name, value)
+        if clip_norm is not None and not 0 < clip_norm < math.inf:
+            raise ValueError(f"`clip_norm` must be positive and finite, got {clip_norm}.")
+        self.n_features, self.n_hidden = n_features, n_hidden
+        self.ensemble, self.seed = ensemble, seed
+        self.tied, self.bias, self.act = tied, bias, act
+        self.noise, self.init, self.init_from = noise, init, init_from
+        self.numbers = numbers
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.clip_norm, self.inner_steps = clip_norm, inner_steps
+        self.autoencoder_class = autoencoder
+        self.autoencoder: Autoencoder | None = None
+        self.loss: Float[Tensor, " instance"] | None = None
+        self._seconds_per_step = math.nan
+
+    @property
+    def instances(self) -> slice:
+        """The instances that this process holds."""
+        return slice(0, self.ensemble.n_instances)
+
+    @property
+    def networks(self) -> Autoencoder:
+        """The networks, once they are made."""
+        if self.autoencoder is None:
+            self.configure_model()
+        assert self.autoencoder is not None
+        return self.autoencoder
+
+    @property
+    def data(self) -> InputDataModule:
+        """The DataModule of the running trainer."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, InputDataModule)
+        return data
+
+    def number(self, name: str) -> Float[Tensor, " instance"]:
+        """A hyperparameter that may vary, for each instance held here."""
+        if name in self.ensemble.vary:
+            return self.ensemble.values(name)[self.instances].float()
+        return torch.full((self.ensemble.n_instances,), self.numbers[name])[self.instances]
+
+    @override
+    def setup(self, stage: str) -> None:
+        data = self.data
+        self.ensemble.check_names(self.can_vary, data.can_vary)
+        if data.n_features != self.n_features:
+            raise ValueError(f"`n_features` must be that of the data, {data.n_features}, got {self.n_features}.")
+        if self.init == "disambiguation":
+            self._check_disambiguation(data)
+        data.bind(self.ensemble, self.seed, self.instances, self.trainer.strategy.root_device)
+
+    def _check_disambiguation(self, data: InputDataModule) -> None:
+        halves = data.partition is not None and getattr(data, "active_fraction", None) == 0.5
+        if not (halves and data.magnitude == "one"):
+            rule = "have HalfSplit data with 2 parts, half of them active and magnitude one"
+            raise ValueError(f"`init` disambiguation must {rule}, got {type(data).__name__}.")
+        if not self.bias or self.act != "linear":
+            raise ValueError(
+                f"`init` disambiguation must have bias true and act linear, got bias {self.bias} and act {self.act}."
+            )
+
+    @override
+    def configure_model(self) -> None:
+        if self.autoencoder is None:
+            start = self._start()
+            if not self.tied and start.W_dec is None:
+                start.W_dec = start.W_enc.clone()
+            if self.bias and start.b_dec is None:
+                start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
+            dtype = torch.get_default_dtype()
+            start = Weights(*(None if w is None else w.to(dtype) for w in (start.W_enc, start.W_dec, start.b_dec)))
+            self.w_start = effective_weight(start.W_enc, start.W_dec).clone()
+            self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
+
+    def _start(self) -> Weights:
+        if self.init_from is not None:
+            return self._start_from(self.init_from)
+        if self.init == "disambiguation":
+            n_instances = len(range(self.ensemble.n_instances)[self.instances])
+            start = initialisation.disambiguation(n_instances, self.n_features, self.n_hidden)
+        else:
+            keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
+            draw = initialisation.normal if self.init == "normal" else initialisation.orthogonal
+            start = Weights(draw(keys, self.n_features, self.n_hidden))
+        start.W_enc *= self.number("init_scale")[:, None, None]
+        return start
+
+    def _start_from(self, path: str) -> Weights:
+        """The weights of an earlier run, those of the same seed if that run varied nothing."""
+        checkpoint = read_checkpoint(path)
+        found = checkpoint["polysemantic"]
+        ours = self.identity()
+        for name in ("n_features", "n_hidden"):
+            if found[name] != ours[name]:
+                raise ValueError(f"`init_from` must hold {name} {ours[name]}, got {found[name]}.")
+        for name in ("tied", "bias"):
+            # A tied network starts an untied one and a bias can start at 0, but nothing learnt is dropped.
+            if found[name] != ours[name] and found[name] is not (name == "tied"):
+                raise ValueError(f"`init_from` must hold {name} {ours[name]}, got {found[name]}.")
+        if found["ensemble"]["vary"] and found["ensemble"] != ours["ensemble"]:
+            raise ValueError(f"`init_from` must hold the ensemble {ours['ensemble']}, got {found['ensemble']}.")
+        if found["ensemble"]["seeds"] < self.ensemble.seeds:
+            seeds = found["ensemble"]["seeds"]
+            raise ValueError(f"`init_from` must hold at least {self.ensemble.seeds} seeds, got {seeds}.")
+        index = torch.arange(self.ensemble.n_instances) if found["ensemble"]["vary"] else self.ensemble.seed_index
+        state = {
+            name.rpartition(".")[2]: value[index[self.instances]] for name, value in checkpoint["state_dict"].items()
+        }
+        return Weights(state["W_enc"], state.get("W_dec"), state.get("b_dec"))
+
+    @override
+    def configure_optimizers(self) -> Any:
+        optimizer = _fused(self.optimizer(self.parameters()))
+        if self.lr_scheduler is None:
+            return optimizer
+        return [optimizer], [self.lr_scheduler(optimizer)]
+
+    @override
+    def training_step(self, batch: int, batch_idx: int) -> None:
+        start = self.trainer.global_step
+        stop = self._end_of_chunk(start)
+        began = time.perf_counter()
+        with _interrupts_wait():
+            for steps in self._blocks(range(start, stop)):
+                self._train(steps, last=stop - 1)
+            _count_steps(self.trainer, stop - start - 1)
+        self._seconds_per_step = (time.perf_counter() - began) / (stop - start)
+
+    def _end_of_chunk(self, step: int) -> int:
+        """The step to return at: none that a callback waits for is passed."""
+        length = self.inner_steps
+        if length is None:
+            length = 1 if math.isnan(self._seconds_per_step) else max(1, int(_CHUNK_SECONDS / self._seconds_per_step))
+        waits = [callback.next_step(step) for callback in self.trainer.callbacks if hasattr(callback, "next_step")]
+        return min(step + length, self.trainer.max_steps, *waits)
+
+    def _blocks(self, steps: range) -> Iterator[range]:
+        per_step = self.data.batch_size * (self.n_features + self.n_hidden) * self.ensemble.n_instances
+        length = max(1, _DRAWS_AT_ONCE // per_step)
+        for start in range(steps.start, steps.stop, length):
+            yield range(start, min(start + length, steps.stop))
+
+    def _train(self, steps: range, last: int) -> None:
+        x, noise = self._inputs(steps), self._noise(steps)
+        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        for at, step in enumerate(steps):
+            loss = self.networks.backward(
+                None if x is None else x[at], None if noise is None else noise[at], with_loss=step == last
+            )
+            if self.clip_norm is not None:
+                self._clip(self.clip_norm)
+            # The chunk's last step goes through Lightning, which then counts and synchronises as it always does.
+            (self.optimizers() if step == last else optimizer).step()  # type: ignore[union-attr]
+            if schedule is not None:
+                schedule.step()  # type: ignore[union-attr, call-arg]
+        self.loss = loss
+
+    def _inputs(self, steps: range) -> Tensor | None:
+        if self.data.every_feature_once:
+            return None
+        return self.data.sample(self.data.keys("data", steps)).to(self.networks.W_enc.dtype)
+
+    def _noise(self, steps: range) -> Tensor | None:
+        std = self.number("noise_std")
+        if not bool(std.any()):
+            return None
+        weights = self.networks.W_enc
+        draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
+        return draws.to(weights.dtype).mul_(std.to(weights)[:, None, None])
+
+    @torch.no_grad()
+    def _clip(self, largest: float) -> None:
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+        factor = (largest / norm).clamp(max=1)
+        for gradient in gradients:
+            gradient *= factor.view(-1, *[1] * (gradient.ndim - 1))
+
+    @torch.no_grad()
+    def evaluate(self, batch: int) -> dict[str, Tensor]:
+        """Inputs, hidden activations, reconstructions and losses on one batch of evaluation draws, without noise."""
+        x = self.data.evaluation_inputs(batch).to(self.networks.W_enc.dtype)
+        h, x_hat = self.networks(x)
+        return {"x": x, "h": h, "x_hat": x_hat, "loss": self.networks.loss(x)}
+
+    @override
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        self.evaluation = self.evaluate(batch)
+
+    @override
+    def test_step(self, batch: int, batch_idx: int) -> None:
+        self.evaluation = self.evaluate(batch)
+
+    @override
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["polysemantic"] = {"format": CHECKPOINT_FORMAT, **self.identity()}
+
+    @override
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        found = checkpoint.get("polysemantic", {})
+        expected = {"format": CHECKPOINT_FORMAT, **self.identity()}
+        for name, value in expected.items():
+            if found.get(name) != value:
+                raise ValueError(f"`ckpt_path` must hold {name} {value}, got {found.get(name)}.")
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint must agree on to be continued."""
+        return {
+            "n_features": self.n_features,
+            "n_hidden": self.n_hidden,
+            "tied": self.tied,
+            "bias": self.bias,
+            "ensemble": self.ensemble.as_dict(),
+            "seed": self.seed,
+        }
+
+
+def _check_whole(**sizes: int | None) -> None:
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {size}.")
+
+
+def _check_choice(**choices: tuple[str, Any]) -> None:
+    for name, (choice, known) in choices.items():
+        if choice not in get_args(known):
+            raise ValueError(f"`{name}` must be one of {', '.join(get_args(known))}, got {choice!r}.")
+
+
+def _check_number(name: str, value: float) -> None:
+    if name in ("l1", "noise_std", "init_scale") and not 0 <= value < math.inf:
+        raise ValueError(f"`{name}` must be at least 0 and finite, got {value}.")
+    if name == "importance" and not 0 < value <= 1:
+        raise ValueError(f"`importance` must lie in (0, 1], got {value}.")
+
+
+def _fused(optimizer: Optimizer) -> Optimizer:
+    """One pass over memory in place of a dozen, unless the user chose an implementation."""
+    if type(optimizer) in (Adam, AdamW, SGD):
+        for group in optimizer.param_groups:
+            if group.get("fused") is None and group.get("foreach") is None:
+                group["fused"] = True
+    return optimizer
+
+
+def _count_steps(trainer: Any, steps: int) -> None:
+    """Tell Lightning of optimiser steps that it did not see; it counts the steps of its own wrapper alone."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    for counter in (progress.total, progress.current):
+        counter.ready += steps
+        counter.completed += steps
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold back Ctrl-C until the chunk is whole, so that what is saved then is a state that training passed through."""
+    pressed: list[tuple[int, FrameType | None]] = []
+    try:
+        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
+    except ValueError:  # not in the main thread, which alone receives signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and callable(before):
+        before(*pressed[0])

@@ -1,0 +1,68 @@
+"""The results of an ensemble as tables: for files and for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from torch import Tensor
+
+from polysemantic.ensemble import Ensemble
+from polysemantic.functional import mean_interval
+from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
+
+
+def labels(ensemble: Ensemble, n_features: int, n_hidden: int, data: str) -> pd.DataFrame:
+    """What each instance is: its index, its seed and its value of every varied name."""
+    points = pd.DataFrame(
+        {name: ensemble.values(name).numpy() for name in ensemble.vary}, index=range(ensemble.n_instances)
+    )
+    points.insert(0, "seed", ensemble.seed_index.numpy())
+    points.insert(0, "instance", range(ensemble.n_instances))
+    return points.assign(n_features=n_features, n_hidden=n_hidden, data=data)
+
+
+def with_columns(table: pd.DataFrame, columns: Mapping[str, Tensor], whole: set[str]) -> pd.DataFrame:
+    """A table with measurements, one column each; those in `whole` become integers that may be missing."""
+    values = {name: pd.Series(column.numpy(), index=table.index) for name, column in columns.items()}
+    return table.assign(**{name: v.astype("Int64") if name in whole else v for name, v in values.items()})
+
+
+def summary(results: pd.DataFrame, varied: list[str]) -> Table:
+    """Polysemantic neurons of each grid point, mean and 95 % interval over seeds, beside coverage and theory."""
+    n, m = int(results["n_features"].iloc[0]), int(results["n_hidden"].iloc[0])
+    title = f"{len(results)} instances, {n} features, {m} neurons, step {int(results['step'].iloc[0])}"
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    shown = {
+        "polysemantic": "polysemantic_neurons",
+        "in band": "polysemantic_neurons_band",
+        "coverage": "coverage",
+        "carriers": "carriers",
+        "opposite": "collisions_opposite_sign",
+        "same sign": "collisions_same_sign",
+    }
+    for heading in (*varied, *shown):
+        table.add_column(heading, justify="right")
+    groups = results.groupby(varied, sort=False) if varied else [((), results)]
+    for point, rows in groups:
+        table.add_row(*(f"{value:g}" for value in point), *(mean_and_interval(rows[name]) for name in shown.values()))
+    expected = expected_polysemantic_neurons(n, m)
+    table.caption = f"mean ± 95 % interval over seeds; theory: n²/4m = {polysemantic_neurons_paper(n, m):.4g}" + (
+        "" if math.isnan(expected) else f", n(n-1)/2(2m-1) = {expected:.4g} polysemantic neurons"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def mean_and_interval(values: pd.Series[float]) -> str:
+    """`71.2 ± 2.4`, the mean alone without a spread, a dash without a value."""
+    mean, half_width = (float(x) for x in mean_interval(torch.tensor(values.to_numpy(dtype=float, na_value=math.nan))))
+    if math.isnan(mean):
+        return "-"
+    digits = 1 if abs(mean) >= 10 else 2
+    spread = "" if math.isnan(half_width) or half_width == 0 else f" ± {half_width:.{digits}f}"
+    return f"{mean:.{digits}f}{spread}"
