@@ -10,36 +10,39 @@ import argparse
 import re
 from collections import Counter
 from pathlib import Path
+from pydoc_data.topics import topics
 
 import numpy as np
-from pydoc_data.topics import topics
 from scipy import sparse
 
 from polysemantic.data import FeatureFile
 
 # Words that say how a sentence is built and not what it is about.
 FUNCTION_WORDS = set(
-    """
-    a about above after all also although always an and any are as at be because been before being below between both
-    but by can cannot case cases could do does each either even every example few first following follows for from
-    given gives has have hence how however i if in instead into is it its itself just last later made make makes many
-    may means might more most must need neither never new no non nor not note now of on one only or other others
-    otherwise out over own rather same second see should since so some such than that the their them then there
-    therefore these they this those three through thus to too true two under unless until up upon usually very via was
-    way we well were what when where whether which while whose will with within without would yet you your
-    """.split()
+    re.findall(
+        r"\w+",
+        """
+        a about above after all also although always an and any are as at be because been before being below
+        between both but by can cannot case cases could do does each either even every example few first
+        following follows for from given gives has have hence how however i if in instead into is it its itself
+        just last later made make makes many may means might more most must need neither never new no non nor
+        not note now of on one only or other others otherwise out over own rather same second see should since
+        so some such than that the their them then there therefore these they this those three through thus to
+        too true two under unless until up upon usually very via was way we well were what when where whether
+        which while whose will with within without would yet you your
+        """,
+    )
 )
 
 
 def sentences() -> list[set[str]]:
     """The words of each sentence of prose; indented blocks are code and grammar."""
-    found = []
+    found: list[set[str]] = []
     for _, text in sorted(topics.items()):
-        for paragraph in re.split(r"\n\s*\n", text):
-            if paragraph.startswith(" ") or "***" in paragraph or "===" in paragraph:
-                continue
-            for sentence in re.split(r"(?<=[.:;!?])\s+", paragraph.replace("\n", " ")):
-                found.append(set(re.findall(r"[a-z]{2,}", sentence.lower())) - FUNCTION_WORDS)
+        paragraphs = [part for part in re.split(r"\n\s*\n", text) if not re.match(r" |.*(\*\*\*|===)", part, re.DOTALL)]
+        prose = re.split(r"\n\n|(?<=[.:;!?])\s+", "\n\n".join(paragraphs))
+        words = [re.findall(r"[a-z]{2,}", sentence.lower()) for sentence in prose]
+        found.extend(set(sentence) - FUNCTION_WORDS for sentence in words)
     return found
 
 

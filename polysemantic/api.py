@@ -80,7 +80,7 @@ def fit(
     return load(runner.log_dir)
 
 
-def _class_path(kind: type) -> str:
+def _class_path(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
 

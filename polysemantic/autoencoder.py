@@ -9,9 +9,10 @@ from polysemantic.objective import Act, ClosedForm, Weights
 
 
 class Autoencoder(nn.Module):
-    r"""Every instance of a run side by side: :math:`\hat x = \mathrm{relu}((\mathrm{act}(x W_{enc}) + \epsilon) W_{dec}^T + b)`.
+    r"""Every instance of a run: :math:`\hat x = \mathrm{relu}((\mathrm{act}(x W_{enc}) + \epsilon) W_{dec}^T + b)`.
 
-    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd instead of the closed form.
+    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd instead of the
+    closed form.
 
     Args:
         start: Initial weights; tied if there is no decoder, without bias if there is none.
@@ -77,10 +78,12 @@ class Autoencoder(nn.Module):
         self, x: Float[Tensor, "instance batch feature"], noise: Float[Tensor, "instance batch hidden"] | None = None
     ) -> Float[Tensor, " instance"]:
         """The objective of each instance on its batch."""
-        h, x_hat = self(x, noise)
+        h, x_hat = self.forward(x, noise)
         error = (self.importance * (x_hat - x).square()).sum(-1)
-        scale = 1.0 if self.W_dec is None else self.W_dec.norm(dim=1, keepdim=True)
-        return (error + (self.l1 * scale * h.abs()).sum(-1)).mean(-1)
+        penalty = self.l1 * h.abs()
+        if self.W_dec is not None:
+            penalty = penalty * self.W_dec.norm(dim=1, keepdim=True)
+        return torch.mean(error + penalty.sum(-1), -1)
 
     def backward(
         self,
@@ -122,5 +125,5 @@ class Autoencoder(nn.Module):
         for parameter in self.parameters():
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)
-        gradient = Weights(*(None if p is None else p.grad for p in (self.W_enc, self.W_dec, self.b_dec)))
+        gradient = self.weights.map(lambda parameter: parameter.grad)
         return self._closed_form(x, self.weights, gradient, noise, with_loss=with_loss)

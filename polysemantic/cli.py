@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import set_parsing_settings
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import override
 
@@ -78,7 +78,8 @@ class PolysemanticCLI(LightningCLI):
             self.config_init[self.subcommand]["ckpt_path"] = str(checkpoint_of(directory))
         if self.subcommand != "fit":
             directory = None
-        *first, last = standard_callbacks(*(self._get(self.config_init, key) for key in _CONFIGURABLE), config=text)
+        configured = {key: self._get(self.config_init, key) for key in _CONFIGURABLE}
+        *first, last = standard_callbacks(**configured, config=text)
         users = options.pop("callbacks", None) or []
         callbacks = [*first, *(users if isinstance(users, list) else [users]), last]
         return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
@@ -93,8 +94,8 @@ def _whole_seed(seed: int | bool) -> int:
 def main(args: list[str] | None = None) -> int:
     """Run the command line and give its exit status: 0, 2 for bad input, 143 after SIGTERM, 1 after Ctrl-C."""
     # The user's own modules lie where the command is typed, also when it is started as a script.
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
     try:
         PolysemanticCLI(args)
     except SIGTERMException:

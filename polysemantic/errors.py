@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Collection, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
@@ -88,7 +88,8 @@ def _explain_key(key: str, message: str) -> str:
 def _explain_class(key: str, name: str, message: str) -> str:
     known = {kind.__name__ for kind in _subclasses(InputDataModule) if kind.__module__.startswith("polysemantic.")}
     if key.rpartition(".")[2] == "data" and "." not in name:
-        return f"`{key}` must be one of {', '.join(sorted(known))} or package.Class, got {name!r}{did_you_mean(name, known)}"
+        listed = ", ".join(sorted(known))
+        return f"`{key}` must be one of {listed} or package.Class, got {name!r}{did_you_mean(name, known)}"
     package, _, last = name.rpartition(".")
     try:
         near = did_you_mean(last, dir(importlib.import_module(package)))
@@ -110,7 +111,7 @@ def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
                 yield from _options(command)
 
 
-def _subclasses(kind: type) -> Iterator[type]:
+def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
     for child in kind.__subclasses__():
         yield child
         yield from _subclasses(child)

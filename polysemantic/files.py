@@ -74,7 +74,8 @@ def new_run_directory(root: Path) -> Path:
     """Make and give the next free `version_N` under the root's run directories; safe between processes."""
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
-    taken = [int(name[8:]) for name in os.listdir(runs) if name.startswith("version_") and name[8:].isdigit()]
+    names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
+    taken = [int(name) for name in names if name.isdigit()]
     for number in itertools.count(max(taken, default=-1) + 1):
         directory = runs / f"version_{number}"
         try:

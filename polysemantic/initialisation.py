@@ -22,8 +22,8 @@ def orthogonal(keys: random.Keys, n_features: int, n_hidden: int) -> Float[Tenso
     normals = random.normal(keys, max(n_features, n_hidden), min(n_features, n_hidden)).double()
     basis, triangle = torch.linalg.qr(normals)
     # The signs make the factor unique, and so the distribution uniform.
-    basis = (basis * triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)).float()
-    return basis if n_features >= n_hidden else basis.mT.contiguous()
+    basis = torch.mul(basis, triangle.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)).float()
+    return basis if n_features >= n_hidden else basis.transpose(-2, -1).contiguous()
 
 
 def disambiguation(n_instances: int, n_features: int, n_hidden: int) -> Weights:

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-import itertools
 import math
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -20,9 +16,11 @@ from typing_extensions import override
 from polysemantic import initialisation, random
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.checkpoints import read_checkpoint
+from polysemantic.checks import check_at_least_one, check_choice, check_not_negative, check_positive
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight
+from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
@@ -89,13 +87,12 @@ class EnsembleModule(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         ensemble = ensemble or Ensemble()
-        _check_whole(n_features=n_features, n_hidden=n_hidden, inner_steps=inner_steps)
-        _check_choice(act=(act, Act), noise=(noise, random.NoiseLaw), init=(init, Init))
+        check_at_least_one(n_features=n_features, n_hidden=n_hidden, inner_steps=inner_steps)
+        check_choice(act=(act, Act), noise=(noise, random.NoiseLaw), init=(init, Init))
         numbers = {"l1": l1, "noise_std": noise_std, "init_scale": init_scale, "importance": importance}
-        for name, value in itertools.chain(numbers.items(), *(point.items() for point in ensemble.points)):
-            _check_number(name, value)
-        if clip_norm is not None and not 0 < clip_norm < math.inf:
-            raise ValueError(f"`clip_norm` must be positive and finite, got {clip_norm}.")
+        for point in ensemble.points:
+            _check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
+        check_positive(clip_norm=clip_norm)
         self.n_features, self.n_hidden = n_features, n_hidden
         self.ensemble, self.seed = ensemble, seed
         self.tied, self.bias, self.act = tied, bias, act
@@ -106,6 +103,8 @@ class EnsembleModule(LightningModule):
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
         self.loss: Float[Tensor, " instance"] | None = None
+        self.between_chunks = True
+        self.trained_steps = 0
         self._seconds_per_step = math.nan
 
     @property
@@ -163,7 +162,7 @@ class EnsembleModule(LightningModule):
             if self.bias and start.b_dec is None:
                 start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
             dtype = torch.get_default_dtype()
-            start = Weights(*(None if w is None else w.to(dtype) for w in (start.W_enc, start.W_dec, start.b_dec)))
+            start = start.map(lambda w: w.to(dtype))
             self.w_start = effective_weight(start.W_enc, start.W_dec).clone()
             self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
 
@@ -215,10 +214,13 @@ class EnsembleModule(LightningModule):
         start = self.trainer.global_step
         stop = self._end_of_chunk(start)
         began = time.perf_counter()
-        with _interrupts_wait():
+        with interrupts_wait():
+            self.between_chunks = False
             for steps in self._blocks(range(start, stop)):
                 self._train(steps, last=stop - 1)
             _count_steps(self.trainer, stop - start - 1)
+            self.between_chunks = True
+        self.trained_steps = 0
         self._seconds_per_step = (time.perf_counter() - began) / (stop - start)
 
     def _end_of_chunk(self, step: int) -> int:
@@ -226,8 +228,9 @@ class EnsembleModule(LightningModule):
         length = self.inner_steps
         if length is None:
             length = 1 if math.isnan(self._seconds_per_step) else max(1, int(_CHUNK_SECONDS / self._seconds_per_step))
-        waits = [callback.next_step(step) for callback in self.trainer.callbacks if hasattr(callback, "next_step")]
-        return min(step + length, self.trainer.max_steps, *waits)
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        waits = [callback.next_step(step) for callback in callbacks if hasattr(callback, "next_step")]
+        return int(min(step + length, self.trainer.max_steps, *waits))
 
     def _blocks(self, steps: range) -> Iterator[range]:
         per_step = self.data.batch_size * (self.n_features + self.n_hidden) * self.ensemble.n_instances
@@ -247,7 +250,7 @@ class EnsembleModule(LightningModule):
             # The chunk's last step goes through Lightning, which then counts and synchronises as it always does.
             (self.optimizers() if step == last else optimizer).step()  # type: ignore[union-attr]
             if schedule is not None:
-                schedule.step()  # type: ignore[union-attr, call-arg]
+                schedule.step()  # type: ignore[union-attr]
         self.loss = loss
 
     def _inputs(self, steps: range) -> Tensor | None:
@@ -297,6 +300,7 @@ class EnsembleModule(LightningModule):
         for name, value in expected.items():
             if found.get(name) != value:
                 raise ValueError(f"`ckpt_path` must hold {name} {value}, got {found.get(name)}.")
+        self.trained_steps = checkpoint["global_step"]
 
     def identity(self) -> dict[str, Any]:
         """What a checkpoint must agree on to be continued."""
@@ -310,23 +314,10 @@ class EnsembleModule(LightningModule):
         }
 
 
-def _check_whole(**sizes: int | None) -> None:
-    for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise ValueError(f"`{name}` must be at least 1, got {size}.")
-
-
-def _check_choice(**choices: tuple[str, Any]) -> None:
-    for name, (choice, known) in choices.items():
-        if choice not in get_args(known):
-            raise ValueError(f"`{name}` must be one of {', '.join(get_args(known))}, got {choice!r}.")
-
-
-def _check_number(name: str, value: float) -> None:
-    if name in ("l1", "noise_std", "init_scale") and not 0 <= value < math.inf:
-        raise ValueError(f"`{name}` must be at least 0 and finite, got {value}.")
-    if name == "importance" and not 0 < value <= 1:
-        raise ValueError(f"`importance` must lie in (0, 1], got {value}.")
+def _check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
+    check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
+    if not 0 < importance <= 1:
+        raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")
 
 
 def _fused(optimizer: Optimizer) -> Optimizer:
@@ -344,20 +335,3 @@ def _count_steps(trainer: Any, steps: int) -> None:
     for counter in (progress.total, progress.current):
         counter.ready += steps
         counter.completed += steps
-
-
-@contextmanager
-def _interrupts_wait() -> Iterator[None]:
-    """Hold back Ctrl-C until the chunk is whole, so that what is saved then is a state that training passed through."""
-    pressed: list[tuple[int, FrameType | None]] = []
-    try:
-        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
-    except ValueError:  # not in the main thread, which alone receives signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed and callable(before):
-        before(*pressed[0])

@@ -1,19 +1,26 @@
 r"""The objective and its gradient in closed form.
 
-With rows of x as inputs, :math:`h = \mathrm{act}(x W_{enc})`, :math:`\hat x = \mathrm{relu}((h + \epsilon) W_{dec}^T + b)`
-and B inputs in a batch, the loss of one instance is
+With :math:`h = \mathrm{act}(x W_{enc})`, noise :math:`\epsilon` and B inputs x in a batch, the loss of one instance is
 
-.. math:: \frac{1}{B} \sum_x \Big[ \sum_i \alpha_i (\hat x_i - x_i)^2 + \lambda \sum_k c_k |h_k| \Big]
+.. math::
+    \frac{1}{B} \sum_x \Big[ \sum_i \alpha_i (\hat x_i - x_i)^2 + \lambda \sum_k c_k |h_k| \Big],
+    \qquad \hat x = \mathrm{relu}((h + \epsilon) W_{dec}^T + b)
 
-with :math:`c_k = 1` if the weights are tied and :math:`c_k = |W_{dec, :k}|_2` if not. Let G be its derivative by the
-pre-activation of the output, :math:`G = \frac{2}{B} \alpha (\hat x - x) [\hat x > 0]`. Then the gradients are
-:math:`G^T (h + \epsilon)` for the decoder, :math:`x^T (G W_{dec} + \frac{\lambda}{B} c \, \mathrm{sign}(h)) [h \text{ active}]` for the
-encoder, their sum for tied weights, and the column sums of G for the bias. Subgradients at 0 are 0, as in autograd.
+with :math:`c_k = 1` if the weights are tied and :math:`c_k = |W_{dec, :k}|_2` if not. Its derivative by what enters the
+output's relu is :math:`G = \frac{2}{B} \alpha (\hat x - x) [\hat x > 0]`, and so the gradients are
+
+- decoder: :math:`G^T (h + \epsilon)`, and through c what the penalty adds,
+- encoder: :math:`x^T (G W_{dec} + \frac{\lambda}{B} c \, \mathrm{sign}(h))`, where h is active,
+- tied weights: the sum of both,
+- bias: the column sums of G.
+
+Subgradients at 0 are 0, as in autograd.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -36,6 +43,13 @@ class Weights:
     W_enc: Float[Tensor, "instance feature hidden"]
     W_dec: Float[Tensor, "instance feature hidden"] | None = None
     b_dec: Float[Tensor, "instance feature"] | None = None
+
+    def map(self, change: Callable[[Tensor], Tensor | None]) -> Weights:
+        """Each tensor changed alike, what is not there left out."""
+        W_enc = change(self.W_enc)
+        assert W_enc is not None
+        W_dec, b_dec = (None if w is None else change(w) for w in (self.W_dec, self.b_dec))
+        return Weights(W_enc, W_dec, b_dec)
 
     @property
     def decoder(self) -> Float[Tensor, "instance feature hidden"]:
@@ -142,7 +156,7 @@ class ClosedForm:
         return squared.sum(-1).mean(-1)
 
     def _penalty_gradient(self, h: Tensor, weights: Weights, out: Tensor) -> Tensor | None:
-        """d penalty / d h, written to `out`."""
+        """The penalty's derivative by h, written to `out`; None without a penalty."""
         if self.l1 is None:
             return None
         torch.sign(h, out=out).mul_(self.l1 / h.shape[1])

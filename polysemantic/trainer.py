@@ -13,7 +13,7 @@ from polysemantic.callbacks import Charts, Checkpoint, Measurements, Results, Sn
 from polysemantic.checkpoints import SealedCheckpointIO
 from polysemantic.files import RUNS, new_run_directory, write_whole
 
-# Ours is an endless stream drawn on the device: advice on dataloader workers and on Lightning itself is beside the point.
+# Ours is an endless stream drawn on the device: advice on dataloader workers is beside the point.
 for _name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
@@ -37,7 +37,7 @@ class RunLogger(TensorBoardLogger):
 
     @override
     def _get_next_version(self) -> int:
-        if rank_zero_only.rank != 0:
+        if getattr(rank_zero_only, "rank", 0) != 0:
             return 0
         return int(new_run_directory(Path(self.save_dir or ".")).name.removeprefix("version_"))
 

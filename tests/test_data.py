@@ -143,6 +143,8 @@ def test_the_parameter_spaces_cover_every_exported_class():
         lambda: GaussianCopula(32, 0.05, 0.6, block_size=8),
         lambda: Hierarchical(30, 0.4, depth=4),
         lambda: Hierarchical(30, 0.4, depth=4, exclusive=True),
+        lambda: Hierarchical(26, 0.4, depth=3, branching=3, exclusive=True),
+        lambda: IndependentBernoulli(32, 0.001, magnitude="uniform"),
     ],
 )
 def test_frequencies_of_many_features_are_those_of_the_cooccurrence(make):
@@ -322,6 +324,11 @@ def test_certain_features_have_no_correlation(probability):
     assert (on(data) == bool(probability)).all()
     assert data.phi().isnan().all()
     assert data.expected_companions().isnan().all() == (probability == 0)
+
+
+def test_an_active_feature_is_above_zero_even_where_its_draw_is_zero(monkeypatch):
+    monkeypatch.setattr(random, "uniform", lambda keys, *shape: torch.zeros(*keys.values.shape, *shape))
+    assert on(KHot(4, 4, magnitude="uniform")).all()
 
 
 def test_evaluation_draws_are_fixed_and_not_those_of_training():

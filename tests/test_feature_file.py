@@ -33,11 +33,11 @@ def parquet(path, table=MATRIX):
 
 
 def with_explicit_zero_and_duplicate(matrix):
-    made = sparse.coo_array(matrix.astype(float))
-    extra = [[0.0, 0.5, 0.5], [0, 4, 4], [0, 2, 2]]
-    data, row, column = (np.append(part, more) for part, more in zip([made.data, *made.coords], extra, strict=True))
-    data[-2:] = [0.0, 0.0]
-    return sparse.coo_array((data, (row, column)), matrix.shape)
+    # Row 0 is 0 2 0 1: its first 0 is stored, and its 2 in two halves.
+    made = sparse.csr_array(matrix.astype(float))
+    data = np.concatenate([[0, made.data[0] / 2, made.data[0] / 2], made.data[1:]])
+    indices = np.concatenate([[0, 1, 1], made.indices[1:]])
+    return sparse.csr_array((data, indices, made.indptr + [0, 2, 2, 2, 2, 2]), matrix.shape)
 
 
 KINDS = ("f2", "f4", "f8", ">f4", "i1", "u8")
@@ -114,6 +114,13 @@ def test_a_value_that_is_no_activation_is_refused_with_its_place(write, value, s
         "has missing values" if write is parquet and shown == "nan" else f"got {shown} in row 3, feature 1 of {path}."
     )
     assert what in str(refusal.value)
+
+
+def test_the_place_of_a_bad_value_does_not_count_zeros_that_are_stored(tmp_path):
+    matrix = MATRIX.astype(float)
+    matrix[2, 3] = -1
+    with pytest.raises(ValueError, match=r"got -1 in row 2, feature 3 of"):
+        FeatureFile(npz(tmp_path, matrix, with_explicit_zero_and_duplicate))
 
 
 BAD = {
@@ -220,5 +227,6 @@ def test_a_dense_file_larger_than_the_memory_allowed_works(tmp_path):
     matrix = np.lib.format.open_memmap(tmp_path / "x.npy", mode="w+", dtype=np.float32, shape=(rows, 128))
     matrix[-1, 0] = 1
     matrix.flush()
-    run = subprocess.run([sys.executable, "-c", LARGE, tmp_path / "x.npy"], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", LARGE, str(tmp_path / "x.npy")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
     assert run.stdout == f"torch.Size([1, 256, 128]) [{1 / rows}, 0.0]\n"

@@ -8,6 +8,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from polysemantic.checks import check_not_negative
+
 # A checkpoint that took one second is worth at most one in this many.
 _SHARE_OF_RUN = 40
 
@@ -25,8 +27,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, every_n_seconds: float = 60.0) -> None:
-        if not every_n_seconds >= 0:
-            raise ValueError(f"`every_n_seconds` must be at least 0, got {every_n_seconds}.")
+        check_not_negative(every_n_seconds=every_n_seconds)
         self.every_n_seconds = every_n_seconds
         self._wait = every_n_seconds
         self._saved_step = -1

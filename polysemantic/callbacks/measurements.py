@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override

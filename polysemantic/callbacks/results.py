@@ -24,28 +24,25 @@ class Results(Callback):
 
     def __init__(self, measurements: Measurements) -> None:
         self.measurements = measurements
-        self.table: pd.DataFrame | None = None
 
     @override
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            labels = _labels(trainer, pl_module)
-            history = self.measurements.history_table(labels)
-            self._conclude(trainer, pl_module, self.measurements.latest, trainer.global_step)
-            assert trainer.log_dir is not None and self.table is not None
-            write_parquet(Path(trainer.log_dir) / "history.parquet", history)
-            write_parquet(Path(trainer.log_dir) / "results.parquet", self.table)
+            write_parquet(_file(trainer, "history"), self.measurements.history_table(_labels(pl_module)))
+            results = self._conclude(pl_module, self.measurements.latest, trainer.global_step)
+            write_parquet(_file(trainer, "results"), results)
             # soft_wrap: a path is for copying, however narrow the terminal.
             Console().print(f"run directory: {trainer.log_dir}", soft_wrap=True, highlight=False)
 
-    def _conclude(self, trainer: Trainer, module: Any, columns: dict[str, Tensor], step: int) -> None:
+    def _conclude(self, module: Any, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
+        """The table of results, once it is printed."""
         whole = {metric.column() for metric in self.measurements.metrics if metric.count_valued}
-        labels = _labels(trainer, module).assign(step=step)
         expected = expected_polysemantic_neurons(module.n_features, module.n_hidden)
         exposures = step * module.data.batch_size * module.data.marginals().mean(-1).cpu()
-        table = tables.with_columns(labels, columns, whole)
-        self.table = table.assign(expected_polysemantic_neurons=expected, exposures=exposures.numpy())
-        Console().print(tables.summary(self.table, list(module.ensemble.vary)))
+        table = tables.with_columns(_labels(module).assign(step=step), columns, whole)
+        table = table.assign(expected_polysemantic_neurons=expected, exposures=exposures.numpy())
+        Console().print(tables.summary(table, list(module.ensemble.vary)))
+        return table
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,7 +56,7 @@ class Results(Callback):
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._conclude(trainer, pl_module, self.measurements.compute(), pl_module.trained_steps)
+        self._conclude(pl_module, self.measurements.compute(), pl_module.trained_steps)
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -73,11 +70,15 @@ class Results(Callback):
 
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self.on_validation_epoch_end(trainer, pl_module)
+        results = self._conclude(pl_module, self.measurements.compute(), pl_module.trained_steps)
         if trainer.is_global_zero:
-            assert trainer.log_dir is not None and self.table is not None
-            write_parquet(Path(trainer.log_dir) / "test.parquet", self.table)
+            write_parquet(_file(trainer, "test"), results)
 
 
-def _labels(trainer: Trainer, module: Any) -> pd.DataFrame:
+def _labels(module: Any) -> pd.DataFrame:
     return tables.labels(module.ensemble, module.n_features, module.n_hidden, type(module.data).__name__)
+
+
+def _file(trainer: Trainer, name: str) -> Path:
+    assert trainer.log_dir is not None
+    return Path(trainer.log_dir) / f"{name}.parquet"

@@ -6,6 +6,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
+from polysemantic.checks import check_at_least_one
+
 
 class StepCallback(Callback, ABC):
     """A callback that acts at given optimiser steps: before the first one, every `every_n_steps`, and after the last.
@@ -20,8 +22,7 @@ class StepCallback(Callback, ABC):
     """
 
     def __init__(self, every_n_steps: int | None = None) -> None:
-        if every_n_steps is not None and every_n_steps < 1:
-            raise ValueError(f"`every_n_steps` must be at least 1, got {every_n_steps}.")
+        check_at_least_one(every_n_steps=every_n_steps)
         self.every_n_steps = every_n_steps
         self.last_act = -1
         self._next_step = 0

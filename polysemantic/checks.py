@@ -1,0 +1,37 @@
+"""Rules that options must keep, each said in the same words everywhere."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+from polysemantic.suggest import did_you_mean
+
+
+def check_at_least_one(**sizes: int | None) -> None:
+    """Refuse a size below 1; None is no size."""
+    for name, size in sizes.items():
+        if size is not None and size < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {size}.")
+
+
+def check_choice(**choices: tuple[str, Any]) -> None:
+    """Refuse a word that is not of its `Literal`."""
+    for name, (choice, literal) in choices.items():
+        known = get_args(literal)
+        if choice not in known:
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {choice!r}{did_you_mean(choice, known)}")
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Refuse a number that is negative, infinite or nan."""
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"`{name}` must be at least 0 and finite, got {number}.")
+
+
+def check_positive(**numbers: float | None) -> None:
+    """Refuse a number that is 0, negative, infinite or nan; None is no number."""
+    for name, number in numbers.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"`{name}` must be positive and finite, got {number}.")
