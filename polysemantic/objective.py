@@ -101,9 +101,8 @@ class ClosedForm:
         if loss is not None and self.l1 is not None:
             scale = 1.0 if weights.W_dec is None else weights.W_dec.norm(dim=1)
             loss += self.l1[:, 0, 0] * (h.abs().sum(1) * scale).sum(-1) / h.shape[1]
-        alone = x is None and noise is None and self.act == "linear" and weights.W_dec is None
-        if alone:
-            self._tied_gradient(residual, weights, gradient)
+        if self.act == "linear" and self._overlap_pays(x, noise, weights):
+            self._gradient_by_overlap(x, h, noise, residual, weights, gradient)
         else:
             self._encoder_gradient(x, h, residual, weights, gradient)
             self._decoder_gradient(h, z, residual, weights, gradient)
@@ -155,32 +154,72 @@ class ClosedForm:
             squared *= self.importance
         return squared.sum(-1).mean(-1)
 
-    def _penalty_gradient(self, h: Tensor, weights: Weights, out: Tensor) -> Tensor | None:
-        """The penalty's derivative by h, written to `out`; None without a penalty."""
+    def _penalty_by_hidden(self, h: Tensor, weights: Weights, out: Tensor) -> int:
+        """The penalty's derivative by h, written to `out`; 0 if there is none and `out` stays as it is."""
         if self.l1 is None:
-            return None
+            return 0
         torch.sign(h, out=out).mul_(self.l1 / h.shape[1])
-        return out if weights.W_dec is None else out.mul_(weights.W_dec.norm(dim=1, keepdim=True))
+        if weights.W_dec is not None:
+            out.mul_(weights.W_dec.norm(dim=1, keepdim=True))
+        return 1
 
-    def _tied_gradient(self, residual: Tensor, weights: Weights, gradient: Weights) -> None:
-        """One product in place of two: W enters as encoder and as decoder with the same inputs."""
-        W, grad = weights.W_enc, gradient.W_enc
-        penalty = self._penalty_gradient(W, weights, grad)
-        if weights.b_dec is None and self.importance is None:
-            both, scale = residual, 4 / W.shape[1]
+    def _overlap_pays(self, x: Tensor | None, noise: Tensor | None, weights: Weights) -> bool:
+        """Whether the gradient by the overlap of features costs fewer multiplications than by hidden activations.
+
+        Decided by shapes alone, and as if there were a penalty, so that no instance's path depends on another's l1.
+        """
+        n_features, n_hidden = weights.W_enc.shape[1:]
+        batch = n_features if x is None else x.shape[1]
+        products = 1 if weights.W_dec is None else 2
+        overlap = products * n_features**2 * n_hidden + (noise is not None) * batch * n_features * n_hidden
+        hidden = 2 * batch * n_features * n_hidden
+        if x is not None:
+            overlap += batch * n_features * (n_features + n_hidden)
+            hidden += batch * n_features * n_hidden
+        return overlap < 0.9 * hidden
+
+    def _gradient_by_overlap(
+        self, x: Tensor | None, h: Tensor, noise: Tensor | None, residual: Tensor, weights: Weights, gradient: Weights
+    ) -> None:
+        r"""Without a hidden nonlinearity only :math:`W_{enc} W_{dec}^T` matters, whose gradient :math:`x^T G` is small."""
+        scale = 2 / h.shape[1]
+        by_overlap = residual
+        if x is not None:
+            n_features = x.shape[2]
+            kept = self._keep("by_overlap", (len(x), n_features, n_features), x)
+            by_overlap = torch.bmm(x.mT, residual, out=kept)
+        penalised = self._penalty_by_encoder(x, h, weights, gradient.W_enc)
+        if weights.W_dec is not None and gradient.W_dec is not None:
+            gradient.W_enc.baddbmm_(by_overlap, weights.W_dec, beta=penalised, alpha=scale)
+            penalised = self._penalty_by_decoder(h, weights, gradient.W_dec)
+            gradient.W_dec.baddbmm_(by_overlap.mT, weights.W_enc, beta=penalised, alpha=scale)
+            by_decoder = gradient.W_dec
         else:
-            both, scale = (
-                torch.add(residual, residual.mT, out=self._keep("both", residual.shape, residual)),
-                2 / W.shape[1],
-            )
-        grad.baddbmm_(both, W, beta=0 if penalty is None else 1, alpha=scale)
+            by_decoder = gradient.W_enc
+            if x is None and weights.b_dec is None and self.importance is None and noise is None:
+                scale *= 2  # G is symmetric
+            else:
+                kept = self._keep("both", by_overlap.shape, by_overlap)
+                by_overlap = torch.add(by_overlap, by_overlap.mT, out=kept)
+            gradient.W_enc.baddbmm_(by_overlap, weights.W_enc, beta=penalised, alpha=scale)
+        if noise is not None:
+            by_decoder.baddbmm_(residual.mT, noise, alpha=2 / h.shape[1])
+
+    def _penalty_by_encoder(self, x: Tensor | None, h: Tensor, weights: Weights, out: Tensor) -> int:
+        """The penalty's derivative by the encoder, likewise."""
+        if x is None:
+            return self._penalty_by_hidden(h, weights, out)
+        by_h = self._keep("by_h", h.shape, h)
+        if penalised := self._penalty_by_hidden(h, weights, by_h):
+            torch.bmm(x.mT, by_h, out=out)
+        return penalised
 
     def _encoder_gradient(
         self, x: Tensor | None, h: Tensor, residual: Tensor, weights: Weights, gradient: Weights
     ) -> None:
         by_h = gradient.W_enc if x is None else self._keep("by_h", h.shape, h)
-        penalty = self._penalty_gradient(h, weights, by_h)
-        by_h.baddbmm_(residual, weights.decoder, beta=0 if penalty is None else 1, alpha=2 / h.shape[1])
+        penalised = self._penalty_by_hidden(h, weights, by_h)
+        by_h.baddbmm_(residual, weights.decoder, beta=penalised, alpha=2 / h.shape[1])
         if self.act == "relu":
             torch.ops.aten.threshold_backward.grad_input(by_h, h, 0, grad_input=by_h)
         if x is not None:
@@ -190,11 +229,15 @@ class ClosedForm:
         scale = 2 / h.shape[1]
         if weights.W_dec is None or gradient.W_dec is None:
             gradient.W_enc.baddbmm_(residual.mT, z, alpha=scale)
-            return
-        if self.l1 is None:
-            gradient.W_dec.baddbmm_(residual.mT, z, beta=0, alpha=scale)
-            return
+        else:
+            penalised = self._penalty_by_decoder(h, weights, gradient.W_dec)
+            gradient.W_dec.baddbmm_(residual.mT, z, beta=penalised, alpha=scale)
+
+    def _penalty_by_decoder(self, h: Tensor, weights: Weights, out: Tensor) -> int:
+        """The penalty's derivative by an untied decoder, likewise."""
+        if self.l1 is None or weights.W_dec is None:
+            return 0
         norm = weights.W_dec.norm(dim=1, keepdim=True)
         pull = self.l1 * h.abs().mean(1, keepdim=True) / norm
-        torch.mul(weights.W_dec, pull.masked_fill_(norm == 0, 0), out=gradient.W_dec)
-        gradient.W_dec.baddbmm_(residual.mT, z, alpha=scale)
+        torch.mul(weights.W_dec, pull.masked_fill_(norm == 0, 0), out=out)
+        return 1
