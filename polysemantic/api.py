@@ -9,7 +9,7 @@ import torch
 import yaml
 from lightning.pytorch import Callback
 
-from polysemantic.callbacks import Checkpoint, Measurements, Snapshots
+from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
@@ -25,8 +25,10 @@ def fit(
     ensemble: Ensemble | None = None,
     seed_everything: int = 0,
     measurements: Measurements | None = None,
+    collisions: CollisionTracker | None = None,
     snapshots: Snapshots | None = None,
     checkpoint: Checkpoint | None = None,
+    convergence: Convergence | None = None,
     callbacks: list[Callback] | None = None,
     trainer: dict[str, Any] | None = None,
     ckpt_path: str | Path | None = None,
@@ -41,8 +43,10 @@ def fit(
         ensemble: The instances.
         seed_everything: Root of all random draws.
         measurements: The callback that measures.
+        collisions: The callback that follows collisions.
         snapshots: The callback that keeps weights.
         checkpoint: The callback that writes checkpoints.
+        convergence: The callback that notes when instances stop changing, and may stop the run.
         callbacks: Further callbacks.
         trainer: Further options of Lightning's Trainer, such as `default_root_dir`.
         ckpt_path: A checkpoint to continue, or `last` for the newest of the same configuration.
@@ -72,7 +76,12 @@ def fit(
         directory = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
         ckpt_path = checkpoint_of(directory) if ckpt_path == "last" else ckpt_path
     *first, last = standard_callbacks(
-        measurements or Measurements(), snapshots or Snapshots(), checkpoint or Checkpoint(), config
+        measurements or Measurements(),
+        collisions or CollisionTracker(),
+        snapshots or Snapshots(),
+        checkpoint or Checkpoint(),
+        convergence or Convergence(),
+        config,
     )
     runner = build_trainer([*first, *(callbacks or []), last], directory, **options)
     runner.fit(module, datamodule=data, ckpt_path=ckpt_path)

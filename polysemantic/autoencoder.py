@@ -11,7 +11,7 @@ from polysemantic.objective import Act, ClosedForm, Weights
 class Autoencoder(nn.Module):
     r"""Every instance of a run: :math:`\hat x = \mathrm{relu}((\mathrm{act}(x W_{enc}) + \epsilon) W_{dec}^T + b)`.
 
-    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd instead of the
+    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd, not from the
     closed form.
 
     Args:
@@ -99,7 +99,7 @@ class Autoencoder(nn.Module):
             noise: Hidden noise, scaled.
             with_loss: Whether to give the losses.
         """
-        if self._is_standard():
+        if self.is_standard:
             return self._closed_backward(x, noise, with_loss)
         with torch.enable_grad():
             if x is None:
@@ -110,18 +110,24 @@ class Autoencoder(nn.Module):
                 parameter.grad = gradient
         return loss.detach()
 
-    def _is_standard(self) -> bool:
+    @property
+    def is_standard(self) -> bool:
+        """Whether this class's own objective is trained, whose gradient has a closed form."""
         methods = ("encode", "decode", "forward", "loss")
         return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in methods)
+
+    def closed_form(self) -> ClosedForm:
+        """The objective of these networks with its gradient in closed form."""
+        return ClosedForm(
+            self.act,
+            self.l1 if bool(self.l1.any()) else None,
+            None if bool((self.importance == 1).all()) else self.importance,
+        )
 
     @torch.no_grad()
     def _closed_backward(self, x: Tensor | None, noise: Tensor | None, with_loss: bool) -> Tensor | None:
         if self._closed_form is None:
-            self._closed_form = ClosedForm(
-                self.act,
-                self.l1 if bool(self.l1.any()) else None,
-                None if bool((self.importance == 1).all()) else self.importance,
-            )
+            self._closed_form = self.closed_form()
         for parameter in self.parameters():
             if parameter.grad is None:
                 parameter.grad = torch.empty_like(parameter)

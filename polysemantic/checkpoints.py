@@ -11,15 +11,19 @@ from typing_extensions import override
 from polysemantic.files import CorruptFileError, check_seal, seal, write_whole
 
 
-def read_checkpoint(path: Path | str) -> dict[str, Any]:
+def read_checkpoint(path: Path | str, option: str = "ckpt_path") -> dict[str, Any]:
     """A checkpoint, once its checksum is verified; only plain data is ever unpickled.
+
+    Args:
+        path: The file.
+        option: The option that named it, for the error.
 
     Raises:
         FileNotFoundError: If there is no such file.
         CorruptFileError: If the file is not a checkpoint or is damaged.
     """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"`ckpt_path` must be an existing checkpoint, got {str(path)!r}.")
+        raise FileNotFoundError(f"`{option}` must be an existing checkpoint, got {str(path)!r}.")
     content = Path(path).read_bytes()
     check_seal(content, path)
     checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import override
 
 import polysemantic.data  # noqa: F401  its classes are then known by their bare names
-from polysemantic.callbacks import Checkpoint, Measurements, Snapshots
+from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.errors import OneLineParser, explain, say
@@ -23,7 +23,13 @@ from polysemantic.trainer import build_trainer, standard_callbacks
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
 
-_CONFIGURABLE = {"measurements": Measurements, "snapshots": Snapshots, "checkpoint": Checkpoint}
+_CONFIGURABLE = {
+    "measurements": Measurements,
+    "collisions": CollisionTracker,
+    "snapshots": Snapshots,
+    "checkpoint": Checkpoint,
+    "convergence": Convergence,
+}
 
 
 class PolysemanticCLI(LightningCLI):
@@ -41,7 +47,7 @@ class PolysemanticCLI(LightningCLI):
             seed_everything_default=0,
             subclass_mode_data=True,
             parser_class=OneLineParser,
-            parser_kwargs={"parser_mode": "omegaconf+", "prog": "python -m polysemantic"},
+            parser_kwargs={"parser_mode": "omegaconf+", "prog": "python -m polysemantic", "allow_abbrev": False},
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
             args=args,
@@ -73,11 +79,11 @@ class PolysemanticCLI(LightningCLI):
         path = config.pop("ckpt_path", None)
         text = self._parser(self.subcommand).dump(config, skip_none=False)
         root = Path(options.get("default_root_dir") or ".")
-        directory = None if path is None else continued_run(path, root, text)
+        fits = self.subcommand == "fit"
+        directory = continued_run(path, root, text) if path == "last" or (fits and path is not None) else None
         if path == "last" and directory is not None:
             self.config_init[self.subcommand]["ckpt_path"] = str(checkpoint_of(directory))
-        if self.subcommand != "fit":
-            directory = None
+        directory = directory if fits else None
         configured = {key: self._get(self.config_init, key) for key in _CONFIGURABLE}
         *first, last = standard_callbacks(**configured, config=text)
         users = options.pop("callbacks", None) or []
@@ -87,7 +93,9 @@ class PolysemanticCLI(LightningCLI):
 
 def _whole_seed(seed: int | bool) -> int:
     if isinstance(seed, bool):
-        raise ValueError(f"`seed_everything` must be an integer, got {seed}.")
+        raise ValueError(f"`seed_everything` must be a whole number, got {seed}.")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed_everything` must lie in [0, 2^32), got {seed}.")
     return seed
 
 

@@ -36,6 +36,16 @@ class OneLineParser(LightningArgumentParser):
     """A parser whose errors are the one line that matters."""
 
     @override
+    def _parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        # jsonargparse lets through what importing the class of a `type[...]` option raises.
+        try:
+            return super()._parse_known_args(*args, **kwargs)
+        except (ModuleNotFoundError, AttributeError) as error:
+            if not re.match(r"No module named|module '[^']+' has no attribute", str(error)):
+                raise
+            self.error(f"a class must be one that can be imported, got {error}")
+
+    @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         sys.exit(say(explain(message, options=set(_options(self)))))
 
@@ -59,6 +69,8 @@ def explain(message: str, options: Collection[str] = ()) -> str:
         return f"`{linked[1]}` must be unset, it is that of `{linked[2]}`"
     if required := re.search(r"arguments are required: (.+)", message):
         return f"missing: {re.sub(r'(fit|validate|test)[.]', '', required[1])}"
+    if message.startswith("Unexpected config"):
+        return f"`config` must hold a mapping of options, got {message.partition(':')[2]}"
     if "parsing config" in message:
         return f"`config` must be YAML, got an error {' '.join(message.split(':', 1)[1].split())}"
     key = re.match(r'Parser key "([^"]+)":', message)
@@ -68,21 +80,28 @@ def explain(message: str, options: Collection[str] = ()) -> str:
 def _explain_key(key: str, message: str) -> str:
     if "File does not exist" in message or "not accessible" in message.split("\n")[0]:
         return f"`{key}` must be an existing file, got {message.rpartition(': ')[2]}"
-    given = re.search(r"Given value: (.+)|Got value: (.+)", message)
-    value = next(filter(None, given.groups()), "") if given else ""
-    if wrong := re.search(r"Expected a (?:typing[.])?Literal\[(.+?)\][.] Got value: (.+)", message):
-        choices = re.findall(r"'([^']+)'", wrong[1])
-        return f"`{key}` must be one of {', '.join(choices)}, got {wrong[2]!r}{did_you_mean(wrong[2], choices)}"
-    if path := re.search(
+    given = re.search(r"(?:Given value|Got value): (.+)", message)
+    value = given[1] if given else ""
+    if choices := _choices(message):
+        return f"`{key}` must be one of {', '.join(choices)}, got {value!r}{did_you_mean(value, choices)}"
+    kinds = [kind for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in _KINDS]
+    path = re.search(
         r"dot import path string: (\S+)|given class_path '([^']+)'|expects a function or a callable", message
-    ):
+    )
+    # A number may also be given as an object of some class, which nobody means who mistypes a number.
+    if path and not {"int", "float"} & set(kinds):
         return _explain_class(key, path[1] or path[2] or value, message)
-    if "not correspond to a subclass" in message:
-        kind = message.partition("subclass of ")[2].split()[0]
-        return f"`{key}` must name a subclass of {kind}, got {value}"
-    if wrong := re.search(r"Expected a <class '(?!NoneType)(\w+)'>(?:[.] Got value: (.+))?", message):
-        return f"`{key}` must be {_KINDS.get(wrong[1], wrong[1])}, got {wrong[2] or value!r}"
+    if base := re.search(r"not correspond to a subclass of (\S+)|corresponding to a type\[[\w.]*?(\w+)\]", message):
+        return f"`{key}` must name a subclass of {base[1] or base[2]}, got {value}"
+    if kinds:
+        return f"`{key}` must be {' or '.join(_KINDS[kind] for kind in dict.fromkeys(kinds))}, got {value!r}"
     return message
+
+
+def _choices(message: str) -> list[str]:
+    """The words of every `Literal` that a value did not match."""
+    listed = re.findall(r"Expected a (?:typing[.])?Literal\[(.+?)\]", message)
+    return list(dict.fromkeys(word.strip(" '") for words in listed for word in words.split(",")))
 
 
 def _explain_class(key: str, name: str, message: str) -> str:

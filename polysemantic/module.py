@@ -10,18 +10,20 @@ from jaxtyping import Float
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from typing_extensions import override
 
 from polysemantic import initialisation, random
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.checkpoints import read_checkpoint
 from polysemantic.checks import check_at_least_one, check_choice, check_not_negative, check_positive
+from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.data import InputDataModule
+from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
+from polysemantic.steps import EagerSteps, Steps, fused
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
 
@@ -53,6 +55,8 @@ class EnsembleModule(LightningModule):
         lr_scheduler: A schedule of the learning rate in optimiser steps.
         clip_norm: Largest norm of one instance's gradient.
         inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
+        compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
+            `auto` decides by shape and length.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
@@ -81,6 +85,7 @@ class EnsembleModule(LightningModule):
         lr_scheduler: LRSchedulerCallable | None = None,
         clip_norm: float | None = None,
         inner_steps: int | None = None,
+        compile: bool | Literal["auto"] = "auto",
         autoencoder: type[Autoencoder] = Autoencoder,
         seed: int = 0,
     ) -> None:
@@ -99,7 +104,8 @@ class EnsembleModule(LightningModule):
         self.noise, self.init, self.init_from = noise, init, init_from
         self.numbers = numbers
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.clip_norm, self.inner_steps = clip_norm, inner_steps
+        self.clip_norm, self.inner_steps, self.compile_steps = clip_norm, inner_steps, compile
+        self.steps: Steps
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
         self.loss: Float[Tensor, " instance"] | None = None
@@ -168,7 +174,8 @@ class EnsembleModule(LightningModule):
 
     def _start(self) -> Weights:
         if self.init_from is not None:
-            return self._start_from(self.init_from)
+            start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
+            return start.map(lambda w: w[self.instances])
         if self.init == "disambiguation":
             n_instances = len(range(self.ensemble.n_instances)[self.instances])
             start = initialisation.disambiguation(n_instances, self.n_features, self.n_hidden)
@@ -179,35 +186,35 @@ class EnsembleModule(LightningModule):
         start.W_enc *= self.number("init_scale")[:, None, None]
         return start
 
-    def _start_from(self, path: str) -> Weights:
-        """The weights of an earlier run, those of the same seed if that run varied nothing."""
-        checkpoint = read_checkpoint(path)
-        found = checkpoint["polysemantic"]
-        ours = self.identity()
-        for name in ("n_features", "n_hidden"):
-            if found[name] != ours[name]:
-                raise ValueError(f"`init_from` must hold {name} {ours[name]}, got {found[name]}.")
-        for name in ("tied", "bias"):
-            # A tied network starts an untied one and a bias can start at 0, but nothing learnt is dropped.
-            if found[name] != ours[name] and found[name] is not (name == "tied"):
-                raise ValueError(f"`init_from` must hold {name} {ours[name]}, got {found[name]}.")
-        if found["ensemble"]["vary"] and found["ensemble"] != ours["ensemble"]:
-            raise ValueError(f"`init_from` must hold the ensemble {ours['ensemble']}, got {found['ensemble']}.")
-        if found["ensemble"]["seeds"] < self.ensemble.seeds:
-            seeds = found["ensemble"]["seeds"]
-            raise ValueError(f"`init_from` must hold at least {self.ensemble.seeds} seeds, got {seeds}.")
-        index = torch.arange(self.ensemble.n_instances) if found["ensemble"]["vary"] else self.ensemble.seed_index
-        state = {
-            name.rpartition(".")[2]: value[index[self.instances]] for name, value in checkpoint["state_dict"].items()
-        }
-        return Weights(state["W_enc"], state.get("W_dec"), state.get("b_dec"))
-
     @override
     def configure_optimizers(self) -> Any:
-        optimizer = _fused(self.optimizer(self.parameters()))
+        optimizer = fused(self.optimizer(self.parameters()))
         if self.lr_scheduler is None:
             return optimizer
         return [optimizer], [self.lr_scheduler(optimizer)]
+
+    @override
+    def on_train_start(self) -> None:
+        optimizer = self.optimizers(use_pl_optimizer=False)
+        assert isinstance(optimizer, Optimizer)
+        schedule = self.lr_schedulers()
+        assert not isinstance(schedule, list)
+        self.steps = self._compiled(optimizer) or EagerSteps(self.networks, optimizer, schedule, self.clip_norm)
+
+    def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
+        """Compiled steps, if they are asked for or left to us and worth their while."""
+        fits = self.networks.is_standard and self.lr_scheduler is None and self.clip_norm is None
+        if self.compile_steps == "auto":
+            pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
+            if not (pays and fits and CompiledSteps.takes(optimizer)):
+                return None
+        elif not self.compile_steps:
+            return None
+        if not fits:
+            raise ValueError(
+                "`compile` must be false with an lr_scheduler, a clip_norm or a network of one's own, got true."
+            )
+        return CompiledSteps(self.networks, optimizer) if can_compile(self.networks.W_enc.device) else None
 
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:
@@ -217,10 +224,9 @@ class EnsembleModule(LightningModule):
         with interrupts_wait():
             self.between_chunks = False
             for steps in self._blocks(range(start, stop)):
-                self._train(steps, last=stop - 1)
-            _count_steps(self.trainer, stop - start - 1)
+                self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps))
+            _count_steps(self.trainer, stop - start)
             self.between_chunks = True
-        self.trained_steps = 0
         self._seconds_per_step = (time.perf_counter() - began) / (stop - start)
 
     def _end_of_chunk(self, step: int) -> int:
@@ -228,30 +234,19 @@ class EnsembleModule(LightningModule):
         length = self.inner_steps
         if length is None:
             length = 1 if math.isnan(self._seconds_per_step) else max(1, int(_CHUNK_SECONDS / self._seconds_per_step))
+        # Whole unrolled blocks from one awaited step to the next: which steps go together then never depends on time.
+        length = -(-length // self.steps.unrolled) * self.steps.unrolled
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
         waits = [callback.next_step(step) for callback in callbacks if hasattr(callback, "next_step")]
         return int(min(step + length, self.trainer.max_steps, *waits))
 
     def _blocks(self, steps: range) -> Iterator[range]:
+        """Steps whose draws are made at once."""
         per_step = self.data.batch_size * (self.n_features + self.n_hidden) * self.ensemble.n_instances
-        length = max(1, _DRAWS_AT_ONCE // per_step)
+        unrolled = self.steps.unrolled
+        length = max(1, _DRAWS_AT_ONCE // per_step // unrolled) * unrolled
         for start in range(steps.start, steps.stop, length):
             yield range(start, min(start + length, steps.stop))
-
-    def _train(self, steps: range, last: int) -> None:
-        x, noise = self._inputs(steps), self._noise(steps)
-        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
-        for at, step in enumerate(steps):
-            loss = self.networks.backward(
-                None if x is None else x[at], None if noise is None else noise[at], with_loss=step == last
-            )
-            if self.clip_norm is not None:
-                self._clip(self.clip_norm)
-            # The chunk's last step goes through Lightning, which then counts and synchronises as it always does.
-            (self.optimizers() if step == last else optimizer).step()  # type: ignore[union-attr]
-            if schedule is not None:
-                schedule.step()  # type: ignore[union-attr]
-        self.loss = loss
 
     def _inputs(self, steps: range) -> Tensor | None:
         if self.data.every_feature_once:
@@ -265,14 +260,6 @@ class EnsembleModule(LightningModule):
         weights = self.networks.W_enc
         draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
         return draws.to(weights.dtype).mul_(std.to(weights)[:, None, None])
-
-    @torch.no_grad()
-    def _clip(self, largest: float) -> None:
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        norm = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
-        factor = (largest / norm).clamp(max=1)
-        for gradient in gradients:
-            gradient *= factor.view(-1, *[1] * (gradient.ndim - 1))
 
     @torch.no_grad()
     def evaluate(self, batch: int) -> dict[str, Tensor]:
@@ -318,15 +305,6 @@ def _check_numbers(l1: float, noise_std: float, init_scale: float, importance: f
     check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
     if not 0 < importance <= 1:
         raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")
-
-
-def _fused(optimizer: Optimizer) -> Optimizer:
-    """One pass over memory in place of a dozen, unless the user chose an implementation."""
-    if type(optimizer) in (Adam, AdamW, SGD):
-        for group in optimizer.param_groups:
-            if group.get("fused") is None and group.get("foreach") is None:
-                group["fused"] = True
-    return optimizer
 
 
 def _count_steps(trainer: Any, steps: int) -> None:

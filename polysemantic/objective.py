@@ -111,6 +111,8 @@ class ClosedForm:
         return loss
 
     def _keep(self, name: str, shape: torch.Size | tuple[int, ...], like: Tensor) -> Tensor:
+        if torch.compiler.is_compiling():
+            return torch.empty(shape, dtype=like.dtype, device=like.device)
         kept = self._kept.get(name)
         if kept is None or kept.shape != shape or kept.device != like.device or kept.dtype != like.dtype:
             kept = self._kept[name] = torch.empty(shape, dtype=like.dtype, device=like.device)
@@ -181,7 +183,7 @@ class ClosedForm:
     def _gradient_by_overlap(
         self, x: Tensor | None, h: Tensor, noise: Tensor | None, residual: Tensor, weights: Weights, gradient: Weights
     ) -> None:
-        r"""Without a hidden nonlinearity only :math:`W_{enc} W_{dec}^T` matters, whose gradient :math:`x^T G` is small."""
+        r"""Only :math:`W_{enc} W_{dec}^T` matters without a hidden nonlinearity; its gradient is :math:`x^T G`."""
         scale = 2 / h.shape[1]
         by_overlap = residual
         if x is not None:

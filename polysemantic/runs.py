@@ -79,12 +79,16 @@ def continued_run(ckpt_path: str, root: Path, config: str) -> Path:
 
     Raises:
         FileNotFoundError: If there is no such checkpoint or run.
-        CorruptFileError: If the checkpoint is damaged.
+        ValueError: If the checkpoint is damaged or lies in no run directory.
     """
     if ckpt_path == "last":
         return newest_run(root, config)
     read_checkpoint(ckpt_path)
-    return Path(ckpt_path).absolute().parent.parent
+    run = Path(ckpt_path).absolute().parent.parent
+    if not (run / "config.yaml").is_file():
+        # Its grandparent would otherwise be filled with the files of a run, whatever it is.
+        raise ValueError(f"`ckpt_path` must lie in the checkpoints of a run to continue it, got {ckpt_path!r}.")
+    return run
 
 
 def checkpoint_of(run: Path) -> Path:

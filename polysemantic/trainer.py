@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,25 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from polysemantic.callbacks import Charts, Checkpoint, Measurements, Results, Snapshots, StepProgress
+from polysemantic.callbacks import (
+    Charts,
+    Checkpoint,
+    CollisionTracker,
+    Convergence,
+    Measurements,
+    Results,
+    Snapshots,
+    StepProgress,
+    Survival,
+)
 from polysemantic.checkpoints import SealedCheckpointIO
 from polysemantic.files import RUNS, new_run_directory, write_whole
 
 # Ours is an endless stream drawn on the device: advice on dataloader workers is beside the point.
 for _name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+# Lightning's own use of torch, at every fit.
+warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
 
 
 class RunLogger(TensorBoardLogger):
@@ -39,7 +53,12 @@ class RunLogger(TensorBoardLogger):
     def _get_next_version(self) -> int:
         if getattr(rank_zero_only, "rank", 0) != 0:
             return 0
-        return int(new_run_directory(Path(self.save_dir or ".")).name.removeprefix("version_"))
+        try:
+            directory = new_run_directory(Path(self.save_dir or "."))
+        except OSError as error:
+            rule = "`trainer.default_root_dir` must be a directory that can be written to"
+            raise ValueError(f"{rule}, got {self.save_dir}: {error.strerror}") from error
+        return int(directory.name.removeprefix("version_"))
 
     @override
     def save(self) -> None:
@@ -56,18 +75,34 @@ class ConfigFile(Callback):
     def __init__(self, text: str) -> None:
         self.text = text
 
-    @override
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if stage in ("fit", "test") and trainer.log_dir is not None and trainer.is_global_zero:
+    def _write(self, trainer: Trainer) -> None:
+        if trainer.is_global_zero:
+            assert trainer.log_dir is not None
             write_whole(Path(trainer.log_dir) / "config.yaml", self.text.encode())
+
+    # Not earlier: a checkpoint that does not fit must leave its run's configuration as it is.
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer)
+
+    @override
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer)
 
 
 def standard_callbacks(
-    measurements: Measurements, snapshots: Snapshots, checkpoint: Checkpoint, config: str
+    measurements: Measurements,
+    collisions: CollisionTracker,
+    snapshots: Snapshots,
+    checkpoint: Checkpoint,
+    convergence: Convergence,
+    config: str,
 ) -> list[Callback]:
     """The callbacks of every run, in the order in which they act."""
-    derived = [Charts(measurements), StepProgress(measurements), Results(measurements)]
-    return [ConfigFile(config), measurements, snapshots, *derived, checkpoint]
+    shown = [Charts(measurements), StepProgress(measurements), Survival(collisions)]
+    derived = [*shown, Results(measurements, convergence, collisions)]
+    # Convergence comes first, as the others then find what diverged frozen.
+    return [ConfigFile(config), convergence, measurements, collisions, snapshots, *derived, checkpoint]
 
 
 def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: bool = True, **options: Any) -> Trainer:
@@ -83,10 +118,14 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
         ValueError: If an option would change the results or couple instances.
     """
     root = Path(options.get("default_root_dir") or ".").absolute()
+    if logged and options.get("logger") is False:
+        raise ValueError("`trainer.logger` must be unset or a logger, got false: results need its directory.")
     if options.get("logger") in (None, True):
         options["logger"] = RunLogger(root, directory) if logged else False
     # Ours are written whole, sealed, and between chunks; Lightning's own would come on top.
     options |= {"enable_checkpointing": False, "callbacks": callbacks, "num_sanity_val_steps": 0}
+    # Measurements are taken as we go; a run that stops early would otherwise be validated on top.
+    options["check_val_every_n_epoch"] = sys.maxsize
     options["plugins"] = [*_as_list(options.get("plugins")), SealedCheckpointIO()]
     options["enable_model_summary"] = bool(options.get("enable_model_summary"))
     _check_options(options)
@@ -106,6 +145,10 @@ def _check_options(options: dict[str, Any]) -> None:
     accumulated = options.get("accumulate_grad_batches", 1)
     if accumulated != 1:
         raise ValueError(f"`trainer.accumulate_grad_batches` must be 1, got {accumulated}; raise `batch_size` instead.")
+    if options.get("fast_dev_run"):
+        raise ValueError(
+            "`trainer.fast_dev_run` must be unset, got true: a run of few `trainer.max_steps` does as well."
+        )
     clip = options.get("gradient_clip_val")
     if clip is not None:
         raise ValueError(

@@ -4,11 +4,6 @@ import torch
 from polysemantic.functional import has_converged, is_still, max_move, relative_change
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 def test_relative_change_is_zero_from_zero_to_zero_and_infinite_away_from_it():
     change = relative_change(torch.tensor([2.0, 0.0, 0.0, torch.nan]), torch.tensor([1.0, 0.0, 1.0, 1.0]))
     torch.testing.assert_close(change, torch.tensor([0.5, 0.0, torch.inf, torch.nan]), equal_nan=True)

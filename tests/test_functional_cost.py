@@ -6,12 +6,6 @@ import torch
 
 from polysemantic.functional import excess_cost, interference_cost, interference_sums, shares_neuron
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 SHAPES = [(1, 1, 1), (1, 7, 2), (2, 1, 3), (3, 20, 4)]
 
 

@@ -17,12 +17,6 @@ from polysemantic.functional import (
     shares_neuron,
 )
 
-
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 N_FEATURES, N_HIDDEN = 32, 20
 HALVES = torch.tensor([1] * 16 + [-1] * 16)
 

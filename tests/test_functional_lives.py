@@ -5,11 +5,6 @@ import torch
 from polysemantic.functional import advance, decode, hysteresis, live_collisions, no_lives
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 def random_history(shape, n_steps=80):
     """A slow random walk between -1 and 1 that crosses the thresholds often, in either direction."""
     w, history = torch.zeros(shape), []

@@ -14,11 +14,6 @@ from polysemantic.functional import (
 )
 
 
-@pytest.fixture(autouse=True)
-def seeded():
-    torch.manual_seed(0)
-
-
 def assert_within_5_sigma(samples, expected):
     """Mean over the first axis against its expectation; the last bits of a double are forgiven where nothing varies."""
     standard_error = samples.std(0) / math.sqrt(len(samples))

@@ -1,9 +1,23 @@
 from polysemantic.callbacks.charts import Charts
 from polysemantic.callbacks.checkpoint import Checkpoint
+from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.callbacks.progress import StepProgress
 from polysemantic.callbacks.results import Results
 from polysemantic.callbacks.snapshots import Snapshots
 from polysemantic.callbacks.steps import StepCallback
+from polysemantic.callbacks.survival import Survival
 
-__all__ = ["Charts", "Checkpoint", "Measurements", "Results", "Snapshots", "StepCallback", "StepProgress"]
+__all__ = [
+    "Charts",
+    "Checkpoint",
+    "CollisionTracker",
+    "Convergence",
+    "Measurements",
+    "Results",
+    "Snapshots",
+    "StepCallback",
+    "StepProgress",
+    "Survival",
+]

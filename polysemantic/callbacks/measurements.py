@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from typing_extensions import override
 
 from polysemantic.callbacks.steps import StepCallback
+from polysemantic.functional import all_finite
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 
@@ -59,6 +60,9 @@ class Measurements(StepCallback):
     def begin(self, module: Any) -> None:
         """Forget earlier updates and measure what depends on the weights alone."""
         weights = module.networks.weights
+        self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
+        if not self._finite.all():
+            weights = weights.map(lambda w: w.where(self._finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
         if not self._given:
             self._given = {"cooccurrence": module.data.cooccurrence(), "partition": module.data.partition}
         given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
@@ -74,8 +78,9 @@ class Measurements(StepCallback):
             metric.update(**metric._filter_kwargs(**batch))
 
     def compute(self) -> dict[str, Tensor]:
-        """The value of each column for each instance, in float64 on the CPU."""
-        return {metric.column(): metric.compute().double().cpu() for metric in self.metrics}
+        """The value of each column for each instance, in float64 on the CPU; nan for one that diverged."""
+        columns = {metric.column(): metric.compute().double() for metric in self.metrics}
+        return {column: values.where(self._finite, torch.nan).cpu() for column, values in columns.items()}
 
     def history_table(self, labels: pd.DataFrame) -> pd.DataFrame:
         """One row for each step and instance, with the instance's labels."""

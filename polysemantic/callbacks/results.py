@@ -10,6 +10,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic import tables
+from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.files import write_parquet
 from polysemantic.theory import expected_polysemantic_neurons
@@ -20,10 +22,14 @@ class Results(Callback):
 
     Args:
         measurements: The callback that measures.
+        convergence: The callback that knows when instances stopped changing, or diverged.
+        collisions: The callback that follows collisions.
     """
 
-    def __init__(self, measurements: Measurements) -> None:
+    def __init__(self, measurements: Measurements, convergence: Convergence, collisions: CollisionTracker) -> None:
         self.measurements = measurements
+        self.convergence = convergence
+        self.collisions = collisions
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -36,10 +42,11 @@ class Results(Callback):
 
     def _conclude(self, module: Any, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
         """The table of results, once it is printed."""
-        whole = {metric.column() for metric in self.measurements.metrics if metric.count_valued}
+        ends = self.convergence.columns | self.collisions.columns
+        whole = {*ends, *(metric.column() for metric in self.measurements.metrics if metric.count_valued)}
         expected = expected_polysemantic_neurons(module.n_features, module.n_hidden)
         exposures = step * module.data.batch_size * module.data.marginals().mean(-1).cpu()
-        table = tables.with_columns(_labels(module).assign(step=step), columns, whole)
+        table = tables.with_columns(_labels(module).assign(step=step), ends | columns, whole)
         table = table.assign(expected_polysemantic_neurons=expected, exposures=exposures.numpy())
         Console().print(tables.summary(table, list(module.ensemble.vary)))
         return table

@@ -1,12 +1,17 @@
 from polysemantic.functional.angles import min_angle, share_angles_below_90
 from polysemantic.functional.carrying import (
+    CarriedSigns,
+    Strongest,
     carried,
+    carried_signs,
     carriers,
     coverage,
+    covered_features,
     polysemantic_neurons,
     polysemantic_neurons_band,
     represented,
     represented_features,
+    strongest,
 )
 from polysemantic.functional.collisions import (
     CollisionCounts,
@@ -16,7 +21,8 @@ from polysemantic.functional.collisions import (
     find_collisions,
     threshold_sweep,
 )
-from polysemantic.functional.convergence import has_converged, is_still, max_move, relative_change
+from polysemantic.functional.convergence import all_finite, has_converged, is_still, max_move, relative_change
+from polysemantic.functional.counting import count
 from polysemantic.functional.excess import excess_polysemantic_neurons
 from polysemantic.functional.feature_dimensionality import feature_dimensionality
 from polysemantic.functional.features_per_neuron import features_per_neuron
@@ -27,6 +33,7 @@ from polysemantic.functional.fourth_norm import (
     privilege,
     privilege_z,
 )
+from polysemantic.functional.gram import gram, squared_gram
 from polysemantic.functional.hidden_kurtosis import (
     hidden_excess_kurtosis,
     hidden_excess_kurtosis_null,
@@ -34,6 +41,8 @@ from polysemantic.functional.hidden_kurtosis import (
 )
 from polysemantic.functional.interference import interference, weighted_interference
 from polysemantic.functional.interference_cost import excess_cost, interference_cost, interference_sums, shares_neuron
+from polysemantic.functional.large_weights import LargeWeights, collision_places, collision_weights, large_weights
+from polysemantic.functional.life_bootstrap import LifeIntervals, bootstrap_lives
 from polysemantic.functional.lives import (
     CollisionKey,
     LifeEvents,
@@ -44,6 +53,7 @@ from polysemantic.functional.lives import (
     live_collisions,
     no_lives,
 )
+from polysemantic.functional.pair_cost import PairSums, pair_sums
 from polysemantic.functional.participation_ratio import participation_ratio
 from polysemantic.functional.partition import (
     ablate,
@@ -52,9 +62,11 @@ from polysemantic.functional.partition import (
     partition_energies,
     partition_energy,
 )
+from polysemantic.functional.power_sums import PowerSums, power_sums
 from polysemantic.functional.reconstruction import reconstruction_error
 from polysemantic.functional.rotation_gap import random_rotations, rotation_gap_closed_form, sampled_rotation_gap
 from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
+from polysemantic.functional.sharing import shared, sharing
 from polysemantic.functional.sparsification import l1_norm, sparsity_count
 from polysemantic.functional.statistics import MeanInterval, mean_interval
 from polysemantic.functional.survival import (
@@ -65,29 +77,42 @@ from polysemantic.functional.survival import (
     median_life,
     resolution_rate,
 )
-from polysemantic.functional.weights import effective_weight
+from polysemantic.functional.weights import effective_weight, in_double, magnitude
 from polysemantic.functional.winners import winner_kept_sign, winner_was_largest
 
 __all__ = [
+    "CarriedSigns",
     "CollisionCounts",
     "CollisionKey",
     "Collisions",
     "FourthNormNull",
     "Interval",
+    "LargeWeights",
     "LifeEvents",
+    "LifeIntervals",
     "Lives",
     "MeanInterval",
+    "PairSums",
+    "PowerSums",
     "SameSignKinds",
+    "Strongest",
     "SurvivalCurve",
     "ThresholdSweep",
     "ablate",
     "advance",
+    "all_finite",
+    "bootstrap_lives",
     "bootstrap_over_instances",
     "carried",
+    "carried_signs",
     "carriers",
     "classify_same_sign",
     "collision_counts",
+    "collision_places",
+    "collision_weights",
+    "count",
     "coverage",
+    "covered_features",
     "decode",
     "disambiguation_neurons",
     "effective_weight",
@@ -98,29 +123,35 @@ __all__ = [
     "find_collisions",
     "fourth_norm",
     "fourth_norm_null",
+    "gram",
     "has_converged",
     "hidden_excess_kurtosis",
     "hidden_excess_kurtosis_null",
     "hidden_kurtosis_sums",
     "hysteresis",
+    "in_double",
     "interference",
     "interference_cost",
     "interference_sums",
     "is_still",
     "kaplan_meier",
     "l1_norm",
+    "large_weights",
     "live_collisions",
+    "magnitude",
     "max_move",
     "mean_interval",
     "median_life",
     "min_angle",
     "no_lives",
+    "pair_sums",
     "participation_ratio",
     "partition_concentration",
     "partition_energies",
     "partition_energy",
     "polysemantic_neurons",
     "polysemantic_neurons_band",
+    "power_sums",
     "privilege",
     "privilege_z",
     "random_rotations",
@@ -132,8 +163,12 @@ __all__ = [
     "rotation_gap_closed_form",
     "sampled_rotation_gap",
     "share_angles_below_90",
+    "shared",
     "shares_neuron",
+    "sharing",
     "sparsity_count",
+    "squared_gram",
+    "strongest",
     "threshold_sweep",
     "weighted_interference",
     "winner_kept_sign",

@@ -1,6 +1,11 @@
+import math
+
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
+
+from polysemantic.functional.gram import gram
+from polysemantic.functional.sharing import shared
 
 
 def min_angle(W_enc: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance"]:
@@ -18,9 +23,8 @@ def min_angle(W_enc: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor,
         >>> round(min_angle(torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])).item(), 6)
         45.0
     """
-    cosine, pair = _cosines(W_enc)
-    # The arc cosine of -inf is nan, which is what no pair at all should give.
-    return cosine.masked_fill(~pair, -torch.inf).amax((-2, -1)).acos().rad2deg()
+    largest = _cosines(W_enc).amax((-2, -1))
+    return torch.where(largest > -torch.inf, largest.clamp(-1, 1).acos().rad2deg(), torch.nan)
 
 
 def share_angles_below_90(
@@ -47,16 +51,21 @@ def share_angles_below_90(
     """
     if not 0 <= tolerance < 90:
         raise ValueError(f"`tolerance` must lie in [0, 90), got {tolerance}.")
-    cosine, pair = _cosines(W_enc)
-    acute = pair & (cosine.acos().rad2deg() < 90 - tolerance)
-    return acute.sum((-2, -1)).double() / pair.sum((-2, -1))
+    cosine = _cosines(W_enc)
+    # Cosines decide as angles would: there are n^2 of them, and an arc cosine is dear.
+    acute = cosine > math.sin(math.radians(tolerance))
+    return acute.sum((-2, -1)).double() / (cosine > -torch.inf).sum((-2, -1))
 
 
-def _cosines(W_enc: Float[Tensor, "*instance feature hidden"]) -> tuple[Tensor, Tensor]:
-    """Cosines of all pairs of rows, and which of them are pairs i < j of rows that have a direction."""
-    W_enc = W_enc.double()
-    norm = W_enc.norm(dim=-1, keepdim=True)
-    unit = W_enc / norm
-    has_direction = norm > 0
-    pair = (has_direction & has_direction.mT).triu(1)
-    return (unit @ unit.mT).clamp(-1, 1), pair
+@shared
+def _cosines(W: Float[Tensor, "*instance feature hidden"]) -> Float64[Tensor, "*instance feature feature"]:
+    """Cosines of all pairs of rows; -inf for a row and itself, and with a row that has no direction."""
+    products = gram(W)
+    norm = products.diagonal(dim1=-2, dim2=-1).sqrt()
+    inverse = torch.where(norm > 0, 1 / norm, 0)
+    cosine = products * inverse.unsqueeze(-1)
+    cosine *= inverse.unsqueeze(-2)
+    directed = norm > 0
+    pair = directed.unsqueeze(-1) & directed.unsqueeze(-2)
+    pair.diagonal(dim1=-2, dim2=-1).fill_(False)
+    return cosine.masked_fill_(~pair, -torch.inf)

@@ -1,5 +1,26 @@
-from jaxtyping import Bool, Float, Int
+from typing import NamedTuple
+
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from polysemantic.functional.counting import count
+from polysemantic.functional.power_sums import power_sums
+from polysemantic.functional.sharing import shared
+from polysemantic.functional.weights import magnitude
+
+
+class Strongest(NamedTuple):
+    """The neuron on which each feature's effective weight is largest, and how large."""
+
+    magnitude: Float[Tensor, "*instance feature"]
+    neuron: Int64[Tensor, "*instance feature"]
+
+
+class CarriedSigns(NamedTuple):
+    """Number of features that each neuron carries with positive and with negative weight."""
+
+    positive: Int64[Tensor, "*instance hidden"]
+    negative: Int64[Tensor, "*instance hidden"]
 
 
 def carried(
@@ -22,9 +43,66 @@ def carried(
         tensor([[ True, False],
                 [ True, False]])
     """
-    if not threshold > 0:
-        raise ValueError(f"`threshold` must be positive, got {threshold}.")
-    return w.abs() >= threshold
+    _check_threshold(threshold)
+    return magnitude(w) >= threshold
+
+
+@shared
+def strongest(w: Float[Tensor, "*instance feature hidden"]) -> Strongest:
+    """Each feature's largest weight in magnitude, and the neuron that has it.
+
+    Example:
+        >>> magnitude, neuron = strongest(torch.tensor([[0.5, -1.0]]))
+        >>> magnitude.item(), neuron.item()
+        (1.0, 1)
+    """
+    return Strongest(*magnitude(w).max(-1))
+
+
+def covered_features(
+    w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.5
+) -> Bool[Tensor, "*instance feature"]:
+    r"""Which features some neuron carries, :math:`\max_k |w_{ik}| \ge \theta`.
+
+    Args:
+        w: Effective weights, one row per feature.
+        threshold: Smallest magnitude that counts as carried.
+
+    Returns:
+        True for covered features.
+
+    Raises:
+        ValueError: If `threshold` is not positive.
+
+    Example:
+        >>> covered_features(torch.tensor([[1.0, 0.1], [0.3, 0.3]]))
+        tensor([ True, False])
+    """
+    _check_threshold(threshold)
+    return strongest(w).magnitude >= threshold
+
+
+@shared
+def carried_signs(w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.5) -> CarriedSigns:
+    """Number of features that each neuron carries with either sign.
+
+    Args:
+        w: Effective weights, one row per feature.
+        threshold: Smallest magnitude that counts as carried.
+
+    Returns:
+        Two counts per neuron.
+
+    Raises:
+        ValueError: If `threshold` is not positive.
+
+    Example:
+        >>> positive, negative = carried_signs(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.9, 1.0]]))
+        >>> positive.tolist(), negative.tolist()
+        ([2, 1], [1, 0])
+    """
+    _check_threshold(threshold)
+    return CarriedSigns(count(w >= threshold, -2), count(w <= -threshold, -2))
 
 
 def coverage(w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.5) -> Float[Tensor, "*instance"]:
@@ -43,7 +121,7 @@ def coverage(w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.
         >>> coverage(torch.tensor([[1.0, 0.1], [0.3, 0.3]])).item()
         0.5
     """
-    return carried(w, threshold).any(-1).double().mean(-1)
+    return covered_features(w, threshold).double().mean(-1)
 
 
 def represented_features(
@@ -68,9 +146,9 @@ def represented_features(
         >>> represented_features(torch.tensor([[0.6, 0.6], [0.6, 0.0]]))
         tensor([ True, False])
     """
-    if not threshold > 0:
-        raise ValueError(f"`threshold` must be positive, got {threshold}.")
-    return (W_enc * (W_enc if W_dec is None else W_dec)).sum(-1) >= threshold
+    _check_threshold(threshold)
+    gain = power_sums(W_enc).second if W_dec is None else (W_enc * W_dec).sum(-1)
+    return gain >= threshold
 
 
 def represented(
@@ -114,13 +192,13 @@ def carriers(w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.
         >>> carriers(torch.tensor([[0.7, 0.7], [1.0, 0.0], [0.1, 0.1]])).item()
         1.5
     """
-    carries = carried(w, threshold)
-    return carries.sum((-2, -1)).double() / carries.any(-1).sum(-1)
+    positive, negative = carried_signs(w, threshold)
+    return (positive + negative).sum(-1).double() / covered_features(w, threshold).sum(-1)
 
 
 def polysemantic_neurons(
     w: Float[Tensor, "*instance feature hidden"], threshold: float = 0.5
-) -> Int[Tensor, "*instance"]:
+) -> Int64[Tensor, "*instance"]:
     r"""Number of neurons that carry two features or more, :math:`\#\{k : \sum_i c_{ik} \ge 2\}`, c from `carried`.
 
     0 when every neuron is monosemantic, dead or part of a spread-out code (show `coverage` beside it); n_hidden when
@@ -137,12 +215,13 @@ def polysemantic_neurons(
         >>> polysemantic_neurons(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0]])).item()
         1
     """
-    return _shared(carried(w, threshold))
+    positive, negative = carried_signs(w, threshold)
+    return (positive + negative >= 2).sum(-1)
 
 
 def polysemantic_neurons_band(
     w: Float[Tensor, "*instance feature hidden"], low: float = 0.8, high: float = 1.2
-) -> Int[Tensor, "*instance"]:
+) -> Int64[Tensor, "*instance"]:
     r"""The paper's count, :math:`\#\{k : \sum_i [l \le |w_{ik}| \le h] \ge 2\}`.
 
     For comparison with the paper only: it reads 0 on spread-out codes and misses weights that L1 shrank below the band.
@@ -165,9 +244,10 @@ def polysemantic_neurons_band(
     """
     if not 0 < low <= high:
         raise ValueError(f"`low` must lie in (0, high = {high}], got {low}.")
-    magnitude = w.abs()
-    return _shared((magnitude >= low) & (magnitude <= high))
+    sizes = magnitude(w)
+    return (count((sizes >= low) & (sizes <= high), -2) >= 2).sum(-1)
 
 
-def _shared(carries: Bool[Tensor, "*instance feature hidden"]) -> Int[Tensor, "*instance"]:
-    return (carries.sum(-2) >= 2).sum(-1)
+def _check_threshold(threshold: float) -> None:
+    if not threshold > 0:
+        raise ValueError(f"`threshold` must be positive, got {threshold}.")

@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from polysemantic.functional.carrying import carried
+from polysemantic.functional.carrying import carried, carried_signs
 from polysemantic.functional.weights import effective_weight
 
 
@@ -99,12 +99,9 @@ def collision_counts(
         >>> counts.opposite_sign.item(), counts.same_sign.item()
         (2, 1)
     """
-    w = effective_weight(W_enc, W_dec)
-    carries = carried(w, threshold)
-    total = carries.sum(-2)
-    positive = (carries & (w > 0)).sum(-2)
-    opposite = (positive * (total - positive)).sum(-1)
-    return CollisionCounts(opposite, (total * (total - 1) // 2).sum(-1) - opposite)
+    positive, negative = carried_signs(effective_weight(W_enc, W_dec), threshold)
+    same = positive * (positive - 1) + negative * (negative - 1)
+    return CollisionCounts((positive * negative).sum(-1), same.sum(-1) // 2)
 
 
 def threshold_sweep(

@@ -3,6 +3,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
+def all_finite(*parameters: Float[Tensor, " instance *shape"] | None) -> Bool[Tensor, " instance"]:
+    """Which instances consist of finite numbers alone: not those that diverged.
+
+    Args:
+        *parameters: Their weights, or anything else that has an entry for each instance; None is left out.
+
+    Returns:
+        One flag per instance.
+
+    Example:
+        >>> from polysemantic.functional import all_finite
+        >>> all_finite(torch.tensor([[0.0, 1.0], [0.0, torch.inf]]), None, torch.tensor([1.0, 1.0]))
+        tensor([ True, False])
+    """
+    # A sum is finite only if all its terms are: one pass over memory, without a mask.
+    sums = [w.reshape(len(w), -1).sum(1) for w in parameters if w is not None]
+    return torch.stack(sums).isfinite().all(0)
+
+
 def relative_change(
     previous: Float[Tensor, "*instance"], current: Float[Tensor, "*instance"]
 ) -> Float[Tensor, "*instance"]:

@@ -2,6 +2,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.functional.gram import squared_gram
+
 
 def feature_dimensionality(W: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance feature"]:
     r"""Dimensions that each feature has to itself, :math:`D_i = |W_i|^2 / \sum_j (\hat W_i \cdot W_j)^2`.
@@ -19,8 +21,7 @@ def feature_dimensionality(W: Float[Tensor, "*instance feature hidden"]) -> Floa
         >>> feature_dimensionality(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])).tolist()
         [0.5, 0.5, 1.0, 0.0]
     """
-    W = W.double()
-    gram = W @ W.mT
-    squared = gram.diagonal(dim1=-2, dim2=-1).square()
-    # The diagonal term alone makes the sum at least `squared`: it is 0 only with it.
-    return torch.where(squared > 0, squared / gram.square().sum(-1), 0.0)
+    squared = squared_gram(W)
+    own = squared.diagonal(dim1=-2, dim2=-1)
+    # The diagonal term alone makes the sum at least `own`: it is 0 only with it.
+    return torch.where(own > 0, own / squared.sum(-1), 0.0)

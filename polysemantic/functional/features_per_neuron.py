@@ -2,6 +2,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.functional.power_sums import power_sums
+
 
 def features_per_neuron(
     w: Float[Tensor, "*instance feature hidden"], tolerance: float = 0.01
@@ -28,7 +30,6 @@ def features_per_neuron(
     """
     if not 0 <= tolerance < 1:
         raise ValueError(f"`tolerance` must lie in [0, 1), got {tolerance}.")
-    squared = w.double().square()
-    total = squared.sum(-2)
-    alive = total > tolerance * total.amax(-1, keepdim=True)
-    return torch.where(alive, total.square() / squared.square().sum(-2), torch.nan).nanmean(-1)
+    second, fourth = power_sums(w, -2)
+    alive = second > tolerance * second.amax(-1, keepdim=True)
+    return torch.where(alive, second.square() / fourth, torch.nan).nanmean(-1)

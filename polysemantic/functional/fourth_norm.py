@@ -4,6 +4,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.functional.gram import squared_gram
+from polysemantic.functional.power_sums import power_sums
+
 
 class FourthNormNull(NamedTuple):
     """First two moments of `fourth_norm` under a random rotation of the neurons."""
@@ -29,7 +32,7 @@ def fourth_norm(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "
         >>> fourth_norm(torch.eye(4)).item()
         1.0
     """
-    return w.double().pow(4).sum(-1).mean(-1)
+    return power_sums(w).fourth.mean(-1)
 
 
 def fourth_norm_null(w: Float[Tensor, "*instance feature hidden"]) -> FourthNormNull:
@@ -56,17 +59,15 @@ def fourth_norm_null(w: Float[Tensor, "*instance feature hidden"]) -> FourthNorm
         >>> null.mean.item(), null.variance.item()
         (0.75, 0.03125)
     """
-    w = w.double()
     n, m = w.shape[-2:]
-    gram = w @ w.mT
-    squared = gram.diagonal(dim1=-2, dim2=-1)
-    mean = 3 / (m + 2) * squared.square().mean(-1)
+    mean = _null_mean(w)
     if m == 1:
         return FourthNormNull(mean, torch.zeros_like(mean))
     # Multiplied out, so that a row of zeros needs no cosine.
-    c0 = squared.square().sum(-1).square()
-    c2 = torch.einsum("...ij,...i,...j->...", gram.square(), squared, squared)
-    c4 = gram.pow(4).sum((-2, -1))
+    length, squared = power_sums(w).second, squared_gram(w)
+    c0 = length.square().sum(-1).square()
+    c2 = ((squared @ length.unsqueeze(-1)).squeeze(-1) * length).sum(-1)
+    c4 = squared.square().sum((-2, -1))
     total = ((m + 2) * (m + 4) * c4 - 6 * (m + 2) * c2 + 3 * c0) / (m**2 - 1)
     scale = 24 * (m - 1) / ((m + 2) ** 2 * (m + 4) * (m + 6))
     return FourthNormNull(mean, (scale / n**2 * total).clamp(min=0))
@@ -88,8 +89,8 @@ def privilege(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*i
         >>> privilege(torch.eye(4)).item()
         1.0
     """
-    mean = fourth_norm_null(w).mean
-    span = w.double().square().sum(-1).square().mean(-1) - mean
+    mean = _null_mean(w)
+    span = power_sums(w).second.square().mean(-1) - mean
     return _ratio(fourth_norm(w) - mean, span, defined=span > 1e-12 * mean)
 
 
@@ -112,6 +113,10 @@ def privilege_z(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "
     mean, variance = fourth_norm_null(w)
     # Rounding leaves some 1e-16 of mean^2; genuine variances are above 1e-9 of it up to millions of weights.
     return _ratio(fourth_norm(w) - mean, variance.sqrt(), defined=variance > 1e-12 * mean.square())
+
+
+def _null_mean(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance"]:
+    return 3 / (w.shape[-1] + 2) * power_sums(w).second.square().mean(-1)
 
 
 def _ratio(

@@ -2,6 +2,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from polysemantic.functional.power_sums import power_sums
+
 
 def hidden_kurtosis_sums(
     h: Float[Tensor, "*instance batch hidden"],
@@ -22,12 +24,8 @@ def hidden_kurtosis_sums(
         >>> total.item(), count.item()
         (-3.0, 2)
     """
-    largest = h.abs().amax(-1, keepdim=True)
-    used = largest.squeeze(-1) > 0
-    # Scaled by the largest, fourth powers stay representable whatever the size of h; the ratio does not change.
-    squares = torch.where(largest > 0, h / largest, 0).square()
-    second = squares.sum(-1, dtype=torch.float64)
-    fourth = squares.square().sum(-1, dtype=torch.float64)
+    second, fourth = power_sums(h)
+    used = second > 0
     excess = torch.where(used, h.shape[-1] * fourth / second.square() - 3, 0)
     return excess.sum(-1), used.sum(-1)
 

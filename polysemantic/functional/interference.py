@@ -2,6 +2,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.functional.gram import squared_gram
+
 
 def interference(
     W_enc: Float[Tensor, "*instance feature hidden"], W_dec: Float[Tensor, "*instance feature hidden"] | None = None
@@ -52,7 +54,11 @@ def weighted_interference(
         >>> weighted_interference(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), None, torch.full((2, 2), 0.1)).item()
         1.0
     """
-    squared = interference(W_enc, W_dec).double().square()
-    weight = cooccurrence.double()
-    weight = weight - torch.diag_embed(weight.diagonal(dim1=-2, dim2=-1))
+    squared, weight = _off_diagonal(squared_gram(W_enc, W_dec)), _off_diagonal(cooccurrence.double())
     return (weight * squared).sum((-2, -1)) / weight.sum((-2, -1))
+
+
+def _off_diagonal(matrix: Float[Tensor, "*instance n n"]) -> Float[Tensor, "*instance n-1 n"]:
+    """All entries but the diagonal, in order: each diagonal entry is followed by n others."""
+    n = matrix.shape[-1]
+    return matrix.flatten(-2)[..., 1:].unflatten(-1, (n - 1, n + 1))[..., :-1]

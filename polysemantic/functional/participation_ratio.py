@@ -3,6 +3,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from polysemantic.functional.carrying import represented_features
+from polysemantic.functional.power_sums import power_sums
 from polysemantic.functional.weights import effective_weight
 
 
@@ -28,6 +29,6 @@ def participation_ratio(
         >>> participation_ratio(torch.tensor([[0.5, 0.5, 0.5, -0.5], [0.1, 0.0, 0.0, 0.0]])).item()
         4.0
     """
-    squared = effective_weight(W_enc, W_dec).double().square()
-    ratio = squared.sum(-1).square() / squared.square().sum(-1)
+    second, fourth = power_sums(effective_weight(W_enc, W_dec))
+    ratio = second.square() / fourth
     return torch.where(represented_features(W_enc, W_dec, threshold), ratio, torch.nan).nanmean(-1)

@@ -1,6 +1,10 @@
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.functional.carrying import strongest
+from polysemantic.functional.counting import count
+from polysemantic.functional.weights import in_double, magnitude
+
 
 def sparsity_count(w: Float[Tensor, "*instance feature hidden"], tolerance: float = 0.01) -> Float[Tensor, "*instance"]:
     r"""Neurons that still hold a feature, the mean over features of :math:`\#\{k : |w_{ik}| > \tau \max_l |w_{il}|\}`.
@@ -24,8 +28,8 @@ def sparsity_count(w: Float[Tensor, "*instance feature hidden"], tolerance: floa
     """
     if not 0 <= tolerance < 1:
         raise ValueError(f"`tolerance` must lie in [0, 1), got {tolerance}.")
-    magnitude = w.abs()
-    return (magnitude > tolerance * magnitude.amax(-1, keepdim=True)).sum(-1).double().mean(-1)
+    held = magnitude(w) > tolerance * strongest(w).magnitude.unsqueeze(-1)
+    return count(held, -2).sum(-1).double() / w.shape[-2]
 
 
 def l1_norm(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance"]:
@@ -44,4 +48,4 @@ def l1_norm(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*ins
         >>> l1_norm(torch.tensor([[0.5, -0.5, 0.5, 0.5]])).item()
         2.0
     """
-    return w.double().abs().sum(-1).mean(-1)
+    return in_double(magnitude(w)).sum(-1).mean(-1)

@@ -1,7 +1,11 @@
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
+from polysemantic.functional.sharing import shared
 
+
+@shared
 def effective_weight(
     W_enc: Float[Tensor, "*instance feature hidden"],
     W_dec: Float[Tensor, "*instance feature hidden"] | None = None,
@@ -30,4 +34,16 @@ def effective_weight(
         return W_enc
     if W_dec.shape != W_enc.shape:
         raise ValueError(f"`W_dec` must have the shape of `W_enc`, {tuple(W_enc.shape)}, got {tuple(W_dec.shape)}.")
-    return W_enc.sign() * (W_enc * W_dec).clamp(min=0).sqrt()
+    return torch.copysign((W_enc * W_dec).clamp(min=0).sqrt(), W_enc)
+
+
+@shared
+def in_double(w: Shaped[Tensor, "*shape"]) -> Float64[Tensor, "*shape"]:
+    """The same numbers in float64, in which sums of millions of them lose nothing that shows."""
+    return w.double()
+
+
+@shared
+def magnitude(w: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """Absolute values."""
+    return w.abs()

@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polysemantic.functional.carrying import carried
+from polysemantic.functional.carrying import covered_features, strongest
 
 
 def winner_was_largest(
@@ -28,7 +28,7 @@ def winner_was_largest(
         >>> winner_was_largest(start, end).item()
         0.5
     """
-    return _share(w_start.abs().argmax(-1) == w_end.abs().argmax(-1), w_end, threshold)
+    return _share(strongest(w_start).neuron == strongest(w_end).neuron, w_end, threshold)
 
 
 def winner_kept_sign(
@@ -53,7 +53,7 @@ def winner_kept_sign(
         >>> winner_kept_sign(start, end).item()
         0.5
     """
-    winner = w_end.abs().argmax(-1, keepdim=True)
+    winner = strongest(w_end).neuron.unsqueeze(-1)
     kept = w_start.gather(-1, winner).sign() == w_end.gather(-1, winner).sign()
     return _share(kept.squeeze(-1), w_end, threshold)
 
@@ -61,5 +61,4 @@ def winner_kept_sign(
 def _share(
     holds: Bool[Tensor, "*instance feature"], w_end: Float[Tensor, "*instance feature hidden"], threshold: float
 ) -> Float[Tensor, "*instance"]:
-    covered = carried(w_end, threshold).any(-1)
-    return torch.where(covered, holds.double(), torch.nan).nanmean(-1)
+    return torch.where(covered_features(w_end, threshold), holds.double(), torch.nan).nanmean(-1)

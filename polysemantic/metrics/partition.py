@@ -1,8 +1,9 @@
+import torch
 from jaxtyping import Shaped
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.functional import partition_concentration, partition_energies, partition_energy
+from polysemantic.functional import in_double, partition_concentration, partition_energies, partition_energy
 from polysemantic.metrics.base import InstanceMetric, Matrix
 
 
@@ -49,7 +50,6 @@ class PartitionConcentration(InstanceMetric):
 
 
 def _energies(W_enc: Tensor, W_dec: Tensor | None, partition: Tensor | None) -> Tensor:
-    W_enc = W_enc.double()
     if partition is None:
-        return W_enc[:, 0] * float("nan")
-    return partition_energies(W_enc, W_enc if W_dec is None else W_dec.double(), partition)
+        return torch.full_like(W_enc[:, 0], torch.nan)
+    return partition_energies(in_double(W_enc), in_double(W_enc if W_dec is None else W_dec), partition)

@@ -1,0 +1,146 @@
+"""Measures how fast a training step is, beside what else one could write."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks import draws, memory, report, scaling
+from benchmarks.cases import CASES, Case
+from benchmarks.measure import Measured, measure
+
+HERE = Path(__file__).parent
+
+
+@dataclasses.dataclass
+class Effort:
+    """How long to measure.
+
+    Args:
+        rounds: Rounds of each measurement.
+        seconds: Seconds of each contender in a round.
+        whole: Whether to measure draws, scaling, memory and start-up too.
+    """
+
+    rounds: int = 5
+    seconds: float = 1.0
+    whole: bool = True
+
+
+def _start_up() -> float:
+    """Seconds of a fit of one step from the command line, imports and results included."""
+    command = [sys.executable, "-m", "polysemantic", "fit", "--data=OneHot", "--data.n_features=256"]
+    with tempfile.TemporaryDirectory() as directory:
+        options = ["--model.n_hidden=256", "--trainer.max_steps=1", f"--trainer.default_root_dir={directory}"]
+        began = time.perf_counter()
+        subprocess.run([*command, *options], check=True, capture_output=True)
+        return time.perf_counter() - began
+
+
+def _raw(measured: list[Measured]) -> pd.DataFrame:
+    """One row for each case, round and contender."""
+    rows = [
+        {"case": one.case.name, "round": at, "contender": name, "seconds_per_step": seconds}
+        for one in measured
+        for at, row in enumerate(one.rounds)
+        for name, seconds in row.items()
+    ]
+    peak = [
+        {"case": one.case.name, "round": at, "contender": "peak products", "seconds_per_step": one.case.flop / rate}
+        for one in measured
+        for at, rate in enumerate(one.peak)
+    ]
+    return pd.DataFrame(rows + peak)
+
+
+def run(cases: list[Case], effort: Effort, output: Path | None, command: str) -> str:
+    """Measure, and give the tables as Markdown.
+
+    Args:
+        cases: What to train.
+        effort: How long to measure.
+        output: Where to save; None saves nothing.
+        command: What was typed.
+    """
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    measured: list[Measured] = []
+    parts: list[str] = []
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=len(cases) + (4 if effort.whole else 0))
+        for case in cases:
+            progress.update(task, description=case.name)
+            measured.append(measure(case, effort.rounds, effort.seconds))
+            progress.advance(task)
+        parts += [report.setting(command), report.cases_table(measured)]
+        if output is not None:
+            _raw(measured).to_csv(output / "results.csv", index=False)
+        if effort.whole:
+            parts += _others(cases, effort, output, progress)
+    return "\n\n".join(parts)
+
+
+def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> list[str]:
+    """Draws, scaling, memory and start-up."""
+    task = progress.task_ids[0]
+    progress.update(task, description="draws")
+    drawn = pd.concat([draws.measure_draws(shape, effort.rounds) for shape in draws.SHAPES])
+    progress.update(task, description="scaling", advance=1)
+    scaled = pd.DataFrame(scaling.measure_scaling())
+    progress.update(task, description="memory", advance=1)
+    large = [case for case in cases if case.parameters >= 2**22]
+    used = [
+        [case.name, *(f"{memory.in_parameters(name, case):.1f}" for name in ("ours", "standard"))] for case in large
+    ]
+    held = [[*row, f"{memory.target(case):.1f}"] for row, case in zip(used, large, strict=True)]
+    progress.update(task, description="start-up", advance=1)
+    start_up = statistics.median(_start_up() for _ in range(3))
+    progress.advance(task)
+    if output is not None:
+        drawn.to_csv(output / "draws.csv", index=False)
+        scaled.to_csv(output / "scaling.csv", index=False)
+        scaling.draw_scaling(scaled, output / "scaling.png")
+    return [
+        f"Start-up, a `fit` of one step from the command line: {report.duration(start_up)}.",
+        "Peak memory in sizes of the parameters, beyond that of a tiny fit:",
+        report.markdown(["case", "ours", "standard", "target for ours"], held),
+        "Draws, each beside a closed-form step on Bernoulli 0.02 inputs:",
+        report.draws_table(drawn),
+        "Scaling of ours, sizes changed one at a time from 16 instances, 64 features, 64 hidden, batch 64:",
+        report.scaling_table(scaled),
+        "![Time of a step against its work](scaling.png)",
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds of the cases alone; saves nothing")
+    parser.add_argument("--cases", nargs="*", default=[""], metavar="WORD", help="cases whose name holds one of these")
+    parser.add_argument("--list", action="store_true", help="name the cases and end")
+    options = parser.parse_args()
+    cases = [case for case in CASES if any(word.lower() in case.name.lower() for word in options.cases)]
+    if options.list or not cases:
+        print("\n".join(case.name for case in CASES))
+        sys.exit(0 if options.list else "`cases` must match one of these.")
+    # Lightning calls torch functions that torch has deprecated since.
+    warnings.filterwarnings("ignore", module="lightning")
+    effort = Effort(2, 0.25, whole=False) if options.quick else Effort(whole=cases == CASES)
+    output = HERE if effort.whole else None
+    text = run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]]))
+    print(text)
+    if output is not None:
+        report.save(output / "README.md", text)
+
+
+if __name__ == "__main__":
+    main()

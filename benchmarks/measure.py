@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import statistics
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from benchmarks.bare import Bare
+from benchmarks.cases import Case
+from benchmarks.ours import FOLLOWED_STEPS, RUN_SECONDS, timed_fit
+from benchmarks.standard import Standard
+
+
+class Contender(Protocol):
+    """Something that trains a case."""
+
+    name: str
+
+    def run(self, steps: int) -> None:
+        """Train for some steps."""
+
+    def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
+        """Train on given draws, and give the weights."""
+
+
+@dataclasses.dataclass
+class Measured:
+    """What the rounds of one case gave.
+
+    Args:
+        case: The case.
+        rounds: For each round the seconds of a step by each contender, and those of the step's products at peak rate.
+        peak: For each round the peak rate of matrix products, in FLOP per second.
+        apart: How far each contender ends from `standard` after 20 steps on the same draws, by distance travelled.
+    """
+
+    case: Case
+    rounds: list[dict[str, float]]
+    peak: list[float]
+    apart: dict[str, float]
+
+    def seconds(self, name: str) -> float:
+        """Median seconds of a step."""
+        return statistics.median(row[name] for row in self.rounds)
+
+    def against(self, name: str) -> float:
+        """How many times as fast as a contender ours is: the median of each round's ratio."""
+        if name not in self.rounds[0]:
+            return float("nan")
+        return statistics.median(row[name] / row["ours"] for row in self.rounds)
+
+    @property
+    def share_of_peak(self) -> float:
+        """Share of the peak rate that ours reaches, as if on the dense path."""
+        rows = zip(self.rounds, self.peak, strict=True)
+        return statistics.median(self.case.flop / row["ours"] / rate for row, rate in rows)
+
+
+def contenders(case: Case) -> list[Contender]:
+    """Everything but ours, from the same weights; JAX where it is installed."""
+    kinds: list[Callable[[Case, Tensor], Contender]] = [Standard, Bare]
+    if importlib.util.find_spec("jax") and importlib.util.find_spec("optax"):
+        from benchmarks.jax_loop import JaxLoop
+
+        kinds.append(JaxLoop)
+    W = case.start()
+    return [kind(case, W) for kind in kinds]
+
+
+def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: float = RUN_SECONDS) -> Measured:
+    """Time every contender in turns, after a check that all of them train alike.
+
+    Args:
+        case: The case.
+        rounds: Rounds.
+        seconds: Seconds of each contender in a round, about.
+        run_seconds: Length of the fit whose cadences hold.
+
+    Raises:
+        AssertionError: If contenders on the same draws end at different weights.
+    """
+    others = contenders(case)
+    x, noise = case.draws(case.data(), range(FOLLOWED_STEPS))
+    ends = {other.name: other.follow(x, noise, FOLLOWED_STEPS).clone() for other in others}
+    at_once = {other.name: max(1, int(seconds / 5 / calibrate(other))) for other in others}
+    estimate = seconds / 5 / at_once["bare"]
+    rows: list[dict[str, float]] = []
+    peak: list[float] = []
+    for other in others:
+        other.run(at_once[other.name])
+
+    def between() -> None:
+        rows.append({other.name: seconds_per_step(other, at_once[other.name], seconds) for other in others})
+        peak.append(peak_rate(case, seconds / 4))
+
+    ours = timed_fit(case, estimate, seconds, rounds, between, run_seconds)
+    assert ours.followed is not None
+    ends["ours"] = ours.followed
+    for row, own in zip(rows, ours.seconds_per_step, strict=True):
+        row["ours"] = own
+    return Measured(case, rows, peak, _apart(case, ends))
+
+
+def calibrate(contender: Contender, enough: float = 0.02) -> float:
+    """Seconds of a step, roughly, once it has been compiled."""
+    steps = 1
+    while True:
+        # Each number of steps is compiled for itself.
+        contender.run(steps)
+        took = statistics.median(_time(contender.run, steps) for _ in range(3))
+        if took > enough:
+            return took / steps
+        steps *= 10
+
+
+def _time(call: Callable[..., object], *arguments: object) -> float:
+    began = time.perf_counter()
+    call(*arguments)
+    return time.perf_counter() - began
+
+
+def seconds_per_step(contender: Contender, at_once: int, seconds: float) -> float:
+    """Seconds of a step over about that many seconds."""
+    steps, began = 0, time.perf_counter()
+    while (took := time.perf_counter() - began) < seconds:
+        contender.run(at_once)
+        steps += at_once
+    return took / steps
+
+
+def peak_rate(case: Case, seconds: float) -> float:
+    """The best rate, in FLOP per second, among the matrix products that a step is made of."""
+    W = torch.randn(case.instances, case.features, case.hidden)
+    h = torch.randn(case.instances, case.rows, case.hidden)
+    x = torch.randn(case.instances, case.rows, case.features)
+    products = [(h, W.mT), (x, W), (x.mT, h)]
+    return max(_rate(a, b, seconds / len(products)) for a, b in products)
+
+
+def _rate(a: Tensor, b: Tensor, seconds: float) -> float:
+    out = torch.bmm(a, b)
+    flop = 2 * a.shape[0] * a.shape[1] * a.shape[2] * b.shape[2]
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < seconds or best == float("inf"):
+        best = min(best, _time(lambda: torch.bmm(a, b, out=out)))
+    return flop / best
+
+
+def _apart(case: Case, ends: dict[str, Tensor]) -> dict[str, float]:
+    start, reference = case.start(), ends["standard"]
+    travelled = (reference - start).norm()
+    apart = {name: float((W - reference).norm() / travelled) for name, W in ends.items()}
+    for name, distance in apart.items():
+        # Adam divides by gradients that cancel to rounding, so that single weights may part; the network may not.
+        assert distance < 1e-3, f"{case.name}: {name} must end where standard does, got {distance:.2g} of the way off."
+    return apart

@@ -1,0 +1,62 @@
+"""Peak memory of one contender on one case: `python -m benchmarks.memory NAME CASE`, run in a process of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.bare import Bare
+from benchmarks.cases import Case
+from benchmarks.ours import fit
+from benchmarks.standard import Standard
+
+_STATUS = Path("/proc/self/status")
+_STEPS = 10
+_BYTES = 4
+
+
+def in_parameters(name: str, case: Case) -> float:
+    """Peak memory beyond that of a process that has trained something tiny, in sizes of the case's parameters."""
+    sizes = {field.name: getattr(case, field.name) for field in dataclasses.fields(case) if field.name != "targets"}
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.memory", name, json.dumps(sizes)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) / (_BYTES * case.parameters)
+
+
+def target(case: Case) -> float:
+    """At most five times the parameters plus the activations of one batch, in sizes of the parameters."""
+    return 5 + case.activations / case.parameters
+
+
+def _memory(field: str) -> int:
+    """Bytes held now (VmRSS) or at most so far (VmHWM)."""
+    if _STATUS.exists():
+        # Unlike ru_maxrss this begins anew with the process and not with the size of its parent.
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _train(name: str, case: Case) -> None:
+    if name == "ours":
+        fit(case, _STEPS)
+    else:
+        kind = {"standard": Standard, "bare": Bare}[name]
+        kind(case, case.start()).run(_STEPS)
+
+
+def main() -> None:
+    name, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
+    tiny = dataclasses.replace(case, instances=2, features=8, hidden=8, batch=None if case.batch is None else 8)
+    _train(name, tiny)
+    before = _memory("VmRSS")
+    _train(name, case)
+    print(_memory("VmHWM") - before)
+
+
+if __name__ == "__main__":
+    main()

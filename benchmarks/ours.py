@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from lightning.pytorch import Callback, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+import polysemantic
+from benchmarks.cases import Case
+from polysemantic.callbacks import Measurements
+
+# A run as long as this has a hundred measurements, as any run does by default.
+RUN_SECONDS = 60.0
+FOLLOWED_STEPS = 20
+
+
+class Rounds(Callback):
+    """Times rounds of a fit, everything that goes on between two chunks included, and lets others run between them.
+
+    Args:
+        every_n_steps: Steps between two measurements; a round has a whole number of them.
+        rounds: Rounds to time.
+        seconds: Least length of a round.
+        between: What to do after each round.
+    """
+
+    def __init__(self, every_n_steps: int, rounds: int, seconds: float, between: Callable[[], None]) -> None:
+        self.every_n_steps = every_n_steps
+        self.rounds = rounds
+        self.seconds = seconds
+        self.between = between
+        self.seconds_per_step: list[float] = []
+        self.followed: Tensor | None = None
+        self._began: float | None = None
+        self._first = 0
+
+    def next_step(self, step: int) -> int:
+        """The first optimiser step after `step` to return to the trainer at."""
+        end = (step // self.every_n_steps + 1) * self.every_n_steps
+        return min(end, FOLLOWED_STEPS) if step < FOLLOWED_STEPS else end
+
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        step = trainer.global_step
+        if step == FOLLOWED_STEPS:
+            self.followed = pl_module.networks.W_enc.detach().clone()
+        if step < FOLLOWED_STEPS or step % self.every_n_steps:
+            return
+        if self._began is not None:
+            took = time.perf_counter() - self._began
+            if took < self.seconds:
+                return
+            self.seconds_per_step.append(took / (step - self._first))
+            self.between()
+        trainer.should_stop = len(self.seconds_per_step) >= self.rounds
+        self._began, self._first = time.perf_counter(), step
+
+
+def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: Callback | None = None) -> None:
+    """Train a case as a user would, with everything on; what a terminal would show goes nowhere."""
+    with tempfile.TemporaryDirectory() as directory, _terminal_that_nobody_reads():
+        polysemantic.fit(
+            case.data(),
+            ensemble=case.ensemble(),
+            n_hidden=case.hidden,
+            max_steps=max_steps,
+            measurements=Measurements(every_n_steps),
+            callbacks=[] if callback is None else [callback],
+            trainer={"default_root_dir": directory, "accelerator": "cpu"},
+            l1=case.l1,
+            noise_std=case.noise_std,
+            optimizer=case.optimizer,
+        )
+
+
+def timed_fit(
+    case: Case, estimate: float, seconds: float, rounds: int, between: Callable[[], None], run_seconds: float
+) -> Rounds:
+    """Time rounds of a fit that would take `run_seconds` in all.
+
+    Args:
+        case: What to train.
+        estimate: Seconds of a step, roughly.
+        seconds: Seconds of a round, about.
+        rounds: Rounds to time.
+        between: What to do after each round.
+        run_seconds: Length of the run whose cadences hold.
+    """
+    cadence = max(1, round(run_seconds / 100 / estimate))
+    callback = Rounds(cadence, rounds, 0.9 * seconds, between)
+    # A round that is quicker than the estimate holds more steps; the callback ends the fit.
+    fit(case, 100 * cadence * (rounds + 1) + FOLLOWED_STEPS, cadence, callback)
+    return callback
+
+
+@contextlib.contextmanager
+def _terminal_that_nobody_reads() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        mock.patch.dict(os.environ, {"FORCE_COLOR": "1"}),
+        contextlib.redirect_stdout(nowhere),
+    ):
+        yield

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import importlib.metadata
+import math
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from benchmarks.measure import Measured
+from benchmarks.scaling import by_axis, slopes
+
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+_PACKAGES = ("torch", "lightning", "numpy", "jax", "jaxlib", "optax")
+
+
+def setting(command: str) -> str:
+    """Versions, cores, date and command, in one sentence."""
+    versions = [f"Python {platform.python_version()}"]
+    for package in _PACKAGES:
+        try:
+            versions.append(f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            versions.append(f"no {package}")
+    cores = f"{os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
+    return f"{datetime.now(UTC):%Y-%m-%d}, `{command}`, {cores}; {', '.join(versions)}."
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def markdown(header: list[str], rows: list[list[str]]) -> str:
+    """A table, numbers to the right."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [header, rule, *rows])
+
+
+def cases_table(measured: list[Measured]) -> str:
+    """Steps of every case, ours against the others."""
+    header = ["case", "a step of ours", "against standard", "of the bare loop", "of peak", "against JAX", "apart"]
+    return markdown(header, [_case_row(one) for one in measured])
+
+
+def _case_row(one: Measured) -> list[str]:
+    targets = one.case.targets
+    others = max(distance for name, distance in one.apart.items() if name != "standard")
+    return [
+        one.case.name,
+        duration(one.seconds("ours")),
+        _judged(f"{one.against('standard'):.2f}x", one.against("standard"), targets.standard, "{}x"),
+        _judged(f"{one.against('bare'):.0%}", one.against("bare"), targets.bare, "{:.0%}"),
+        "-" if targets.peak is None else _judged(f"{one.share_of_peak:.0%}", one.share_of_peak, targets.peak, "{:.0%}"),
+        "-" if math.isnan(one.against("jax")) else _judged(f"{one.against('jax'):.2f}x", one.against("jax"), 1, "{}x"),
+        f"{others:.0e}",
+    ]
+
+
+def _judged(text: str, value: float, target: float | None, form: str) -> str:
+    if target is None:
+        return text
+    asked = form.format(target)
+    return f"{text} (>= {asked})" if value >= target else f"**{text}** (asked {asked})"
+
+
+def draws_table(table: pd.DataFrame) -> str:
+    """Time, share of the step and rate of each kind of draw, at each shape."""
+    header = ["draw"]
+    for shape in table["shape"].unique():
+        header += [f"{shape}: time", "share of step", "samples per second"]
+    rows = []
+    for draw, same in table.groupby("draw", sort=False):
+        cells = [str(draw)]
+        for row in same.itertuples():
+            cells += [duration(row.seconds), f"{row.share:.0%}", f"{row.samples_per_second:.2g}"]
+        rows.append(cells)
+    return markdown(header, rows)
+
+
+def scaling_table(table: pd.DataFrame) -> str:
+    """Steps per second along each axis."""
+    slope = slopes(table)
+    rows = []
+    for axis, same in by_axis(table):
+        pairs = zip(same["size"], same["seconds_per_step"], strict=True)
+        steps = [f"{size}: {1 / seconds:.3g}" for size, seconds in pairs]
+        rows.append([axis, ", ".join(steps), f"{slope[axis]:.2f}"])
+    return markdown(["axis", "size: steps per second", "slope at the end"], rows)
+
+
+def save(readme: Path, text: str) -> None:
+    """Put the tables between the markers of the README."""
+    before, _, rest = readme.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    readme.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from lightning.pytorch import Trainer
+from rich.console import Console
+from torch import Tensor
+from typing_extensions import override
+
+from polysemantic.callbacks.life_records import LifeRecords
+from polysemantic.callbacks.steps import StepCallback
+from polysemantic.checks import check_at_least_one
+from polysemantic.data import InputDataModule
+from polysemantic.files import write_parquet
+from polysemantic.functional import LargeWeights, decode, large_weights, pair_sums
+
+# An optimiser that moves a weight by its learning rate moves it by no more than this between two observations.
+_MOVE = 0.1
+
+
+class CollisionTracker(StepCallback):
+    """Follows every collision from its birth to its end and writes `collisions.parquet` at the end of the fit.
+
+    A weight is on from 0.5 until it falls below 0.3, a collision lives while two features are on at one neuron, and is
+    settled once both reach 0.7 (`functional.advance`). Its cost is measured on the evaluation draws at every
+    observation at which it lives, so that the last one before its end is known.
+
+    Args:
+        every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
+            its gradients: 0.1 / (learning rate * mean P(i on))).
+        max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
+            is kept of dense ones, such as those with a large `init_scale`.
+
+    Raises:
+        ValueError: If `every_n_steps` or `max_lives` is below 1.
+    """
+
+    def __init__(self, every_n_steps: int | None = None, max_lives: int = 50_000) -> None:
+        super().__init__(every_n_steps)
+        check_at_least_one(max_lives=max_lives)
+        self.max_lives = max_lives
+        self.records: LifeRecords | None = None
+        self._noticed = False
+        self._loaded: dict[str, Any] | None = None
+
+    @override
+    @torch.no_grad()
+    def act(self, trainer: Trainer, module: Any) -> None:
+        assert self.records is not None
+        weights = module.networks.weights
+        large = large_weights(weights.W_enc, weights.W_dec)
+        large = LargeWeights(large.shape, large.place.cpu(), large.value.cpu(), large.finite.cpu())
+        self.records.observe(trainer.global_step, large, lambda codes: interference_costs(module, codes))
+        self._notice(trainer)
+
+    def _notice(self, trainer: Trainer) -> None:
+        assert self.records is not None
+        crowded = int(self.records.crowded.sum())
+        if crowded > 0 and not self._noticed and trainer.is_global_zero:
+            Console(stderr=True).print(
+                f"{crowded} of {len(self.records.crowded)} instances have more than {self.max_lives} collisions; "
+                "their lives are not followed while they do (`collisions.max_lives`).",
+                soft_wrap=True,
+                highlight=False,
+            )
+            self._noticed = True
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._default_interval = _interval(trainer.optimizers[0], pl_module.data) or self._default_interval
+        shape = tuple(pl_module.networks.W_enc.shape)
+        self.records = LifeRecords((shape[0], shape[1], shape[2]), self.max_lives)
+        if self._loaded is not None:
+            self.records.load_state_dict(self._loaded)
+            self._default_interval, self._loaded = self._loaded["interval"], None
+        super().on_train_start(trainer, pl_module)
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.records is not None and trainer.is_global_zero and trainer.log_dir is not None:
+            path = Path(trainer.log_dir) / "collisions.parquet"
+            write_parquet(path, self.records.table(pl_module.instances.start or 0))
+
+    @property
+    def columns(self) -> dict[str, Float[Tensor, " instance"]]:
+        """Collisions of each instance that were born, settled and resolved, for the results."""
+        if self.records is None:
+            return {}
+        return {f"collisions_{name}": count for name, count in self.records.counts().items()}
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        if self.records is None:
+            return super().state_dict()
+        return super().state_dict() | self.records.state_dict() | {"interval": self._default_interval}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._loaded = state_dict
+
+
+def _interval(optimizer: Any, data: InputDataModule) -> int | None:
+    group = optimizer.param_groups[0]
+    # A schedule may start low; the rate it starts from is the one that was asked for.
+    pace = float(group.get("initial_lr", group["lr"]))
+    if isinstance(optimizer, torch.optim.SGD):
+        pace *= float(data.marginals().mean())
+    return max(1, round(_MOVE / pace)) if pace > 0 else None
+
+
+def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float[Tensor, " collision"]:
+    """Interference cost of the features of each collision on the run's evaluation draws.
+
+    Args:
+        module: The `EnsembleModule`.
+        codes: Collisions, from `functional.live_collisions`.
+
+    Returns:
+        One cost each, on the CPU; nan for features that are never on without one another.
+    """
+    networks, data = module.networks, module.data
+    key = decode(codes.to(networks.W_enc.device), *networks.W_enc.shape[1:])
+    numerator = denominator = torch.zeros(len(codes), dtype=torch.float64, device=networks.W_enc.device)
+    for batch in data.val_dataloader():
+        x = data.evaluation_inputs(batch).to(networks.W_enc.dtype)
+        sums = pair_sums(x, networks(x)[1], key.instance, key.feature_i, key.feature_j)
+        numerator, denominator = numerator + sums.numerator, denominator + sums.denominator
+    return (numerator / denominator).cpu()

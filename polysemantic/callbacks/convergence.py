@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch import Tensor
+from typing_extensions import override
+
+from polysemantic.callbacks.steps import StepCallback
+from polysemantic.checks import check_at_least_one, check_not_negative
+from polysemantic.functional import (
+    all_finite,
+    effective_weight,
+    has_converged,
+    hysteresis,
+    is_still,
+    max_move,
+    privilege,
+    relative_change,
+)
+
+# Evaluations of the fourth norm for each check: enough to average out the optimiser's jitter.
+_SAMPLES = 5
+# Weights looked at together: few enough for the cache, enough to drown the cost of a call.
+_WEIGHTS_AT_ONCE = 2**18
+
+
+class Convergence(StepCallback):
+    """Notes when each instance stops changing, and ends the run when all have, if told to.
+
+    A check finds an instance still if the fourth norm, averaged over five evaluations spread evenly over the steps
+    since the check before, changed by a share below `max_change` against the average of that check; if the same weights
+    are carried, on from 0.5 until below 0.3 as the checks see them; and if no weight moved by `tolerance`. An instance
+    that is still `n_checks` times running has converged, for good, unless it trains under L1 or noise and its privilege
+    is below `min_privilege`: then it rests on a plateau that it will leave. The third check is the earliest to say so.
+
+    Between checks it keeps the weights of the last one, in their own type, and a flag for each: 1.25 times the
+    parameters in float32, in memory and in checkpoints, from the first check on.
+
+    Args:
+        every_n_steps: Steps between two checks; None for half the inverse of the learning rate before any schedule, in
+            which Adam could move a weight by a half, but at most a hundred checks in a run.
+        stop: Whether to end the run once every instance has converged or diverged.
+        min_steps: First step at which an instance can have converged, for schedules that start slowly.
+        n_checks: Checks running that must find an instance still.
+        max_change: Bound on the relative change of the fourth norm.
+        tolerance: Bound on the move of any weight.
+        min_privilege: Least privilege of a converged instance under L1 or noise.
+
+    Raises:
+        ValueError: If a number is out of its range.
+    """
+
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        stop: bool = False,
+        min_steps: int = 0,
+        n_checks: int = 2,
+        max_change: float = 1e-3,
+        tolerance: float = 0.02,
+        min_privilege: float = 0.5,
+    ) -> None:
+        super().__init__(every_n_steps)
+        check_at_least_one(n_checks=n_checks)
+        check_not_negative(min_steps=min_steps, max_change=max_change, tolerance=tolerance)
+        self.stop, self.min_steps, self.n_checks = stop, min_steps, n_checks
+        self.max_change, self.tolerance, self.min_privilege = max_change, tolerance, min_privilege
+        self._begin(0)
+
+    def _begin(self, n_instances: int) -> None:
+        self.converged_step = torch.full((n_instances,), -1)
+        self.diverged_step = torch.full((n_instances,), -1)
+        self._n_still = torch.zeros(n_instances, dtype=torch.int64)
+        self._mean = torch.full((n_instances,), torch.nan, dtype=torch.float64)
+        self._samples: list[Tensor] = []
+        self._previous: list[Tensor] = []
+        self._on: list[Tensor] = []
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if stage == "fit" or not len(self.converged_step):
+            self._begin(len(pl_module.number("l1")))
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        group = trainer.optimizers[0].param_groups[0]
+        rate = float(group.get("initial_lr", group.get("lr", 0)))
+        self._default_interval = max(self._default_interval, round(0.5 / rate) if rate > 0 else 1)
+        super().on_train_start(trainer, pl_module)
+        self._stop_if_over(trainer)
+
+    @property
+    def columns(self) -> dict[str, Tensor]:
+        """The steps at which instances were found converged and diverged, nan for those that were not."""
+        steps = {"converged_step": self.converged_step, "diverged_step": self.diverged_step}
+        return {name: step.double().where(step >= 0, torch.nan) for name, step in steps.items()}
+
+    @property
+    def _interval(self) -> int:
+        return self.every_n_steps or self._default_interval
+
+    @override
+    def next_step(self, step: int) -> int:
+        self._next_step = self._following(step)
+        return self._next_step
+
+    def _following(self, step: int) -> int:
+        """The first step after `step` to evaluate the fourth norm at, each check's own the last of five."""
+        done = step % self._interval
+        samples = (-(-self._interval * sample // _SAMPLES) for sample in range(1, _SAMPLES + 1))
+        return step - done + next(sample for sample in samples if sample > done)
+
+    @override
+    @torch.no_grad()
+    def act(self, trainer: Trainer, module: Any) -> None:
+        step = trainer.global_step
+        self._freeze_diverged(module, step)
+        # A run that ended between two evaluations and is continued must go on as if it had not been interrupted.
+        if step == 0 or step != self._following(step - 1):
+            return
+        matrices = _matrices(module)
+        self._samples.append(
+            torch.cat([_fourth_norm(_effective(matrices, block)) for block in _blocks(matrices)]).cpu()
+        )
+        if step % self._interval == 0:
+            self._check(module, matrices, step)
+            self._stop_if_over(trainer)
+
+    def _freeze_diverged(self, module: Any, step: int) -> None:
+        """Make what is not finite nan, which no optimiser moves any more, and say so the first time."""
+        weights = module.networks.weights
+        finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec, module.loss)
+        new = (~finite).cpu() & (self.diverged_step < 0)
+        if new.any():
+            weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
+            if (self.diverged_step < 0).all():
+                which = ", ".join(str(index) for index in new.nonzero().flatten().tolist())
+                module.print(f"diverged by step {step}, frozen: instance {which}; the others train on")
+            self.diverged_step[new] = step
+
+    def _check(self, module: Any, matrices: list[Tensor], step: int) -> None:
+        mean = torch.stack(self._samples).mean(0)
+        change, self._mean, self._samples = relative_change(self._mean, mean), mean, []
+        still, privileges = self._compare(matrices, change.to(matrices[0].device))
+        self._n_still = torch.where(still, self._n_still + 1, 0)
+        converged = has_converged(
+            self._n_still,
+            privileges,
+            (module.number("l1") > 0) | (module.number("noise_std") > 0),
+            step=step,
+            min_steps=self.min_steps,
+            n_checks=self.n_checks,
+            min_privilege=self.min_privilege,
+        )
+        self.converged_step[converged & (self.converged_step < 0)] = step
+
+    def _compare(self, matrices: list[Tensor], change: Tensor) -> tuple[Tensor, Tensor]:
+        """Which instances are still, and their privilege; their weights are then those of the last check."""
+        if not self._previous:
+            self._previous = [w.clone() for w in matrices]
+            self._on = [torch.zeros_like(matrices[0], dtype=torch.bool)]
+        # A checkpoint may have been read into the memory of another device.
+        self._previous, self._on = ([w.to(change.device) for w in kept] for kept in (self._previous, self._on))
+        still, privileges = [], []
+        for block in _blocks(matrices):
+            w, was_on = _effective(matrices, block), self._on[0][block]
+            on = hysteresis(was_on, w)
+            moves = [max_move(old[block], new[block]) for old, new in zip(self._previous, matrices, strict=True)]
+            bounds = {"max_change": self.max_change, "tolerance": self.tolerance}
+            still.append(is_still(change[block], was_on, on, torch.stack(moves).amax(0), **bounds))
+            privileges.append(privilege(w))
+            was_on.copy_(on)
+            for old, new in zip(self._previous, matrices, strict=True):
+                old[block] = new[block]
+        return torch.cat(still).cpu(), torch.cat(privileges).cpu()
+
+    def _stop_if_over(self, trainer: Trainer) -> None:
+        if self.stop:
+            over = (self.converged_step >= 0) | (self.diverged_step >= 0)
+            # Added to, as another callback may want to end the run too.
+            trainer.should_stop |= trainer.strategy.reduce_boolean_decision(bool(over.all()), all=True)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {name: getattr(self, name) for name in _STATE}
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        for name in _STATE:
+            setattr(self, name, state_dict[name])
+
+
+_STATE = ("converged_step", "diverged_step", "_n_still", "_mean", "_samples", "_previous", "_on")
+
+
+def _matrices(module: Any) -> list[Tensor]:
+    """Encoder and, if untied, decoder."""
+    weights = module.networks.weights
+    return [w.detach() for w in (weights.W_enc, weights.W_dec) if w is not None]
+
+
+def _blocks(matrices: list[Tensor]) -> Iterator[slice]:
+    """Few instances at a time."""
+    n_instances, n_features, n_hidden = matrices[0].shape
+    length = max(1, _WEIGHTS_AT_ONCE // (n_features * n_hidden))
+    return (slice(start, start + length) for start in range(0, n_instances, length))
+
+
+def _effective(matrices: list[Tensor], block: slice) -> Tensor:
+    return effective_weight(*(w[block] for w in matrices))
+
+
+def _fourth_norm(w: Tensor) -> Tensor:
+    """The fourth norm with the sums over neurons in float32, which is precise to a thousandth of what a check asks."""
+    return w.square().square_().sum(-1).double().mean(-1)

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from polysemantic.functional import (
+    LargeWeights,
+    LifeEvents,
+    Lives,
+    advance,
+    collision_weights,
+    decode,
+    no_lives,
+)
+
+Columns = dict[str, Tensor]
+
+_NEVER = -1
+_KINDS = np.array(["same_sign", "opposite_sign"], dtype=object)
+_ENDED_BY = np.array([None, "i", "j", "both"], dtype=object)
+
+
+class LifeRecords:
+    """The life of every collision so far, one row each in growing columns.
+
+    An instance is observed as long as its lives, those that ended among them, are at most `max_lives` and its weights
+    are finite. While it is not, its collisions count as alive when last seen.
+
+    Args:
+        shape: Instances, features and neurons.
+        max_lives: Lives of one instance up to which it is observed.
+    """
+
+    def __init__(self, shape: tuple[int, int, int], max_lives: int) -> None:
+        self.shape, self.max_lives = shape, max_lives
+        self.lives = no_lives(torch.zeros(1, 1, 1).expand(shape))
+        self.last_seen = torch.full(shape[:1], _NEVER)
+        self.crowded = torch.zeros(shape[0], dtype=torch.bool)
+        self._living = _blank(0)
+        self._ended: list[Columns] = []
+        self._n_ended = torch.zeros(shape[0], dtype=torch.long)
+
+    def observe(
+        self,
+        step: int,
+        large: LargeWeights,
+        cost: Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]],
+    ) -> None:
+        """Take in the networks at a step.
+
+        Args:
+            step: The optimiser step.
+            large: Their weights of at least 0.3.
+            cost: Interference cost of collisions, given as codes.
+        """
+        lives, events = advance(self.lives, large, room=self.max_lives - self._n_ended)
+        self._end(events, step)
+        self._go_on(lives, step)
+        self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
+        if len(lives.codes) > 0:
+            self._look(lives, large, cost(lives.codes).float())
+        self.crowded |= large.finite & ~lives.seen
+        self.last_seen[lives.seen] = step
+        self.lives = lives
+
+    def _instance(self, codes: Int64[Tensor, " collision"]) -> Int64[Tensor, " collision"]:
+        return decode(codes, *self.shape[1:]).instance
+
+    def _end(self, events: LifeEvents, step: int) -> None:
+        if len(events.resolved) == 0:
+            return
+        at = torch.searchsorted(self.lives.codes, events.resolved)
+        self._n_ended += self._per_instance(events.resolved)
+        self._ended.append(
+            {name: column[at] for name, column in self._living.items()}
+            | {
+                "code": events.resolved,
+                "last_seen_step": self.last_seen[self._instance(events.resolved)],
+                "resolved_step": torch.full_like(events.resolved, step),
+                "ended_by": events.i_left + 2 * events.j_left,
+            }
+        )
+
+    def _go_on(self, lives: Lives, step: int) -> None:
+        """Hand what is known of the living on, and open a row for each that is born."""
+        columns = _blank(len(lives.codes))
+        columns["born_step"] += step - _NEVER
+        stays = torch.isin(self.lives.codes, lives.codes, assume_unique=True)
+        at = torch.searchsorted(lives.codes, self.lives.codes[stays])
+        for name, column in self._living.items():
+            columns[name][at] = column[stays]
+        self._living = columns
+
+    def _look(self, lives: Lives, large: LargeWeights, cost: Float[Tensor, " collision"]) -> None:
+        i, j = collision_weights(large, lives.codes)
+        now = {"opposite": (i < 0) != (j < 0), "cost": cost}
+        seen = lives.seen[self._instance(lives.codes)]
+        born = seen & (self._living["born_step"] > self.last_seen[self._instance(lives.codes)])
+        for name, values in now.items():
+            for moment, rows in (("birth", born), ("end", seen)):
+                self._living[f"{name}_at_{moment}"][rows] = values[rows]
+
+    def _column(self, name: str) -> Tensor:
+        """A column of the lives that ended."""
+        chunks = [chunk[name] for chunk in self._ended]
+        return torch.cat(chunks) if chunks else _blank(0, ended=True)[name]
+
+    def _all(self) -> Columns:
+        """Every life, the living after those that ended."""
+        alive = _blank(len(self.lives.codes), ended=True) | self._living | {"code": self.lives.codes}
+        alive["last_seen_step"] = self.last_seen[self._instance(self.lives.codes)]
+        return {name: torch.cat([self._column(name), column]) for name, column in alive.items()}
+
+    def _per_instance(self, codes: Int64[Tensor, " collision"]) -> Int64[Tensor, " instance"]:
+        return torch.bincount(self._instance(codes), minlength=self.shape[0])
+
+    def counts(self) -> dict[str, Float[Tensor, " instance"]]:
+        """Lives of each instance that began, settled and ended; nan where the instance was not always observed."""
+        everything = self._all()
+        kept: dict[str, Bool[Tensor, " life"]] = {
+            "born": everything["born_step"] != _NEVER,
+            "settled": everything["settled_step"] != _NEVER,
+            "resolved": everything["resolved_step"] != _NEVER,
+        }
+        return {
+            name: self._per_instance(everything["code"][rows]).double().masked_fill(self.crowded, torch.nan)
+            for name, rows in kept.items()
+        }
+
+    def table(self, first_instance: int = 0) -> pd.DataFrame:
+        """One row for each life, in order of instance, neuron, features and birth."""
+        columns = self._all()
+        order = np.lexsort((columns["born_step"].numpy(), columns["code"].numpy()))
+        values = {name: column[order].numpy() for name, column in columns.items()}
+        instance, neuron, i, j = (index.numpy() for index in decode(columns["code"][order], *self.shape[1:]))
+        return pd.DataFrame(
+            {
+                "instance": instance + first_instance,
+                "neuron": neuron,
+                "feature_i": i,
+                "feature_j": j,
+                "born_step": values["born_step"],
+                "settled_step": _nullable(values["settled_step"]),
+                "last_seen_step": values["last_seen_step"],
+                "resolved_step": _nullable(values["resolved_step"]),
+                "kind_at_birth": _KINDS[values["opposite_at_birth"].astype(int)],
+                "kind_at_end": _KINDS[values["opposite_at_end"].astype(int)],
+                "cost_at_birth": values["cost_at_birth"].astype(float),
+                "cost_at_end": values["cost_at_end"].astype(float),
+                "ended_by": _ENDED_BY[values["ended_by"]],
+            }
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, in tensors."""
+        ended = {name: self._column(name) for name in _blank(0, ended=True)}
+        self._ended = [ended]
+        state = {"on": self.lives.on, "codes": self.lives.codes, "last_seen": self.last_seen, "crowded": self.crowded}
+        return state | {"living": dict(self._living), "ended": ended}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        state = {name: _on_cpu(state[name]) for name in ("on", "codes", "last_seen", "crowded", "living", "ended")}
+        self._living, self._ended = state["living"], [state["ended"]]
+        self.last_seen, self.crowded = state["last_seen"], state["crowded"]
+        self._n_ended = self._per_instance(self._column("code"))
+        settled = self._living["settled_step"] != _NEVER
+        self.lives = Lives(self.shape, state["on"], state["codes"], settled, torch.ones_like(self.crowded))
+
+
+def _blank(rows: int, *, ended: bool = False) -> Columns:
+    integers = ["born_step", "settled_step"] + ["code", "last_seen_step", "resolved_step"] * ended
+    columns = {name: torch.full((rows,), _NEVER) for name in integers}
+    columns |= {f"opposite_at_{moment}": torch.zeros(rows, dtype=torch.bool) for moment in ("birth", "end")}
+    columns |= {f"cost_at_{moment}": torch.full((rows,), torch.nan) for moment in ("birth", "end")}
+    return columns | ({"ended_by": torch.zeros(rows, dtype=torch.long)} if ended else {})
+
+
+def _nullable(steps: Any) -> Any:
+    return pd.arrays.IntegerArray(steps, steps == _NEVER)
+
+
+def _on_cpu(value: Any) -> Any:
+    return {name: _on_cpu(v) for name, v in value.items()} if isinstance(value, dict) else value.cpu()

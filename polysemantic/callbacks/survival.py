@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from torch.utils.tensorboard import SummaryWriter
+from typing_extensions import override
+
+from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.lifetimes import Lifetimes, lifetimes, summary
+
+_POINTS = 200
+
+
+class Survival(Callback):
+    """Shows how long collisions last, at the end of the fit: as a table, and as survival curves in TensorBoard.
+
+    The curves' axis counts steps since birth (`survival/all`) or settlement (`survival/settled`). Median lives and
+    resolution rates stand at the last step of the run, between the ends of their intervals.
+
+    Args:
+        collisions: The callback that follows the collisions.
+    """
+
+    def __init__(self, collisions: CollisionTracker) -> None:
+        self.collisions = collisions
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if self.collisions.records is None or not trainer.is_global_zero:
+            return
+        rows = lifetimes(self.collisions.records.table(), pl_module.ensemble, pl_module.seed)
+        if isinstance(trainer.logger, TensorBoardLogger):
+            for point in dict.fromkeys(row.point for row in rows):
+                run = f"{trainer.log_dir}/{'' if point == 'all' else f'{point}/'}"
+                of_point = [row for row in rows if row.point == point]
+                _draw_curves(of_point, f"{run}survival")
+                _draw_ends(of_point, run, trainer.global_step)
+        if any(row.lives for row in rows):
+            Console().print(summary(rows))
+
+
+def _draw_curves(rows: list[Lifetimes], run: str) -> None:
+    # A resumed run draws its end anew.
+    with SummaryWriter(run, purge_step=0) as writer:
+        for row in rows:
+            times, survival = np.append(0, row.curve.times), np.append(1, row.curve.survival)
+            shown = np.unique(np.linspace(0, len(times) - 1, min(_POINTS, len(times))).round().astype(int))
+            for at in shown:
+                writer.add_scalar(f"survival/{row.kind}", survival[at], int(times[at]))
+
+
+def _draw_ends(rows: list[Lifetimes], run: str, step: int) -> None:
+    for curve in ("mean", "low", "high"):
+        with SummaryWriter(f"{run}{curve}") as writer:
+            for row in rows:
+                for name in ("median_life", "resolution_rate"):
+                    number = getattr(row, name if curve == "mean" else f"{name}_interval")
+                    number = number if curve == "mean" else getattr(number, curve)
+                    if np.isfinite(number):
+                        writer.add_scalar(f"survival/{name}_{row.kind}", number, step)

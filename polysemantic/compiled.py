@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+
+import torch
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
+from torch._inductor import config as inductor
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.exc import InvalidCxxCompiler
+from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
+
+from polysemantic.autoencoder import Autoencoder
+from polysemantic.objective import Weights
+
+_SGD_OPTIONS = ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")
+_ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
+_ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
+# Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back.
+_SMALL_STEP, _LONG_RUN = 2**16, 500_000
+
+
+def compiling_pays(n_features: int, n_hidden: int, batch_size: int, max_steps: int) -> bool:
+    """Whether compiling is worth its half minute; decided by one instance's shape and the length of the run alone."""
+    return n_features * n_hidden * batch_size <= _SMALL_STEP and max_steps >= _LONG_RUN
+
+
+def can_compile(device: torch.device) -> bool:
+    """Whether this machine has the compiler that graphs for the CPU need; says so if it has not."""
+    if device.type != "cpu":
+        return True
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        rank_zero_warn("no C++ compiler found: optimiser steps are not compiled")
+        return False
+    return True
+
+
+class CompiledSteps:
+    """Optimiser steps unrolled into one graph: small networks are bound by the cost of calls, not of arithmetic.
+
+    Args:
+        network: The networks, with their standard objective.
+        optimizer: Their SGD, Adam or AdamW.
+
+    Raises:
+        ValueError: If the optimiser is another.
+    """
+
+    unrolled = 16
+
+    def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
+        if not self.takes(optimizer):
+            raise ValueError(f"`compile` must be false for this optimiser, got {type(optimizer).__name__}.")
+        self.optimizer = optimizer
+        self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
+        self._names = [name for name, _ in network.named_parameters()]
+        self._objective = network.closed_form()
+        self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
+        self._known: set[int] = set()
+
+    @staticmethod
+    def takes(optimizer: Optimizer) -> bool:
+        """Whether an optimiser can be compiled: SGD without dampening, Adam or AdamW."""
+        return type(optimizer) in (SGD, Adam, AdamW) and not optimizer.param_groups[0].get("dampening")
+
+    @torch.no_grad()
+    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
+        """See `Steps`."""
+        # What does not fill a block is stepped one by one, in a graph of its own.
+        for start in range(0, steps - self.unrolled + 1, self.unrolled):
+            loss = self._block(self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled))
+        for start in range(steps - steps % self.unrolled, steps):
+            loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
+        return loss
+
+    def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
+        states = [self._state(parameter) for parameter in self.parameters]
+        arguments = ([p.data for p in self.parameters], states, steps, x, noise)
+        if steps in self._known:
+            return self._compiled(*arguments)
+        began = time.monotonic()
+        with warnings.catch_warnings(), inductor.patch({"cpp.threads": self._threads()}):
+            warnings.simplefilter("ignore")  # the compiler's own, about itself
+            loss = self._compiled(*arguments)
+        rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
+        self._known.add(steps)
+        return loss
+
+    def _threads(self) -> int:
+        # Handing a few microseconds of work to a second thread costs more than the work.
+        return 1 if sum(p.numel() for p in self.parameters) < 2**15 else torch.get_num_threads()
+
+    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
+        """The optimiser's own state of a parameter, begun as the optimiser begins it, so that checkpoints hold it."""
+        state: dict[str, Tensor] = self.optimizer.state[parameter]
+        group = self.optimizer.param_groups[0]
+        if state:
+            return state
+        if isinstance(self.optimizer, SGD):
+            names = ["momentum_buffer"] if group["momentum"] else []
+        else:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+            names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
+        state.update((name, torch.zeros_like(parameter)) for name in names)
+        return state
+
+    def _unrolled(
+        self,
+        parameters: list[Tensor],
+        states: list[dict[str, Tensor]],
+        steps: int,
+        x: Tensor | None,
+        noise: Tensor | None,
+    ) -> Tensor:
+        gradients = [torch.empty_like(parameter) for parameter in parameters]
+        weights, gradient = (Weights(**dict(zip(self._names, ts, strict=True))) for ts in (parameters, gradients))
+        loss = None
+        for at in range(steps):
+            last = at == steps - 1
+            step_x, step_noise = (None if block is None else block[at] for block in (x, noise))
+            loss = self._objective(step_x, weights, gradient, step_noise, with_loss=last)
+            self._update(parameters, gradients, states)
+        assert loss is not None
+        return loss
+
+    def _update(self, parameters: list[Tensor], gradients: list[Tensor], states: list[dict[str, Tensor]]) -> None:
+        group = self.optimizer.param_groups[0]
+        if isinstance(self.optimizer, SGD):
+            options = {name: group[name] for name in _SGD_OPTIONS}
+            sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
+            return
+        update: Callable[..., None] = adamw if isinstance(self.optimizer, AdamW) else adam
+        options = {name: group[name] for name in _ADAM_OPTIONS}
+        options["beta1"], options["beta2"] = group["betas"]
+        kept = ([state[name] for state in states if name in state] for name in _ADAM_STATE)
+        # A step count in a tensor is part of the graph; as a number it would be compiled anew at each step.
+        update(parameters, gradients, *kept, foreach=False, capturable=True, **options)
+
+
+def _part(block: Tensor | None, start: int, steps: int) -> Tensor | None:
+    return None if block is None else block[start : start + steps]

@@ -1,0 +1,61 @@
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from polysemantic.functional.interference_cost import interference_sums
+
+# Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
+_AT_ONCE = 2**20
+
+
+class PairSums(NamedTuple):
+    """Squared error and squared input of chosen pairs, over inputs with exactly one of the two features on."""
+
+    numerator: Float64[Tensor, " pair"]
+    denominator: Float64[Tensor, " pair"]
+
+
+def pair_sums(
+    x: Float[Tensor, "instance batch feature"],
+    x_hat: Float[Tensor, "instance batch feature"],
+    instance: Int64[Tensor, " pair"],
+    feature_i: Int64[Tensor, " pair"],
+    feature_j: Int64[Tensor, " pair"],
+) -> PairSums:
+    r"""Terms of the interference cost of chosen pairs, :math:`N_{ij}` and :math:`D_{ij}` of `interference_sums`.
+
+    Both add up over batches; their quotient is the pair's cost, nan if exactly one of the two was never on.
+
+    Args:
+        x: Inputs.
+        x_hat: Their reconstructions.
+        instance: Instance of each pair.
+        feature_i: One feature of each.
+        feature_j: The other.
+
+    Returns:
+        Two sums per pair, in double precision.
+
+    Raises:
+        ValueError: If the shapes of `x` and `x_hat` differ.
+
+    Example:
+        >>> from polysemantic.functional import pair_sums
+        >>> here, i, j = torch.tensor([0]), torch.tensor([0]), torch.tensor([1])
+        >>> pair_sums(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[[1.0, 0.5]]]), here, i, j).numerator
+        tensor([0.2500], dtype=torch.float64)
+    """
+    if x.shape != x_hat.shape:
+        raise ValueError(f"`x_hat` must have the shape of `x`, {tuple(x.shape)}, got {tuple(x_hat.shape)}.")
+    n_instances, batch, n_features = x.shape
+    sums = PairSums(*(x.new_zeros(len(instance), dtype=torch.float64) for _ in range(2)))
+    block = max(1, _AT_ONCE // (max(batch, n_features) * n_features))
+    for first in range(0, n_instances, block):
+        inside = ((instance >= first) & (instance < first + block)).nonzero().squeeze(-1)
+        if len(inside) > 0:
+            matrices = interference_sums(x[first : first + block], x_hat[first : first + block])
+            for total, matrix in zip(sums, matrices, strict=True):
+                total[inside] = matrix[instance[inside] - first, feature_i[inside], feature_j[inside]]
+    return sums

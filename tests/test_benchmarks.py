@@ -1,0 +1,94 @@
+import pandas as pd
+import pytest
+import torch
+
+from benchmarks import __main__ as benchmarks
+from benchmarks import draws, memory, report, scaling
+from benchmarks.bare import Bare
+from benchmarks.cases import CASES, Case, Targets
+from benchmarks.measure import measure, peak_rate
+from benchmarks.standard import Standard
+
+TINY = [
+    Case(2, 4, 6, targets=Targets(1, 0.5, 0.1)),
+    Case(2, 4, 6, noise_std=0.3, sgd=True),
+    Case(2, 4, 6, 5, probability=0.3),
+]
+# Lightning 2.6.6 calls what torch 2.13 deprecates; see the fits of the other tests.
+pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+def test_contenders_end_at_the_same_weights_and_all_are_timed(case):
+    measured = measure(case, rounds=2, seconds=0.005, run_seconds=0.2)
+    assert {"ours", "standard", "bare"} <= measured.apart.keys()
+    assert max(measured.apart.values()) < 1e-4
+    assert len(measured.rounds) == len(measured.peak) == 2
+    assert all(row["ours"] > 0 and row["standard"] > 0 and row["bare"] > 0 for row in measured.rounds)
+    assert report.cases_table([measured]).count("\n") == 2
+
+
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+def test_jax_trains_as_the_standard_formulation_does(case):
+    pytest.importorskip("jax")
+    pytest.importorskip("optax")
+    from benchmarks.jax_loop import JaxLoop
+
+    W, given = case.start(), case.draws(case.data(), range(20))
+    theirs = JaxLoop(case, W)
+    torch.testing.assert_close(theirs.follow(*given, 20), Standard(case, W).follow(*given, 20), rtol=1e-3, atol=1e-4)
+    theirs.run(3)
+
+
+def test_the_bare_loop_on_its_own_draws_follows_those_of_a_fit():
+    case = TINY[2]
+    bare, given = Bare(case, case.start()), case.draws(case.data(), range(20))
+    bare.run(20)
+    torch.testing.assert_close(bare.networks.W_enc.detach(), Bare(case, case.start()).follow(*given, 20))
+
+
+def test_a_contender_that_trains_otherwise_is_refused(monkeypatch):
+    monkeypatch.setattr(Bare, "follow", lambda self, x, noise, steps: self.networks.W_enc.detach() + 1)
+    with pytest.raises(AssertionError, match="bare must end where standard does"):
+        measure(TINY[0], rounds=1, seconds=0.005, run_seconds=0.2)
+
+
+def test_every_kind_of_draw_is_measured():
+    table = draws.measure_draws(Case(2, 12, 4, 3, probability=0.2), rounds=1)
+    assert len(table) == 9 + 4
+    assert table["share"].between(0, 1).all()
+    assert "inputs KHot" in report.draws_table(table)
+
+
+def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
+    axes = {"instances": (1, 2), "batch": (2, 4)}
+    table = pd.DataFrame(scaling.measure_scaling(0.005, 1, Case(2, 4, 6, 3), axes))
+    assert list(table["size"]) == [1, 2, 2, 4]
+    assert scaling.slopes(table).keys() == axes.keys()
+    assert "batch" in report.scaling_table(table)
+    scaling.draw_scaling(table, tmp_path / "scaling.png")
+    assert (tmp_path / "scaling.png").stat().st_size > 0
+
+
+def test_peak_memory_is_that_of_a_process_of_its_own():
+    assert memory.in_parameters("standard", Case(4, 128, 256)) > 1
+
+
+def test_the_rate_of_products_is_positive():
+    assert peak_rate(TINY[2], 0.003) > 0
+
+
+def test_tables_are_saved_between_the_markers(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.save(readme, "new")
+    report.save(readme, "newer")
+    assert readme.read_text() == f"before\n{report.BEGIN}\n\nnewer\n\n{report.END}\nafter\n"
+
+
+def test_the_command_names_its_cases(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--list"])
+    with pytest.raises(SystemExit) as ended:
+        benchmarks.main()
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(CASES)
