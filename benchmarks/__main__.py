@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +22,8 @@ from benchmarks.cases import CASES, Case
 from benchmarks.measure import Measured, measure
 
 HERE = Path(__file__).parent
+# Parameters from which on memory is more than noise, and from which on a case takes a quick look too long.
+_LARGE, _TOO_LARGE = 2**22, 2**24
 
 
 @dataclasses.dataclass
@@ -90,41 +93,43 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
     return "\n\n".join(parts)
 
 
-def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> list[str]:
+def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> Iterator[str]:
     """Draws, scaling, memory and start-up."""
     task = progress.task_ids[0]
-    progress.update(task, description="draws")
+    progress.update(task, description="start-up")
+    start_up = statistics.median(_start_up() for _ in range(3))
+    yield f"Start-up, a `fit` of one step from the command line: {report.duration(start_up)}."
+    progress.update(task, description="memory", advance=1)
+    yield "Peak memory in sizes of the parameters, beyond that of a tiny fit:"
+    yield report.memory_table({case: _memory(case) for case in cases if case.parameters >= _LARGE})
+    progress.update(task, description="draws", advance=1)
     drawn = pd.concat([draws.measure_draws(shape, effort.rounds) for shape in draws.SHAPES])
+    yield "Draws, each beside a closed-form step on Bernoulli 0.02 inputs:"
+    yield report.draws_table(drawn)
     progress.update(task, description="scaling", advance=1)
     scaled = pd.DataFrame(scaling.measure_scaling())
-    progress.update(task, description="memory", advance=1)
-    large = [case for case in cases if case.parameters >= 2**22]
-    used = [
-        [case.name, *(f"{memory.in_parameters(name, case):.1f}" for name in ("ours", "standard"))] for case in large
-    ]
-    held = [[*row, f"{memory.target(case):.1f}"] for row, case in zip(used, large, strict=True)]
-    progress.update(task, description="start-up", advance=1)
-    start_up = statistics.median(_start_up() for _ in range(3))
+    base = scaling.BASE
+    yield (
+        f"Scaling of ours, sizes changed one at a time from {base.instances} instances, {base.features} features, "
+        f"{base.hidden} hidden, batch {base.batch}:"
+    )
+    yield report.scaling_table(scaled) + "\n\n![Time of a step against its work](scaling.png)"
     progress.advance(task)
     if output is not None:
         drawn.to_csv(output / "draws.csv", index=False)
         scaled.to_csv(output / "scaling.csv", index=False)
         scaling.draw_scaling(scaled, output / "scaling.png")
-    return [
-        f"Start-up, a `fit` of one step from the command line: {report.duration(start_up)}.",
-        "Peak memory in sizes of the parameters, beyond that of a tiny fit:",
-        report.markdown(["case", "ours", "standard", "target for ours"], held),
-        "Draws, each beside a closed-form step on Bernoulli 0.02 inputs:",
-        report.draws_table(drawn),
-        "Scaling of ours, sizes changed one at a time from 16 instances, 64 features, 64 hidden, batch 64:",
-        report.scaling_table(scaled),
-        "![Time of a step against its work](scaling.png)",
-    ]
+
+
+def _memory(case: Case) -> dict[str, float]:
+    return {name: memory.in_parameters(name, case) for name in ("ours", "standard")}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer, shorter rounds of the cases alone; saves nothing")
+    parser.add_argument(
+        "--quick", action="store_true", help="short rounds, all but the largest case, nothing else and nothing saved"
+    )
     parser.add_argument("--cases", nargs="*", default=[""], metavar="WORD", help="cases whose name holds one of these")
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     options = parser.parse_args()
@@ -134,7 +139,10 @@ def main() -> None:
         sys.exit(0 if options.list else "`cases` must match one of these.")
     # Lightning calls torch functions that torch has deprecated since.
     warnings.filterwarnings("ignore", module="lightning")
-    effort = Effort(2, 0.25, whole=False) if options.quick else Effort(whole=cases == CASES)
+    effort = Effort(whole=cases == CASES)
+    if options.quick:
+        effort = Effort(2, 0.25, whole=False)
+        cases = [case for case in cases if case.parameters < _TOO_LARGE]
     output = HERE if effort.whole else None
     text = run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]]))
     print(text)

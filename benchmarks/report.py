@@ -10,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from benchmarks import memory
+from benchmarks.cases import Case
 from benchmarks.measure import Measured
 from benchmarks.scaling import by_axis, slopes
 
@@ -25,7 +27,8 @@ def setting(command: str) -> str:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             versions.append(f"no {package}")
-    cores = f"{os.cpu_count()} cores ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = f"{n_cores} cores ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
     return f"{datetime.now(UTC):%Y-%m-%d}, `{command}`, {cores}; {', '.join(versions)}."
 
 
@@ -82,6 +85,14 @@ def draws_table(table: pd.DataFrame) -> str:
             cells += [duration(row.seconds), f"{row.share:.0%}", f"{row.samples_per_second:.2g}"]
         rows.append(cells)
     return markdown(header, rows)
+
+
+def memory_table(used: dict[Case, dict[str, float]]) -> str:
+    """Peak memory of each contender on each case, in sizes of the parameters."""
+    rows = []
+    for case, by_name in used.items():
+        rows.append([case.name, *(f"{size:.1f}" for size in by_name.values()), f"{memory.target(case):.1f}"])
+    return markdown(["case", *next(iter(used.values()), {}), "target for ours"], rows)
 
 
 def scaling_table(table: pd.DataFrame) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -44,6 +46,7 @@ class Autoencoder(nn.Module):
         # Both come from the configuration, so a checkpoint need not hold them.
         self.register_buffer("l1", l1[:, None, None], persistent=False)
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
+        self.sparse_inputs = False
         self._closed_form: ClosedForm | None = None
 
     @property
@@ -55,6 +58,17 @@ class Autoencoder(nn.Module):
     def decoder(self) -> Float[Tensor, "instance feature hidden"]:
         """The decoder, tied or not."""
         return self.weights.decoder
+
+    def with_weights(
+        self, W_enc: Float[Tensor, "instance feature hidden"], W_dec: Float[Tensor, "instance feature hidden"]
+    ) -> Autoencoder:
+        """These networks with another encoder and decoder (tied: the encoder), all else shared."""
+        twin = copy.copy(self)
+        twin.__dict__["_parameters"] = dict(self._parameters)
+        twin.W_enc = nn.Parameter(W_enc, requires_grad=False)
+        if self.W_dec is not None:
+            twin.W_dec = nn.Parameter(W_dec, requires_grad=False)
+        return twin
 
     def encode(self, x: Float[Tensor, "instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
         """Hidden activations, before noise."""
@@ -122,6 +136,7 @@ class Autoencoder(nn.Module):
             self.act,
             self.l1 if bool(self.l1.any()) else None,
             None if bool((self.importance == 1).all()) else self.importance,
+            self.sparse_inputs,
         )
 
     @torch.no_grad()

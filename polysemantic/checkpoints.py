@@ -25,10 +25,10 @@ def read_checkpoint(path: Path | str, option: str = "ckpt_path") -> dict[str, An
     if not Path(path).is_file():
         raise FileNotFoundError(f"`{option}` must be an existing checkpoint, got {str(path)!r}.")
     content = Path(path).read_bytes()
-    check_seal(content, path)
+    check_seal(content, path, option)
     checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise CorruptFileError(f"`{path}` must hold a checkpoint, got something else.")
+        raise CorruptFileError(f"`{option}` must hold a checkpoint, got something else in {path}.")
     return checkpoint
 
 

@@ -111,7 +111,8 @@ def main(args: list[str] | None = None) -> int:
     except OmegaConfBaseException as error:
         return say(f"the configuration must resolve: {str(error).splitlines()[0]}")
     except (ValueError, OSError, MisconfigurationException) as error:
-        if getattr(error, "while_training", False):
+        # What has a note of the run that it happened in is no matter of input.
+        if hasattr(error, "__notes__"):
             raise
         return say(explain(str(error)))
     return 0

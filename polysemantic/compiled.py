@@ -62,6 +62,7 @@ class CompiledSteps:
         self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
         self._objective = network.closed_form()
+        self._objective.sparse = False
         self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
         self._known: set[int] = set()
 

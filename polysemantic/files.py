@@ -56,8 +56,13 @@ def seal(archive: bytes) -> bytes:
     return archive[:-2] + struct.pack("<H", len(comment)) + comment
 
 
-def check_seal(content: bytes, path: Path | str) -> None:
+def check_seal(content: bytes, path: Path | str, option: str = "ckpt_path") -> None:
     """Refuse a sealed archive that is truncated or changed.
+
+    Args:
+        content: The archive.
+        path: Where it comes from, for the error.
+        option: The option that named it, for the error.
 
     Raises:
         CorruptFileError: If there is no checksum at the end or it is not that of the content.
@@ -65,9 +70,11 @@ def check_seal(content: bytes, path: Path | str) -> None:
     length = len(_MARK) + 64
     body, comment = content[: -length - 2], content[-length:]
     if not comment.startswith(_MARK):
-        raise CorruptFileError(f"`{path}` must be a whole checkpoint of this framework, got one without its checksum.")
+        raise CorruptFileError(
+            f"`{option}` must be a whole checkpoint of this framework, got {path} without its checksum."
+        )
     if hashlib.sha256(body).hexdigest().encode() != comment[len(_MARK) :]:
-        raise CorruptFileError(f"`{path}` must match its checksum, got other content: the file is damaged.")
+        raise CorruptFileError(f"`{option}` must match its checksum, got other content: {path} is damaged.")
 
 
 def new_run_directory(root: Path) -> Path:

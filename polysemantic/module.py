@@ -23,6 +23,7 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
+from polysemantic.sparse import DENSE_FROM
 from polysemantic.steps import EagerSteps, Steps, fused
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
@@ -199,6 +200,7 @@ class EnsembleModule(LightningModule):
         assert isinstance(optimizer, Optimizer)
         schedule = self.lr_schedulers()
         assert not isinstance(schedule, list)
+        self.networks.sparse_inputs = self.data.density < DENSE_FROM
         self.steps = self._compiled(optimizer) or EagerSteps(self.networks, optimizer, schedule, self.clip_norm)
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
@@ -264,9 +266,15 @@ class EnsembleModule(LightningModule):
     @torch.no_grad()
     def evaluate(self, batch: int) -> dict[str, Tensor]:
         """Inputs, hidden activations, reconstructions and losses on one batch of evaluation draws, without noise."""
-        x = self.data.evaluation_inputs(batch).to(self.networks.W_enc.dtype)
-        h, x_hat = self.networks(x)
-        return {"x": x, "h": h, "x_hat": x_hat, "loss": self.networks.loss(x)}
+        networks = self.networks
+        x = self.data.evaluation_inputs(batch).to(networks.W_enc.dtype)
+        if not networks.is_standard:
+            h, x_hat = networks(x)
+            return {"x": x, "h": h, "x_hat": x_hat, "loss": networks.loss(x)}
+        identity = self.data.every_feature_once and networks.act == "linear"
+        h = networks.W_enc.detach() if identity else networks.encode(x)
+        x_hat = networks.decode(h)
+        return {"x": x, "h": h, "x_hat": x_hat, "loss": _loss(networks, x, h, x_hat)}
 
     @override
     def validation_step(self, batch: int, batch_idx: int) -> None:
@@ -313,3 +321,11 @@ def _count_steps(trainer: Any, steps: int) -> None:
     for counter in (progress.total, progress.current):
         counter.ready += steps
         counter.completed += steps
+
+
+def _loss(networks: Autoencoder, x: Tensor, h: Tensor, x_hat: Tensor) -> Tensor:
+    """`Autoencoder.loss` where h and x_hat are known, without temporaries of the size of h."""
+    error = (x_hat - x).square_().mul_(networks.importance).sum(-1).mean(-1)
+    scale = 1.0 if networks.W_dec is None else networks.W_dec.norm(dim=1)
+    penalty = (h.norm(1, dim=1) * scale).sum(-1) / h.shape[1]
+    return error + networks.l1[:, 0, 0] * penalty

@@ -27,6 +27,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.sparse import SparseInputs
+
 Act = Literal["linear", "relu"]
 
 
@@ -64,6 +66,7 @@ class ClosedForm:
         act: Activation of the hidden units.
         l1: Weight of the L1 penalty, shape (instance, 1, 1); None without a penalty.
         importance: Weight of each output's squared error, shape (instance, 1, feature); None weighs all alike.
+        sparse: Whether inputs have so few features on that products with them had better skip the zeros.
     """
 
     def __init__(
@@ -71,10 +74,13 @@ class ClosedForm:
         act: Act = "linear",
         l1: Float[Tensor, "instance 1 1"] | None = None,
         importance: Float[Tensor, "instance 1 feature"] | None = None,
+        sparse: bool = False,
     ) -> None:
         self.act = act
         self.l1 = l1
         self.importance = importance
+        self.sparse = sparse
+        self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
 
     def __call__(
@@ -95,6 +101,7 @@ class ClosedForm:
             noise: Hidden noise, already scaled by its standard deviation.
             with_loss: Whether to compute the losses, one more pass over the outputs.
         """
+        self._nonzero = SparseInputs(x) if self.sparse and x is not None else None
         h = self._encode(x, weights)
         z = h if noise is None else torch.add(h, noise, out=self._keep("z", h.shape, h))
         residual, loss = self._residual(x, z, weights, with_loss)
@@ -122,8 +129,12 @@ class ClosedForm:
         W = weights.W_enc
         if x is None:
             return W if self.act == "linear" else torch.clamp_min(W, 0, out=self._keep("h", W.shape, W))
-        h = torch.bmm(x, W, out=self._keep("h", (*x.shape[:2], W.shape[2]), W))
+        h = self._keep("h", (*x.shape[:2], W.shape[2]), W)
+        h = torch.bmm(x, W, out=h) if self._nonzero is None else self._nonzero.times(W, h)
         return h if self.act == "linear" else h.relu_()
+
+    def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
+        return torch.bmm(x.mT, y, out=out) if self._nonzero is None else self._nonzero.transposed_times(y, out)
 
     def _residual(self, x: Tensor | None, z: Tensor, weights: Weights, with_loss: bool) -> tuple[Tensor, Tensor | None]:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
@@ -189,7 +200,7 @@ class ClosedForm:
         if x is not None:
             n_features = x.shape[2]
             kept = self._keep("by_overlap", (len(x), n_features, n_features), x)
-            by_overlap = torch.bmm(x.mT, residual, out=kept)
+            by_overlap = self._transposed_times(x, residual, kept)
         penalised = self._penalty_by_encoder(x, h, weights, gradient.W_enc)
         if weights.W_dec is not None and gradient.W_dec is not None:
             gradient.W_enc.baddbmm_(by_overlap, weights.W_dec, beta=penalised, alpha=scale)
@@ -213,7 +224,7 @@ class ClosedForm:
             return self._penalty_by_hidden(h, weights, out)
         by_h = self._keep("by_h", h.shape, h)
         if penalised := self._penalty_by_hidden(h, weights, by_h):
-            torch.bmm(x.mT, by_h, out=out)
+            self._transposed_times(x, by_h, out)
         return penalised
 
     def _encoder_gradient(
@@ -225,7 +236,7 @@ class ClosedForm:
         if self.act == "relu":
             torch.ops.aten.threshold_backward.grad_input(by_h, h, 0, grad_input=by_h)
         if x is not None:
-            torch.bmm(x.mT, by_h, out=gradient.W_enc)
+            self._transposed_times(x, by_h, gradient.W_enc)
 
     def _decoder_gradient(self, h: Tensor, z: Tensor, residual: Tensor, weights: Weights, gradient: Weights) -> None:
         scale = 2 / h.shape[1]

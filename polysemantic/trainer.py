@@ -16,6 +16,8 @@ from polysemantic.callbacks import (
     Checkpoint,
     CollisionTracker,
     Convergence,
+    CostlyMeasurements,
+    InputsLog,
     Measurements,
     Results,
     Snapshots,
@@ -66,7 +68,7 @@ class RunLogger(TensorBoardLogger):
 
 
 class ConfigFile(Callback):
-    """Writes the resolved configuration as `config.yaml` before anything else happens in the run directory.
+    """Writes the resolved configuration as `config.yaml` when a run begins; what fails from then on has a note of it.
 
     Args:
         text: The configuration as YAML.
@@ -74,8 +76,10 @@ class ConfigFile(Callback):
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self._begun = False
 
     def _write(self, trainer: Trainer) -> None:
+        self._begun = True
         if trainer.is_global_zero:
             assert trainer.log_dir is not None
             write_whole(Path(trainer.log_dir) / "config.yaml", self.text.encode())
@@ -89,6 +93,11 @@ class ConfigFile(Callback):
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer)
 
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if self._begun:
+            exception.add_note(f"in run {trainer.log_dir}, at step {trainer.global_step}")
+
 
 def standard_callbacks(
     measurements: Measurements,
@@ -99,10 +108,11 @@ def standard_callbacks(
     config: str,
 ) -> list[Callback]:
     """The callbacks of every run, in the order in which they act."""
-    shown = [Charts(measurements), StepProgress(measurements), Survival(collisions)]
-    derived = [*shown, Results(measurements, convergence, collisions)]
+    costly = CostlyMeasurements(measurements)
+    shown = [InputsLog(), Charts(measurements), StepProgress(measurements), Survival(collisions)]
+    derived = [*shown, Results(measurements, convergence, collisions, costly)]
     # Convergence comes first, as the others then find what diverged frozen.
-    return [ConfigFile(config), convergence, measurements, collisions, snapshots, *derived, checkpoint]
+    return [ConfigFile(config), convergence, measurements, costly, collisions, snapshots, *derived, checkpoint]
 
 
 def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: bool = True, **options: Any) -> Trainer:
@@ -146,9 +156,7 @@ def _check_options(options: dict[str, Any]) -> None:
     if accumulated != 1:
         raise ValueError(f"`trainer.accumulate_grad_batches` must be 1, got {accumulated}; raise `batch_size` instead.")
     if options.get("fast_dev_run"):
-        raise ValueError(
-            "`trainer.fast_dev_run` must be unset, got true: a run of few `trainer.max_steps` does as well."
-        )
+        raise ValueError("`trainer.fast_dev_run` must be unset, got true: a small `trainer.max_steps` does as well.")
     clip = options.get("gradient_clip_val")
     if clip is not None:
         raise ValueError(

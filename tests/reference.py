@@ -314,9 +314,11 @@ def objective(x, W_enc, W_dec=None, b_dec=None, noise=None, *, act, l1, importan
     return torch.stack(losses)
 
 
-def converged_step(history, interval, l1, *, min_steps=0, n_checks=2, max_change=1e-3, tolerance=0.02, min_privilege=0.5):
-    """Step at which one instance has converged, or None; `history` holds its weights (feature, hidden) at every step."""
-    samples = [math.ceil(interval * part / 5) for part in range(1, 6)]
+def converged_step(
+    history, interval, l1, *, min_steps=0, n_checks=2, max_change=1e-3, tolerance=0.02, min_privilege=0.5
+):
+    """Step at which one instance has converged, or None; `history` holds its weights at every step."""
+    samples = sorted({math.ceil(interval * part / 5) for part in range(1, 6)})
     n, m = history[0].shape
     on = [[False] * m for _ in range(n)]
     old_mean, old_w, n_still = None, None, 0
@@ -325,7 +327,10 @@ def converged_step(history, interval, l1, *, min_steps=0, n_checks=2, max_change
         mean_f4 = mean(
             mean(sum(v**4 for v in row) for row in history[step - interval + sample].tolist()) for sample in samples
         )
-        was_on, on = on, [[abs(v) >= (0.3 if o else 0.5) for v, o in zip(*rows, strict=True)] for rows in zip(w, on, strict=True)]
+        was_on, on = (
+            on,
+            [[abs(v) >= (0.3 if o else 0.5) for v, o in zip(*rows, strict=True)] for rows in zip(w, on, strict=True)],
+        )
         still = (
             old_w is not None
             and abs(mean_f4 - old_mean) < max_change * abs(old_mean)

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import polysemantic
-from polysemantic.callbacks import Convergence, Measurements
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 
@@ -18,24 +18,31 @@ OPTIMISERS = {
     "SGD": lambda parameters: torch.optim.SGD(parameters, lr=0.05, momentum=0.9),
 }
 LABELS = {"instance", "seed", "init_scale", "n_features", "n_hidden", "data", "step", "diverged_step"}
-WITHOUT_WEIGHTS = {"expected_polysemantic_neurons", "exposures"}
+WITHOUT_WEIGHTS = {"expected_polysemantic_neurons", "exposures", "expected_companions"}
 
 
-def fit(tmp_path, init_scale, data="every feature once", optimizer="SGD", max_steps=200, **options):
+def fit(tmp_path, init_scale, data="every feature once", optimizer="SGD", max_steps=100, **options):
     given = {"n_hidden": 8, "compile": False, "measurements": Measurements(50), "convergence": Convergence(50)}
-    given |= {"optimizer": OPTIMISERS[optimizer], "trainer": {"default_root_dir": str(tmp_path)}}
+    given |= {"collisions": CollisionTracker(50), "optimizer": OPTIMISERS[optimizer]}
+    given |= {"trainer": {"default_root_dir": str(tmp_path)}}
     ensemble = Ensemble(2, {"init_scale": init_scale})
     return polysemantic.fit(DATA[data](16), max_steps=max_steps, ensemble=ensemble, **given | options)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMISERS)
-@pytest.mark.parametrize("data", DATA)
+def announcements(capsys):
+    return [line for line in capsys.readouterr().out.splitlines() if line.startswith("diverged by step")]
+
+
 @pytest.mark.parametrize(
-    "model",
-    [{}, {"tied": False, "bias": True, "noise_std": 0.1}, {"act": "relu", "clip_norm": 1.0}],
-    ids=["tied", "untied with bias and noise", "clipped"],
+    ("data", "optimizer", "model"),
+    [
+        ("every feature once", "AdamW", {}),
+        ("every feature once", "SGD", {"tied": False, "bias": True, "noise_std": 0.1}),
+        ("bernoulli", "AdamW", {"tied": False}),
+        ("bernoulli", "SGD", {"bias": True, "clip_norm": 1.0}),
+    ],
 )
-def test_the_others_end_as_in_a_run_without_the_diverged_ones(tmp_path, model, data, optimizer):
+def test_the_others_end_as_in_a_run_without_the_diverged_ones(tmp_path, data, optimizer, model):
     alone = fit(tmp_path, [1.0], data, optimizer, **model)
     # Adam takes a step of the learning rate however steep the loss: only a loss beyond float32 ends there.
     beside = fit(tmp_path, [1e25, 1.0, 1e30], data, optimizer, **model)
@@ -45,7 +52,8 @@ def test_the_others_end_as_in_a_run_without_the_diverged_ones(tmp_path, model, d
         assert torch.equal(beside.model[name][2:4], values)
         assert beside.model[name][[0, 1, 4, 5]].isnan().all()
     same = beside.results.query("init_scale == 1").drop(columns="instance").reset_index(drop=True)
-    pd.testing.assert_frame_equal(same, alone.results.drop(columns="instance"))
+    # Some measurements are differences of sums in float32, whose order depends on the number of instances.
+    pd.testing.assert_frame_equal(same, alone.results.drop(columns="instance"), atol=1e-6)
 
 
 def test_a_diverged_instance_has_a_step_and_no_measurements(tmp_path, capsys):
@@ -57,22 +65,21 @@ def test_a_diverged_instance_has_a_step_and_no_measurements(tmp_path, capsys):
     late = run.history.query("init_scale == 30 and step > 0").drop(columns=LABELS, errors="ignore")
     assert len(late)
     assert late.isna().all(axis=None)
-    assert capsys.readouterr().out.count("diverged") == 1
+    assert len(announcements(capsys)) == 1
 
 
 def test_the_run_says_once_which_instances_diverged(tmp_path, capsys):
     fit(tmp_path, [1.0, 30.0, 3.0])
-    said = [line for line in capsys.readouterr().out.splitlines() if "diverged" in line]
-    assert said == ["diverged by step 10 and frozen: instances 2, 3; the others train on"]
+    assert announcements(capsys) == ["diverged by step 10 and frozen: instances 2, 3; the others train on"]
 
 
 def test_a_continued_run_remembers_what_diverged(tmp_path, capsys):
     whole = fit(tmp_path, [1.0, 30.0])
-    part = fit(tmp_path, [1.0, 30.0], max_steps=77)
-    capsys.readouterr()
+    part = fit(tmp_path, [1.0, 30.0], max_steps=50)
+    assert len(announcements(capsys)) == 2
     continued = fit(tmp_path, [1.0, 30.0], ckpt_path=part.directory / "checkpoints" / "last.ckpt")
     pd.testing.assert_frame_equal(continued.results, whole.results)
-    assert "diverged" not in capsys.readouterr().out
+    assert not announcements(capsys)
 
 
 def test_a_run_of_which_nothing_is_left_stops_if_told_to(tmp_path):
@@ -85,7 +92,8 @@ def test_a_run_of_which_nothing_is_left_stops_if_told_to(tmp_path):
 def test_validation_of_a_checkpoint_shows_no_measurements_of_what_diverged(run_cli):
     options = ["--data", "OneHot", "--data.n_features", 16, "--model.n_hidden", 8, "--model.compile", "false",
                "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", 0.05,
-               "--ensemble.vary", "{init_scale: [1.0, 30.0]}", "--ensemble.seeds", 2, "--trainer.max_steps", 50]  # fmt: skip
+               "--ensemble.vary", "{init_scale: [1.0, 30.0]}", "--ensemble.seeds", 2,
+               "--trainer.max_steps", 50]  # fmt: skip
     assert run_cli("fit", *options).status == 0
     answer = run_cli("validate", *options, "--ckpt_path", "lightning_logs/version_0/checkpoints/last.ckpt")
     assert answer.status == 0

@@ -2,6 +2,8 @@ from polysemantic.callbacks.charts import Charts
 from polysemantic.callbacks.checkpoint import Checkpoint
 from polysemantic.callbacks.collision_tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
+from polysemantic.callbacks.costly import CostlyMeasurements
+from polysemantic.callbacks.inputs_log import InputsLog
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.callbacks.progress import StepProgress
 from polysemantic.callbacks.results import Results
@@ -14,6 +16,8 @@ __all__ = [
     "Checkpoint",
     "CollisionTracker",
     "Convergence",
+    "CostlyMeasurements",
+    "InputsLog",
     "Measurements",
     "Results",
     "Snapshots",

@@ -61,9 +61,8 @@ class Charts(Callback):
     def _draw_measurement(self, trainer: Trainer, module: Any, at: int) -> None:
         step = self.measurements.steps[at]
         points = [point_label(point) for point in module.ensemble.points]
-        for metric in self.measurements.metrics:
-            tag = f"{metric.group}/{metric.column()}"
-            by_point = self.measurements.history[metric.column()][at].view(len(points), -1)
+        for column, tag in self.measurements.tags.items():
+            by_point = self.measurements.history[column][at].view(len(points), -1)
             mean, half_width = mean_interval(by_point)
             for curve, values in {"mean": mean, "low": mean - half_width, "high": mean + half_width}.items():
                 for point, value in zip(points, values.tolist(), strict=True):

@@ -30,6 +30,7 @@ class Checkpoint(Callback):
         check_not_negative(every_n_seconds=every_n_seconds)
         self.every_n_seconds = every_n_seconds
         self._wait = every_n_seconds
+        self._training = False
         self._saved_step = -1
         self._saved_at = time.monotonic()
 
@@ -52,6 +53,7 @@ class Checkpoint(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._training = True
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
 
@@ -66,10 +68,12 @@ class Checkpoint(Callback):
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.save(trainer)
+        self._training = False
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        if trainer.training and getattr(pl_module, "between_chunks", True):
+        # Before training there is nothing to save, and a checkpoint that was refused must stay what it is.
+        if self._training and getattr(pl_module, "between_chunks", True):
             self.save(trainer)
 
 

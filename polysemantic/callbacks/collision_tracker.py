@@ -11,13 +11,12 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.callbacks.life_records import LifeRecords
-from polysemantic.callbacks.steps import StepCallback
+from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one
-from polysemantic.data import InputDataModule
 from polysemantic.files import write_parquet
 from polysemantic.functional import LargeWeights, decode, large_weights, pair_sums
 
-# An optimiser that moves a weight by its learning rate moves it by no more than this between two observations.
+# A weight moves by no more than this between two observations.
 _MOVE = 0.1
 
 
@@ -70,7 +69,7 @@ class CollisionTracker(StepCallback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._default_interval = _interval(trainer.optimizers[0], pl_module.data) or self._default_interval
+        self._default_interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
         shape = tuple(pl_module.networks.W_enc.shape)
         self.records = LifeRecords((shape[0], shape[1], shape[2]), self.max_lives)
         if self._loaded is not None:
@@ -101,15 +100,6 @@ class CollisionTracker(StepCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._loaded = state_dict
-
-
-def _interval(optimizer: Any, data: InputDataModule) -> int | None:
-    group = optimizer.param_groups[0]
-    # A schedule may start low; the rate it starts from is the one that was asked for.
-    pace = float(group.get("initial_lr", group["lr"]))
-    if isinstance(optimizer, torch.optim.SGD):
-        pace *= float(data.marginals().mean())
-    return max(1, round(_MOVE / pace)) if pace > 0 else None
 
 
 def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float[Tensor, " collision"]:

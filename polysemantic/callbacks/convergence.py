@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.callbacks.steps import StepCallback
+from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one, check_not_negative
 from polysemantic.functional import (
     all_finite,
@@ -21,6 +21,8 @@ from polysemantic.functional import (
     relative_change,
 )
 
+# A weight could move by this between two checks, far beyond what passes for still.
+_MOVE = 0.5
 # Evaluations of the fourth norm for each check: enough to average out the optimiser's jitter.
 _SAMPLES = 5
 # Weights looked at together: few enough for the cache, enough to drown the cost of a call.
@@ -40,8 +42,8 @@ class Convergence(StepCallback):
     parameters in float32, in memory and in checkpoints, from the first check on.
 
     Args:
-        every_n_steps: Steps between two checks; None for half the inverse of the learning rate before any schedule, in
-            which Adam could move a weight by a half, but at most a hundred checks in a run.
+        every_n_steps: Steps between two checks; None for 0.5 / learning rate (of SGD, whose steps are as small as its
+            gradients: 0.5 / (learning rate * mean P(i on))), but for at most a hundred checks in a run.
         stop: Whether to end the run once every instance has converged or diverged.
         min_steps: First step at which an instance can have converged, for schedules that start slowly.
         n_checks: Checks running that must find an instance still.
@@ -86,10 +88,9 @@ class Convergence(StepCallback):
             self._begin(len(pl_module.number("l1")))
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        group = trainer.optimizers[0].param_groups[0]
-        rate = float(group.get("initial_lr", group.get("lr", 0)))
-        self._default_interval = max(self._default_interval, round(0.5 / rate) if rate > 0 else 1)
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
+        self._default_interval = max(self._default_interval, interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)
 
@@ -128,7 +129,7 @@ class Convergence(StepCallback):
         )
         if step % self._interval == 0:
             self._check(module, matrices, step)
-            self._stop_if_over(trainer)
+        self._stop_if_over(trainer)
 
     def _freeze_diverged(self, module: Any, step: int) -> None:
         """Make what is not finite nan, which no optimiser moves any more, and say so the first time."""
@@ -138,8 +139,8 @@ class Convergence(StepCallback):
         if new.any():
             weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
             if (self.diverged_step < 0).all():
-                which = ", ".join(str(index) for index in new.nonzero().flatten().tolist())
-                module.print(f"diverged by step {step}, frozen: instance {which}; the others train on")
+                which = ", ".join(map(str, new.nonzero().flatten().tolist()))
+                module.print(f"diverged by step {step} and frozen: instances {which}; the others train on")
             self.diverged_step[new] = step
 
     def _check(self, module: Any, matrices: list[Tensor], step: int) -> None:

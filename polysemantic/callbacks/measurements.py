@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -11,9 +11,13 @@ from torchmetrics import Metric
 from typing_extensions import override
 
 from polysemantic.callbacks.steps import StepCallback
-from polysemantic.functional import all_finite
+from polysemantic.functional import all_finite, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
+
+# Entries of weight and Gram matrices measured together: on a CPU few enough for its cache.
+_AT_ONCE = {"cpu": 2**20}
+_AT_ONCE_ON_ACCELERATORS = 2**25
 
 
 class Measurements(StepCallback):
@@ -34,9 +38,11 @@ class Measurements(StepCallback):
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"`metrics` must have distinct columns, got {column} twice.")
+        self.tags = {metric.column(): f"{metric.group}/{metric.column()}" for metric in self.metrics}
+        self.whole = {metric.column() for metric in self.metrics if metric.count_valued}
         self.steps: list[int] = []
         self.history: dict[str, list[Tensor]] = {}
-        self._given: dict[str, Any] = {}
+        self._constant: dict[str, Any] = {}
 
     @property
     def latest(self) -> dict[str, Tensor]:
@@ -63,19 +69,32 @@ class Measurements(StepCallback):
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._finite.all():
             weights = weights.map(lambda w: w.where(self._finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
-        if not self._given:
-            self._given = {"cooccurrence": module.data.cooccurrence(), "partition": module.data.partition}
-        given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
-        given |= self._given | {"w_start": module.w_start}
+        if not self._constant:
+            self._constant = {"cooccurrence": module.data.cooccurrence(), "partition": module.data.partition}
+        self._given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
+        self._given |= self._constant | {"w_start": module.w_start}
+        self._n_others = (module.instances.start, module.ensemble.n_instances - module.instances.stop)
         for metric in self.metrics:
-            metric.to(weights.W_enc.device).reset()
-            if not _takes_inputs(metric):
-                metric.update(**metric._filter_kwargs(**given))
+            if metric.device != weights.W_enc.device:
+                metric.to(weights.W_enc.device)
+            metric.reset()
+        self._update([metric for metric in self.metrics if not _takes_inputs(metric)], self._given)
 
     def update(self, batch: dict[str, Tensor]) -> None:
         """Take in one batch of evaluations: x, h, x_hat and loss."""
-        for metric in filter(_takes_inputs, self.metrics):
-            metric.update(**metric._filter_kwargs(**batch))
+        self._update(list(filter(_takes_inputs, self.metrics)), self._given | batch)
+
+    def _update(self, metrics: list[InstanceMetric], given: dict[str, Any]) -> None:
+        before, after = self._n_others
+        _keep_freed_memory()
+        for block in _blocks(given["W_enc"]):
+            here = {
+                name: value if name == "partition" or value is None else value[block] for name, value in given.items()
+            }
+            with sharing():
+                for metric in metrics:
+                    metric.others = (before + block.start, len(given["W_enc"]) - block.stop + after)
+                    metric.update(**metric._filter_kwargs(**here))
 
     def compute(self) -> dict[str, Tensor]:
         """The value of each column for each instance, in float64 on the CPU; nan for one that diverged."""
@@ -100,6 +119,24 @@ class Measurements(StepCallback):
         super().load_state_dict(state_dict)
         self.steps = list(state_dict["steps"])
         self.history = {column: list(values.cpu()) for column, values in state_dict["history"].items()}
+
+
+def _blocks(W_enc: Tensor) -> Iterator[slice]:
+    n_instances, n_features, n_hidden = W_enc.shape
+    at_once = _AT_ONCE.get(W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
+    length = max(1, at_once // (n_features * (n_features + n_hidden)))
+    for start in range(0, n_instances, length):
+        yield slice(start, min(start + length, n_instances))
+
+
+def _keep_freed_memory() -> None:
+    """Let one block take over the memory of the one before, whose pages are there already.
+
+    The C library hands large allocations back to the kernel when they are freed, up to the size of the largest one that
+    it has ever seen freed, at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Fresh pages cost more than what is computed in
+    them; this one is never touched and costs nothing.
+    """
+    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _takes_inputs(metric: Metric) -> bool:

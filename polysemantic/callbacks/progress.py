@@ -34,6 +34,11 @@ class StepProgress(ProgressBar):
         self._enabled = True
         self._progress: Progress | None = None
 
+    @property
+    def is_enabled(self) -> bool:
+        """Whether Lightning should print through the bar."""
+        return self._enabled
+
     @override
     def disable(self) -> None:
         self._enabled = False

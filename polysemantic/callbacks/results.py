@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from rich.console import Console
 from torch import Tensor
@@ -12,6 +13,7 @@ from typing_extensions import override
 from polysemantic import tables
 from polysemantic.callbacks.collision_tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
+from polysemantic.callbacks.costly import CostlyMeasurements
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.files import write_parquet
 from polysemantic.theory import expected_polysemantic_neurons
@@ -24,12 +26,20 @@ class Results(Callback):
         measurements: The callback that measures.
         convergence: The callback that knows when instances stopped changing, or diverged.
         collisions: The callback that follows collisions.
+        costly: The callback that measures what takes longer.
     """
 
-    def __init__(self, measurements: Measurements, convergence: Convergence, collisions: CollisionTracker) -> None:
+    def __init__(
+        self,
+        measurements: Measurements,
+        convergence: Convergence,
+        collisions: CollisionTracker,
+        costly: CostlyMeasurements,
+    ) -> None:
         self.measurements = measurements
         self.convergence = convergence
         self.collisions = collisions
+        self.costly = costly
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
@@ -42,12 +52,19 @@ class Results(Callback):
 
     def _conclude(self, module: Any, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
         """The table of results, once it is printed."""
-        ends = self.convergence.columns | self.collisions.columns
-        whole = {*ends, *(metric.column() for metric in self.measurements.metrics if metric.count_valued)}
         expected = expected_polysemantic_neurons(module.n_features, module.n_hidden)
         exposures = step * module.data.batch_size * module.data.marginals().mean(-1).cpu()
-        table = tables.with_columns(_labels(module).assign(step=step), ends | columns, whole)
-        table = table.assign(expected_polysemantic_neurons=expected, exposures=exposures.numpy())
+        diverged = self.convergence.diverged_step >= 0
+        measured = {name: v.masked_fill(diverged, torch.nan) for name, v in (self.collisions.columns | columns).items()}
+        ends = self.convergence.columns
+        whole = self.measurements.whole | ends.keys() | self.collisions.columns.keys()
+        table = tables.with_columns(_labels(module).assign(step=step), ends | measured, whole)
+        companions = module.data.expected_companions().nanmean(-1).cpu()
+        table = table.assign(
+            expected_polysemantic_neurons=expected,
+            exposures=exposures.numpy(),
+            expected_companions=companions.numpy(),
+        )
         Console().print(tables.summary(table, list(module.ensemble.vary)))
         return table
 
@@ -61,9 +78,12 @@ class Results(Callback):
     ) -> None:
         self.measurements.update(pl_module.evaluation)
 
+    def _measured(self, module: Any) -> dict[str, Tensor]:
+        return self.measurements.compute() | self.costly.measure(module)
+
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._conclude(pl_module, self.measurements.compute(), pl_module.trained_steps)
+        self._conclude(pl_module, self._measured(pl_module), pl_module.trained_steps)
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -77,7 +97,7 @@ class Results(Callback):
 
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        results = self._conclude(pl_module, self.measurements.compute(), pl_module.trained_steps)
+        results = self._conclude(pl_module, self._measured(pl_module), pl_module.trained_steps)
         if trainer.is_global_zero:
             write_parquet(_file(trainer, "test"), results)
 

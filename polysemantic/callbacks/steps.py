@@ -4,9 +4,24 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import SGD
 from typing_extensions import override
 
 from polysemantic.checks import check_at_least_one
+from polysemantic.data import InputDataModule
+
+
+def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int | None:
+    """Steps in which an optimiser could move a weight by so much, None if it moves none.
+
+    Those that adapt move it by the learning rate; SGD by that times a gradient as small as its feature is rare.
+    """
+    group = optimizer.param_groups[0]
+    # A schedule may start low; the rate it starts from is the one that was asked for.
+    pace = float(group.get("initial_lr", group.get("lr", 0)))
+    if isinstance(optimizer, SGD):
+        pace *= float(data.marginals().mean())
+    return max(1, round(distance / pace)) if pace > 0 else None
 
 
 class StepCallback(Callback, ABC):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
@@ -143,6 +144,13 @@ class InputDataModule(LightningDataModule, ABC):
     def marginals(self) -> Float64[Tensor, "instance feature"]:
         """The exact P(i on)."""
         return self.cooccurrence().diagonal(dim1=-2, dim2=-1)
+
+    @property
+    def density(self) -> float:
+        """The largest expected share of features that are on, over the whole ensemble."""
+        whole = copy.copy(self)
+        whole.bind(self.ensemble, self.seed)
+        return float(whole.marginals().mean(-1).max())
 
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
         r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""

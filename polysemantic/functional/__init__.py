@@ -23,6 +23,12 @@ from polysemantic.functional.collisions import (
 )
 from polysemantic.functional.convergence import all_finite, has_converged, is_still, max_move, relative_change
 from polysemantic.functional.counting import count
+from polysemantic.functional.disambiguation import (
+    Disambiguation,
+    SameSignCounts,
+    disambiguation_by_ablation,
+    same_sign_counts,
+)
 from polysemantic.functional.excess import excess_polysemantic_neurons
 from polysemantic.functional.feature_dimensionality import feature_dimensionality
 from polysemantic.functional.features_per_neuron import features_per_neuron
@@ -39,7 +45,7 @@ from polysemantic.functional.hidden_kurtosis import (
     hidden_excess_kurtosis_null,
     hidden_kurtosis_sums,
 )
-from polysemantic.functional.interference import interference, weighted_interference
+from polysemantic.functional.interference import interference, mean_interference, weighted_interference
 from polysemantic.functional.interference_cost import excess_cost, interference_cost, interference_sums, shares_neuron
 from polysemantic.functional.large_weights import LargeWeights, collision_places, collision_weights, large_weights
 from polysemantic.functional.life_bootstrap import LifeIntervals, bootstrap_lives
@@ -64,6 +70,7 @@ from polysemantic.functional.partition import (
 )
 from polysemantic.functional.power_sums import PowerSums, power_sums
 from polysemantic.functional.reconstruction import reconstruction_error
+from polysemantic.functional.rotated import rotated_networks, rotation_gap_by_frames, rotation_rank
 from polysemantic.functional.rotation_gap import random_rotations, rotation_gap_closed_form, sampled_rotation_gap
 from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
 from polysemantic.functional.sharing import shared, sharing
@@ -85,6 +92,7 @@ __all__ = [
     "CollisionCounts",
     "CollisionKey",
     "Collisions",
+    "Disambiguation",
     "FourthNormNull",
     "Interval",
     "LargeWeights",
@@ -94,6 +102,7 @@ __all__ = [
     "MeanInterval",
     "PairSums",
     "PowerSums",
+    "SameSignCounts",
     "SameSignKinds",
     "Strongest",
     "SurvivalCurve",
@@ -114,6 +123,7 @@ __all__ = [
     "coverage",
     "covered_features",
     "decode",
+    "disambiguation_by_ablation",
     "disambiguation_neurons",
     "effective_weight",
     "excess_cost",
@@ -140,6 +150,7 @@ __all__ = [
     "live_collisions",
     "magnitude",
     "max_move",
+    "mean_interference",
     "mean_interval",
     "median_life",
     "min_angle",
@@ -160,7 +171,11 @@ __all__ = [
     "represented",
     "represented_features",
     "resolution_rate",
+    "rotated_networks",
+    "rotation_gap_by_frames",
     "rotation_gap_closed_form",
+    "rotation_rank",
+    "same_sign_counts",
     "sampled_rotation_gap",
     "share_angles_below_90",
     "shared",

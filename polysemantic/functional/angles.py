@@ -1,9 +1,10 @@
 import math
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from polysemantic.functional.counting import count
 from polysemantic.functional.gram import gram
 from polysemantic.functional.sharing import shared
 
@@ -51,10 +52,10 @@ def share_angles_below_90(
     """
     if not 0 <= tolerance < 90:
         raise ValueError(f"`tolerance` must lie in [0, 90), got {tolerance}.")
-    cosine = _cosines(W_enc)
-    # Cosines decide as angles would: there are n^2 of them, and an arc cosine is dear.
-    acute = cosine > math.sin(math.radians(tolerance))
-    return acute.sum((-2, -1)).double() / (cosine > -torch.inf).sum((-2, -1))
+    # Cosines decide as angles would, and there are too many for an arc cosine of each.
+    acute = count(_cosines(W_enc) > math.sin(math.radians(tolerance)), -2).sum(-1)
+    n_directed = _directed(W_enc).sum(-1)
+    return acute.double() / (n_directed * (n_directed - 1))
 
 
 @shared
@@ -62,10 +63,14 @@ def _cosines(W: Float[Tensor, "*instance feature hidden"]) -> Float64[Tensor, "*
     """Cosines of all pairs of rows; -inf for a row and itself, and with a row that has no direction."""
     products = gram(W)
     norm = products.diagonal(dim1=-2, dim2=-1).sqrt()
-    inverse = torch.where(norm > 0, 1 / norm, 0)
-    cosine = products * inverse.unsqueeze(-1)
-    cosine *= inverse.unsqueeze(-2)
-    directed = norm > 0
-    pair = directed.unsqueeze(-1) & directed.unsqueeze(-2)
-    pair.diagonal(dim1=-2, dim2=-1).fill_(False)
-    return cosine.masked_fill_(~pair, -torch.inf)
+    cosine = products / norm.unsqueeze(-1)
+    cosine /= norm.unsqueeze(-2)
+    cosine.diagonal(dim1=-2, dim2=-1).fill_(-torch.inf)
+    without = ~_directed(W)
+    cosine[without] = -torch.inf
+    cosine.mT[without] = -torch.inf
+    return cosine
+
+
+def _directed(W: Float[Tensor, "*instance feature hidden"]) -> Bool[Tensor, "*instance feature"]:
+    return gram(W).diagonal(dim1=-2, dim2=-1) > 0

@@ -3,7 +3,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
-def all_finite(*parameters: Float[Tensor, " instance *shape"] | None) -> Bool[Tensor, " instance"]:
+def all_finite(*parameters: Float[Tensor, "instance ..."] | None) -> Bool[Tensor, " instance"]:
     """Which instances consist of finite numbers alone: not those that diverged.
 
     Args:

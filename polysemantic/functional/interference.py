@@ -30,6 +30,27 @@ def interference(
     return gain.masked_fill(diagonal, 0)
 
 
+def mean_interference(
+    W_enc: Float[Tensor, "*instance feature hidden"], W_dec: Float[Tensor, "*instance feature hidden"] | None = None
+) -> Float[Tensor, "*instance"]:
+    r"""Mean squared interference of all pairs of features, :math:`(e_i \cdot d_j)^2` over :math:`i \ne j`.
+
+    0 when all features are orthogonal, 1 when they share one direction at full weight.
+
+    Args:
+        W_enc: Encoder, one row per feature.
+        W_dec: Decoder; `None` if tied.
+
+    Returns:
+        One mean per instance, in float64; nan without a pair.
+
+    Example:
+        >>> mean_interference(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).item()
+        1.0
+    """
+    return _off_diagonal(squared_gram(W_enc, W_dec)).mean((-2, -1))
+
+
 def weighted_interference(
     W_enc: Float[Tensor, "*instance feature hidden"],
     W_dec: Float[Tensor, "*instance feature hidden"] | None,

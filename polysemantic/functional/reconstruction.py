@@ -25,4 +25,4 @@ def reconstruction_error(
     """
     if x_hat.shape != x.shape:
         raise ValueError(f"`x_hat` must have the shape of `x`, {tuple(x.shape)}, got {tuple(x_hat.shape)}.")
-    return (x_hat - x).double().square().sum(-1).mean(-1)
+    return (x_hat - x).square().sum(-1).double().mean(-1)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,7 +12,6 @@ from torch import Tensor
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Arguments are kept beside the value, so that no other tensor can take on their identity.
 _kept: ContextVar[dict[Any, tuple[Any, Any]] | None] = ContextVar("kept", default=None)
 
 
@@ -38,15 +38,17 @@ def sharing() -> Iterator[None]:
 
 def shared(function: Callable[P, R]) -> Callable[P, R]:
     """Mark a pure function of tensors and numbers whose values `sharing` may keep; nobody may write into them."""
+    defaults = [(name, parameter.default) for name, parameter in inspect.signature(function).parameters.items()]
 
     @functools.wraps(function)
     def once(*args: P.args, **kwargs: P.kwargs) -> R:
         kept = _kept.get()
         if kept is None:
             return function(*args, **kwargs)
-        arguments = (*args, *kwargs.items())
+        arguments = [*args, *(kwargs.get(name, default) for name, default in defaults[len(args) :])]
         key = (function, *[id(value) if isinstance(value, Tensor) else value for value in arguments])
         if key not in kept:
+            # Kept beside the value, no other tensor can take on the identity of an argument.
             kept[key] = arguments, function(*args, **kwargs)
         value: R = kept[key][1]
         return value

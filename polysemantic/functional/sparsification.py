@@ -3,7 +3,7 @@ from torch import Tensor
 
 from polysemantic.functional.carrying import strongest
 from polysemantic.functional.counting import count
-from polysemantic.functional.weights import in_double, magnitude
+from polysemantic.functional.weights import magnitude
 
 
 def sparsity_count(w: Float[Tensor, "*instance feature hidden"], tolerance: float = 0.01) -> Float[Tensor, "*instance"]:
@@ -48,4 +48,4 @@ def l1_norm(w: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*ins
         >>> l1_norm(torch.tensor([[0.5, -0.5, 0.5, 0.5]])).item()
         2.0
     """
-    return in_double(magnitude(w)).sum(-1).mean(-1)
+    return magnitude(w).sum(-1).double().mean(-1)

@@ -1,16 +1,15 @@
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.functional import weighted_interference
+from polysemantic.functional import mean_interference, weighted_interference
 from polysemantic.metrics.base import InstanceMetric, Matrix
 
 
 class MeanInterference(InstanceMetric):
     """Mean squared interference of all pairs of features; 0 orthogonal, 1 all in one direction, nan without a pair.
 
-    `functional.weighted_interference` with equal weights.
+    See `functional.mean_interference`.
 
     Example:
         >>> metric = MeanInterference()
@@ -23,8 +22,7 @@ class MeanInterference(InstanceMetric):
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
-        alike = torch.ones(W_enc.shape[1], W_enc.shape[1], device=W_enc.device)
-        self.add(weighted_interference(W_enc, W_dec, alike))
+        self.add(mean_interference(W_enc, W_dec))
 
 
 class WeightedInterference(InstanceMetric):

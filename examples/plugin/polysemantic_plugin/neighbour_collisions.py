@@ -1,0 +1,14 @@
+from polysemantic.functional import carried, effective_weight
+from polysemantic.metrics import InstanceMetric
+from torch import Tensor
+
+
+class NeighbourCollisions(InstanceMetric):
+    """Neurons that carry a feature together with the next one, counted once for each such pair."""
+
+    group = "collisions"
+    count_valued = True
+
+    def update(self, W_enc: Tensor, W_dec: Tensor | None = None) -> None:
+        on = carried(effective_weight(W_enc, W_dec))
+        self.add((on & on.roll(-1, dims=-2)).sum((-2, -1)))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import warnings
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+# Above this share of active features a dense product is as fast as a sparse one with its preparation
+# (benchmarks/README.md, "Sparse batches").
+DENSE_FROM = 0.06
+
+
+class SparseInputs:
+    """A batch with few features on, for products that skip the zeros.
+
+    All instances are one block-diagonal matrix, kept by rows for :math:`x W` and by columns for :math:`x^T y`. Each row
+    of a product adds the same numbers in the same order whatever instances are beside it.
+
+    Args:
+        x: Inputs, shape (instance, batch, feature).
+    """
+
+    def __init__(self, x: Float[Tensor, "instance batch feature"]) -> None:
+        n_instances, batch, n_features = x.shape
+        instance, row, feature = x.nonzero(as_tuple=True)
+        values = x[instance, row, feature]
+        rows, columns = instance * batch + row, instance * n_features + feature
+        height, width = n_instances * batch, n_instances * n_features
+        self._by_row = _compressed(rows, columns, values, (height, width))
+        order = columns.argsort(stable=True)
+        self._by_column = _compressed(columns[order], rows[order], values[order], (width, height))
+
+    def times(
+        self, W: Float[Tensor, "instance feature hidden"], out: Float[Tensor, "instance batch hidden"]
+    ) -> Float[Tensor, "instance batch hidden"]:
+        """The product x W, written to `out`."""
+        return _product(self._by_row, W, out)
+
+    def transposed_times(
+        self, y: Float[Tensor, "instance batch hidden"], out: Float[Tensor, "instance feature hidden"]
+    ) -> Float[Tensor, "instance feature hidden"]:
+        """The product of x transposed and y, written to `out`."""
+        return _product(self._by_column, y, out)
+
+
+def _compressed(
+    sorted_rows: Int64[Tensor, " entry"], columns: Int64[Tensor, " entry"], values: Tensor, shape: tuple[int, int]
+) -> Tensor:
+    starts = torch.zeros(shape[0] + 1, dtype=torch.int32, device=values.device)
+    starts[1:] = sorted_rows.bincount(minlength=shape[0]).cumsum(0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, columns.int(), values, shape, check_invariants=False)
+
+
+def _product(matrix: Tensor, dense: Tensor, out: Tensor) -> Tensor:
+    flat = out.flatten(0, 1)
+    torch.addmm(flat, matrix, dense.flatten(0, 1), beta=0, out=flat)
+    return out

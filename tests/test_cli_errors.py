@@ -1,0 +1,269 @@
+import hashlib
+import shutil
+import sys
+
+import pytest
+
+from polysemantic import Ensemble, fit
+from polysemantic.__main__ import main as dispatch
+from polysemantic.callbacks import Measurements
+from polysemantic.data import OneHot
+
+ONE_HOT = ["fit", "--data=OneHot", "--data.n_features=8"]
+BERNOULLI = ["fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.3"]
+REST = ["--model.n_hidden=6", "--ensemble.seeds=2", "--trainer.max_steps=3", "--measurements.every_n_steps=100"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run."""
+    root = tmp_path_factory.mktemp("finished")
+    measurements = Measurements(every_n_steps=100)
+    trainer = {"default_root_dir": str(root)}
+    fit(OneHot(8), n_hidden=6, ensemble=Ensemble(2), max_steps=3, measurements=measurements, trainer=trainer)
+    return root
+
+
+@pytest.fixture
+def earlier(finished, here):
+    """A finished run in the working directory; at the end all of its files must be as they were."""
+    shutil.copytree(finished, here, dirs_exist_ok=True)
+    before = hashes(here)
+    assert len(before) > 5
+    yield here / "lightning_logs/version_0"
+    after = hashes(here)
+    assert {path: after.get(path) for path in before} == before
+
+
+def hashes(directory):
+    files = (path for path in directory.rglob("*") if path.is_file())
+    return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def assert_one_line(answer, *words):
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.startswith("error: ")
+    assert answer.err.endswith("\n")
+    assert answer.err.count("\n") == 1
+    for word in words:
+        assert word in answer.err
+
+
+BAD_OPTIONS = {
+    "unknown option": ("--model.n_hiden=5", "unknown option --model.n_hiden; did you mean model.n_hidden?"),
+    "unknown group": ("--modle.l1=5", "unknown option --modle.l1; did you mean model.l1?"),
+    "shortened option": ("--trainer.max_step=5", "unknown option --trainer.max_step; did you mean trainer.max_steps?"),
+    "unknown option of the data": ("--data.probabilty=1", "unknown option", "did you mean probability?"),
+    "linked option": ("--model.n_features=3", "`model.n_features` must be unset", "`data.n_features`"),
+    "unknown varied name": (
+        '--ensemble.vary={"l2": [1]}',
+        "`ensemble.vary` must name one of importance, init_scale, l1, noise_std",
+        "got 'l2'",
+    ),
+    "varied name with a typo": ('--ensemble.vary={"init_scal": [1]}', "'init_scal'; did you mean init_scale?"),
+    "varied name of other data": ('--ensemble.vary={"probability": [0.1]}', "`ensemble.vary` must", "'probability'"),
+    "empty vary list": ('--ensemble.vary={"l1": []}', "`ensemble.vary.l1` must hold at least one value, got []."),
+    "words in vary": ('--ensemble.vary={"l1": ["a"]}', "`ensemble.vary` must be a number, got 'a'"),
+    "vary without a list": ('--ensemble.vary={"l1": 0.1}', "`ensemble.vary` must be a list, got '0.1'"),
+    "vary without values": ("--ensemble.vary=l1", "`ensemble.vary` must be a mapping, got 'l1'"),
+    "a value twice": ('--ensemble.vary={"l1": [1, 1]}', "`ensemble.vary.l1` must hold distinct values, got [1."),
+    "infinite value": ('--ensemble.vary={"l1": [.inf]}', "`ensemble.vary.l1` must hold finite numbers, got [inf]."),
+    "no features": ("--data.n_features=0", "`n_features` must be at least 1, got 0."),
+    "no neurons": ("--model.n_hidden=0", "`n_hidden` must be at least 1, got 0."),
+    "half a neuron": ("--model.n_hidden=1.5", "`model.n_hidden` must be a whole number, got '1.5'"),
+    "no seeds": ("--ensemble.seeds=0", "`ensemble.seeds` must be at least 1, got 0."),
+    "negative l1": ("--model.l1=-1", "`l1` must be at least 0 and finite, got -1.0."),
+    "negative l1 in vary": ('--ensemble.vary={"l1": [-1]}', "`l1` must be at least 0 and finite, got -1.0."),
+    "l1 in words": ("--model.l1=abc", "`model.l1` must be a number, got 'abc'"),
+    "negative noise": ("--model.noise_std=-1", "`noise_std` must be at least 0 and finite, got -1.0."),
+    "importance above 1": ("--model.importance=2", "`importance` must lie in (0, 1], got 2.0."),
+    "unknown noise law": ("--model.noise=gausian", "`model.noise` must be one of", "'gausian'; did you mean gaussian?"),
+    "unknown init": ("--model.init=orthogonl", "`model.init` must be one of", "did you mean orthogonal?"),
+    "unknown act": ("--model.act=tanh", "`model.act` must be one of linear, relu, got 'tanh'"),
+    "neither true nor false": ("--model.tied=5", "`model.tied` must be true or false, got '5'"),
+    "init for other data": ("--model.init=disambiguation", "`init` disambiguation must have HalfSplit data", "OneHot."),
+    "unknown optimiser": ("--model.optimizer=torch.optim.AdamX", "`model.optimizer` must", "did you mean Adam?"),
+    "network of a missing module": ("--model.autoencoder=missing.Mine", "can be imported", "'missing'"),
+    "callback of a missing module": (
+        "--trainer.callbacks+=missing.Mine",
+        "`trainer.callbacks` must name a class that can be imported, got 'missing.Mine' (No module named 'missing')",
+    ),
+    "metric that is none": ("--measurements.metrics+=torch.nn.Linear", "`measurements.metrics` must name a subclass"),
+    "network that is none": ("--model.autoencoder=torch.nn.Linear", "`model.autoencoder` must name a subclass of"),
+    "metric twice": ("--measurements.metrics+=polysemantic.metrics.Coverage", "distinct columns, got coverage twice."),
+    "clip to nothing": ("--model.clip_norm=0", "`clip_norm` must be positive and finite, got 0.0."),
+    "no inner steps": ("--model.inner_steps=0", "`inner_steps` must be at least 1, got 0."),
+    "no cadence": ("--measurements.every_n_steps=0", "`every_n_steps` must be at least 1, got 0."),
+    "unknown instance": ("--snapshots.instances=[9]", "`instances` must lie below 2, got 9."),
+    "seed in words": ("--seed_everything=abc", "`seed_everything` must be", "a whole number, got 'abc'"),
+    "negative seed": ("--seed_everything=-1", "`seed_everything` must lie in [0, 2^32), got -1."),
+    "bf16": ("--trainer.precision=bf16", "`trainer.precision` must be 32 or 64, got 'bf16'."),
+    "mixed precision": ("--trainer.precision=16-mixed", "`trainer.precision` must be 32 or 64, got '16-mixed'."),
+    "unknown precision": ("--trainer.precision=33", "`trainer.precision` must be one of 64, 32,", "got '33'"),
+    "accumulation": ("--trainer.accumulate_grad_batches=2", "`trainer.accumulate_grad_batches` must be 1, got 2"),
+    "clipping that couples": ("--trainer.gradient_clip_val=1.0", "`trainer.gradient_clip_val` must be unset, got 1.0"),
+    "no steps": ("--trainer.max_steps=0", "`trainer.max_steps` must be at least 1, got 0."),
+    "fast run": ("--trainer.fast_dev_run=true", "`trainer.fast_dev_run` must be unset"),
+    "nowhere to write": ("--trainer.logger=false", "`trainer.logger` must be unset"),
+    "missing checkpoint": ("--ckpt_path=missing.ckpt", "`ckpt_path` must be an existing checkpoint, got 'missing"),
+    "missing start": ("--model.init_from=missing.ckpt", "`init_from` must be an existing checkpoint, got 'missing"),
+    "missing config": ("--config=missing.yaml", "`config` must be an existing file", "missing.yaml"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("option", "words"), [(o, w) for o, *w in BAD_OPTIONS.values()], ids=BAD_OPTIONS)
+def test_a_bad_option_is_one_line_that_says_what_the_rule_is(option, words, run_cli, earlier):
+    assert_one_line(run_cli(*ONE_HOT, *REST, option), *words)
+
+
+@pytest.mark.parametrize(
+    ("option", "rule"),
+    [
+        ("--data.probability=-0.1", "`probability` must lie in [0, 1], got -0.1."),
+        ("--data.probability=1.5", "`probability` must lie in [0, 1], got 1.5."),
+        ("--data.probability=nan", "`probability` must be a number, got 'nan'"),
+        ("--data.probability=.nan", "`probability` must lie in [0, 1], got nan."),
+        ('--ensemble.vary={"probability": [0.1, 1.5]}', "`probability` must lie in [0, 1], got 1.5."),
+        ('--ensemble.vary={"probabilty": [0.1]}', "got 'probabilty'; did you mean probability?"),
+        ("--data.batch_size=0", "`batch_size` must be at least 1, got 0."),
+        ("--data.magnitude=two", "must be one of one, uniform, got 'two'"),
+    ],
+)
+def test_bad_numbers_of_the_data_are_said_in_one_line(option, rule, run_cli, earlier):
+    assert_one_line(run_cli(*BERNOULLI, *REST, option), rule)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (["--data=OneHott"], ["`data` must be one of", "package.Class, got 'OneHott'; did you mean OneHot?"]),
+        (["--data=missing.Mine"], ["`data` must name a class", "'missing.Mine' (No module named 'missing')"]),
+        (["--data=polysemantic.data.OneHat"], ["`data` must name a class", "did you mean OneHot?"]),
+        (["--data=torch.nn.Linear"], ["`data` must name a subclass of InputDataModule, got torch.nn.Linear"]),
+        (["--data=FeatureFile", "--data.path=missing.npy"], ["`path` must name an existing file, got missing.npy."]),
+        ([], ["missing: data"]),
+    ],
+)
+def test_bad_data_is_one_line(data, words, run_cli, earlier):
+    assert_one_line(run_cli("fit", *data, *REST), *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("data: {class_path: [\n  x: }", ["`config` must be YAML", "line 2"]),
+        ("- 1\n- 2\n", ["`config` must hold a mapping of options"]),
+        ("model: {n_hiden: 5}", ["unknown option model.n_hiden; did you mean model.n_hidden?"]),
+        ("model: {l1: '${model.l2}'}", ["the configuration must resolve", "model.l2"]),
+        ("model: {l1: [1, 2]}", ["`model.l1` must be a number"]),
+        ("ensemble: {vary: {l1: [1, x]}}", ["`ensemble.vary` must be a number, got 'x'"]),
+    ],
+)
+def test_a_bad_config_file_is_one_line(text, words, run_cli, earlier, here):
+    (here / "bad.yaml").write_text(text)
+    assert_one_line(run_cli("fit", "--config=bad.yaml", *ONE_HOT[1:], *REST), *words)
+
+
+def flipped(content):
+    changed = bytearray(content)
+    changed[len(content) // 3] ^= 1
+    return bytes(changed)
+
+
+CORRUPT = {
+    "truncated": (lambda content: content[: len(content) // 2], "must be a whole checkpoint"),
+    "one bit flipped": (flipped, "must match its checksum"),
+    "empty": (lambda content: b"", "must be a whole checkpoint"),
+    "text": (lambda content: b"not a checkpoint", "must be a whole checkpoint"),
+}
+
+
+@pytest.mark.parametrize(("damage", "rule"), CORRUPT.values(), ids=CORRUPT)
+@pytest.mark.parametrize("option", ["ckpt_path", "model.init_from"])
+def test_a_corrupt_checkpoint_is_refused_in_one_line(option, damage, rule, run_cli, earlier):
+    bad = earlier / "checkpoints" / "bad.ckpt"
+    bad.write_bytes(damage((earlier / "checkpoints/last.ckpt").read_bytes()))
+    answer = run_cli(*ONE_HOT, *REST, f"--{option}={bad}")
+    assert_one_line(answer, f"`{option.removeprefix('model.')}` {rule}", str(bad))
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
+def test_what_is_no_checkpoint_is_not_measured(command, run_cli, earlier, here):
+    (here / "text.ckpt").write_text("not a checkpoint")
+    assert_one_line(run_cli(command, *ONE_HOT[1:], *REST, "--ckpt_path=text.ckpt"), "`ckpt_path` must be", "text.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "rule"),
+    [
+        ("fit", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
+        ("fit", ["--data.n_features=9"], "must hold n_features 9, got 8."),
+        ("fit", ["--model.tied=false"], "must hold tied False, got True."),
+        ("fit", ["--model.bias=true"], "must hold bias True, got False."),
+        ("fit", ["--ensemble.seeds=3"], "must hold ensemble {'seeds': 3, 'vary': {}}, got {'seeds': 2, 'vary': {}}."),
+        ("fit", ["--seed_everything=1"], "must hold seed 1, got 0."),
+        ("validate", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
+        ("test", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
+    ],
+)
+def test_a_checkpoint_of_another_shape_or_seed_is_refused_and_left_alone(command, options, rule, run_cli, earlier):
+    checkpoint = earlier / "checkpoints/last.ckpt"
+    answer = run_cli(command, *ONE_HOT[1:], *REST, *options, f"--ckpt_path={checkpoint}")
+    assert_one_line(answer, f"`ckpt_path` {rule}")
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
+        (["--ensemble.seeds=3"], "must hold seeds at least 3, got 2."),
+    ],
+)
+def test_weights_of_another_shape_are_no_start(options, rule, run_cli, earlier):
+    start = f"--model.init_from={earlier / 'checkpoints/last.ckpt'}"
+    assert_one_line(run_cli(*ONE_HOT, *REST, *options, start), f"`init_from` {rule}")
+
+
+def test_a_checkpoint_outside_of_a_run_is_not_continued(run_cli, earlier, here):
+    copied = here / "copied.ckpt"
+    copied.write_bytes((earlier / "checkpoints/last.ckpt").read_bytes())
+    assert_one_line(run_cli(*ONE_HOT, *REST, "--ckpt_path=copied.ckpt"), "`ckpt_path` must lie in", "'copied.ckpt'")
+    assert run_cli("validate", *ONE_HOT[1:], *REST, "--ckpt_path=copied.ckpt").status == 0
+
+
+def test_the_last_run_of_another_configuration_is_not_continued(run_cli, earlier):
+    answer = run_cli(*ONE_HOT, *REST, "--model.l1=0.5", "--ckpt_path=last")
+    assert_one_line(answer, "`ckpt_path` last must find a run of this configuration", "got none.")
+
+
+def test_a_directory_that_cannot_be_written_is_one_line(run_cli, earlier, here):
+    (here / "file").write_text("")
+    for root in (here / "file" / "below", "/proc/below"):
+        answer = run_cli(*ONE_HOT, *REST, f"--trainer.default_root_dir={root}")
+        assert_one_line(answer, "`trainer.default_root_dir` must be a directory that can be written to", str(root))
+
+
+def test_an_error_while_training_is_not_taken_for_bad_input(run_cli, here):
+    (here / "failing.py").write_text(
+        "from lightning.pytorch import Callback\n"
+        "class Failing(Callback):\n"
+        "    def on_train_batch_end(self, *args):\n"
+        "        raise ValueError('a mistake of the callback')\n"
+    )
+    with pytest.raises(ValueError, match="a mistake of the callback"):
+        run_cli(*ONE_HOT, *REST, "--trainer.callbacks+=failing.Failing")
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("fitt", "error: the command must be one of fit, validate, test, got 'fitt'; did you mean fit?\n"),
+        ("--fit", "error: the command must be one of fit, validate, test, got '--fit'; did you mean fit?\n"),
+        ("12345", "error: the command must be one of fit, validate, test, got '12345'\n"),
+    ],
+)
+def test_an_unknown_command_is_one_line(command, line, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["polysemantic", command])
+    assert dispatch() == 2
+    assert capsys.readouterr() == ("", line)

@@ -1,0 +1,253 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import reference
+import torch
+from lightning.pytorch import Callback
+
+import polysemantic
+from polysemantic.callbacks import CollisionTracker, Measurements
+from polysemantic.callbacks.life_records import LifeRecords
+from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
+from polysemantic.ensemble import Ensemble
+from polysemantic.functional import large_weights
+
+COLUMNS = [
+    "instance",
+    "neuron",
+    "feature_i",
+    "feature_j",
+    "born_step",
+    "settled_step",
+    "last_seen_step",
+    "resolved_step",
+    "kind_at_birth",
+    "kind_at_end",
+    "cost_at_birth",
+    "cost_at_end",
+    "ended_by",
+]
+
+
+class Planted(torch.optim.Optimizer):
+    """An optimiser that sets its one parameter to the next of given values."""
+
+    def __init__(self, parameters, history):
+        super().__init__(parameters, {})
+        self.history = history
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        (parameter,) = self.param_groups[0]["params"]
+        state = self.state[parameter]
+        state["step"] = state.get("step", torch.tensor(0)) + 1
+        parameter.copy_(self.history[state["step"] - 1])
+
+
+class Interrupt(Callback):
+    """Stops the run at a step, as a signal would."""
+
+    def next_step(self, step):
+        return 37 if step < 37 else step + 100
+
+    def on_train_batch_end(self, trainer, *_):
+        if trainer.global_step == 37:
+            raise KeyboardInterrupt
+
+
+def wandering(shape, n_steps=60):
+    """A random walk between -1 and 1 that crosses the thresholds often, in either direction."""
+    w, history = torch.zeros(shape), []
+    for _ in range(n_steps):
+        w = (w + 0.25 * torch.randn(shape)).clamp(-1, 1)
+        history.append(w)
+    return history
+
+
+def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
+    """A run whose weights follow a planted history, from zeros; or that trains."""
+    data = data or OneHot(4)
+    planted = {"init_scale": 0.0, "optimizer": lambda p: Planted(p, history), "max_steps": len(history or [])}
+    defaults = planted if history else {"max_steps": 90, "optimizer": lambda p: torch.optim.Adam(p, lr=0.02)}
+    arguments = {
+        "n_hidden": 3,
+        "ensemble": Ensemble(seeds),
+        "compile": False,
+        "collisions": CollisionTracker(every_n_steps=every),
+        "measurements": Measurements(every_n_steps=30),
+        **defaults,
+        **options,
+    }
+    trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", **arguments.pop("trainer", {})}
+    return polysemantic.fit(data, trainer=trainer, **arguments)
+
+
+def none_for_missing(values):
+    return [None if pd.isna(value) else value for value in values]
+
+
+def rows(table):
+    """Lives in the form and order of the oracle."""
+    names = ["instance", "neuron", "feature_i", "feature_j", "born_step", "settled_step", "resolved_step", "ended_by"]
+    return sorted(zip(*(none_for_missing(table[name]) for name in names), strict=True), key=str)
+
+
+def kind(w, life):
+    instance, neuron, i, j, *_ = life
+    return "opposite_sign" if w[instance, i, neuron] * w[instance, j, neuron] < 0 else "same_sign"
+
+
+@pytest.mark.parametrize("inner_steps", [1, 100])
+def test_the_file_tells_the_lives_of_a_planted_history(tmp_path, inner_steps):
+    history = wandering((3, 4, 3))
+    table = fit(tmp_path, history, inner_steps=inner_steps).collisions
+    assert rows(table) == sorted(reference.collision_lives([torch.zeros(3, 4, 3), *history]), key=str)
+    assert {"i", "j", "both"} <= set(none_for_missing(table["ended_by"]))
+
+
+def test_kind_cost_and_last_sight_are_those_of_the_planted_weights(tmp_path):
+    history = [torch.zeros(3, 4, 3), *wandering((3, 4, 3))]
+    table = fit(tmp_path, history[1:]).collisions
+    x = torch.eye(4).expand(3, 4, 4)
+    costs = [reference.interference_cost(x, torch.relu(x @ w @ w.mT)) for w in history]
+    for row in table.itertuples():
+        life = (row.instance, row.neuron, row.feature_i, row.feature_j)
+        last = len(history) - 1 if pd.isna(row.resolved_step) else row.resolved_step - 1
+        assert row.last_seen_step == last
+        assert (row.kind_at_birth, row.kind_at_end) == (kind(history[row.born_step], life), kind(history[last], life))
+        pair = (row.instance, row.feature_i, row.feature_j)
+        assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
+        assert row.cost_at_end == pytest.approx(costs[last][pair].item(), rel=1e-5)
+    assert len(set(zip(table["kind_at_birth"], table["kind_at_end"], strict=True))) == 4
+
+
+def test_observations_are_every_so_many_steps_and_after_the_last(tmp_path):
+    history = wandering((3, 4, 3))
+    table = fit(tmp_path, history, every=7).collisions
+    seen = [torch.zeros(3, 4, 3), *history[6::7], history[-1]]
+    step = [*range(0, 60, 7), 60]
+    expected = [
+        (*life[:4], *(at if at is None else step[at] for at in life[4:7]), life[7])
+        for life in reference.collision_lives(seen)
+    ]
+    assert rows(table) == sorted(expected, key=str)
+
+
+def test_columns_have_their_types_also_without_any_collision(tmp_path):
+    whole = fit(tmp_path, wandering((3, 4, 3))).collisions
+    empty = fit(tmp_path, [torch.zeros(3, 4, 3)] * 3).collisions
+    for table in (whole, empty):
+        assert list(table.columns) == COLUMNS
+        numbers = table.dtypes[[name for name in COLUMNS if not name.startswith(("kind", "ended"))]].astype(str)
+        assert set(numbers) == {"int64", "Int64", "float64"}
+        assert list(numbers[numbers == "Int64"].index) == ["settled_step", "resolved_step"]
+    assert len(empty) == 0
+
+
+@pytest.mark.parametrize("data", [OneHot(8), IndependentBernoulli(8, probability=0.3), HalfSplit(8)])
+def test_a_run_that_is_interrupted_and_resumed_writes_the_same_file(tmp_path, data):
+    options = {"data": data, "n_hidden": 4, "every": 4, "seeds": 4}
+    whole = fit(tmp_path / "whole", **options)
+    # Lightning turns the interrupt into an orderly end with status 1.
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        fit(tmp_path / "parts", callbacks=[Interrupt()], **options)
+    parts = fit(tmp_path / "parts", ckpt_path="last", **options)
+    assert len(whole.collisions) > 4
+    pd.testing.assert_frame_equal(parts.collisions, whole.collisions)
+    pd.testing.assert_frame_equal(parts.results, whole.results)
+    pd.testing.assert_frame_equal(parts.history, whole.history)
+
+
+def test_results_count_lives(tmp_path):
+    run = fit(tmp_path, wandering((3, 4, 3)))
+    by_instance = run.collisions.groupby("instance")
+    for column, steps in {"born": "born_step", "settled": "settled_step", "resolved": "resolved_step"}.items():
+        counts = run.results[f"collisions_{column}"]
+        assert str(counts.dtype) == "Int64"
+        assert counts.tolist() == by_instance[steps].count().tolist()
+
+
+def observed(history, max_lives=100):
+    records = LifeRecords(tuple(history[0].shape), max_lives)
+    for step, w in enumerate(history):
+        records.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)))
+    return records
+
+
+def planted(*columns):
+    """One instance with one neuron, its weights given for each step."""
+    return [torch.tensor(column).view(1, -1, 1) for column in columns]
+
+
+def test_an_instance_with_too_many_collisions_is_not_followed_until_it_has_fewer():
+    history = planted([0.9] * 4, [0.9] * 4, [0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1])
+    records = observed(history, max_lives=3)
+    assert rows(records.table()) == [(0, 0, 0, 1, 2, 2, 3, "j")]
+    assert all(math.isnan(count.item()) for count in records.counts().values())
+
+
+def test_an_instance_that_fills_its_record_is_followed_no_further_and_its_lives_are_censored():
+    history = planted([0.9, 0.9], [0.9, 0.1], [0.9, 0.9], [0.9, 0.1], [0.9, 0.9])
+    table = observed(history, max_lives=2).table()
+    assert rows(table) == [(0, 0, 0, 1, 0, 0, 1, "j"), (0, 0, 0, 1, 2, 2, 3, "j")]
+    table = observed(planted([0.9] * 2 + [0] * 2, [0.9] * 4, [0.1] * 4), max_lives=1).table()
+    assert rows(table) == [(0, 0, 0, 1, 0, 0, 2, "both")]
+
+
+def test_the_limit_is_one_of_each_instance_alone():
+    crowd, pair = torch.full((1, 4, 1), 0.9), torch.tensor([0.9, 0.9, 0.0, 0.0]).view(1, 4, 1)
+    records = observed([torch.cat([crowd, pair])] * 2, max_lives=3)
+    assert rows(records.table()) == [(1, 0, 0, 1, 0, 0, None, None)]
+    assert records.counts()["born"].nan_to_num(-1).tolist() == [-1, 1]
+
+
+def test_crowded_instances_are_reported_once(tmp_path, capsys):
+    tracker = CollisionTracker(every_n_steps=1, max_lives=2)
+    run = fit(tmp_path, [torch.full((3, 4, 3), 0.9)] * 4, collisions=tracker)
+    assert len(run.collisions) == 0
+    assert run.results["collisions_born"].isna().all()
+    assert capsys.readouterr().err.count("3 of 3 instances have more than 2 collisions") == 1
+
+
+def test_collisions_of_an_instance_that_diverged_count_as_alive_when_last_seen():
+    history = planted([0.9, 0.9], [0.9, 0.9], [math.nan, 0.9], [math.nan, math.nan])
+    table = observed(history).table()
+    assert rows(table) == [(0, 0, 0, 1, 0, 0, None, None)]
+    assert table["last_seen_step"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "interval"),
+    [
+        (lambda p: torch.optim.AdamW(p, lr=0.001), 100),
+        (lambda p: torch.optim.AdamW(p, lr=0.3), 1),
+        # One of 16 features is on at a time, and the gradient is as small.
+        (lambda p: torch.optim.SGD(p, lr=0.1), 16),
+    ],
+)
+def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer, interval):
+    tracker = CollisionTracker()
+    fit(tmp_path, data=OneHot(16), collisions=tracker, optimizer=optimizer, max_steps=2)
+    assert tracker.next_step(0) == interval
+
+
+def test_a_network_with_dense_weights_keeps_its_record_small():
+    w = torch.randn(4, 64, 64) * 5 / 8
+    records = observed([w] * 2, max_lives=2000)
+    assert len(records.table()) == 0
+    assert sum(column.numel() for column in records.state_dict()["living"].values()) == 0
+
+
+def test_lives_are_in_order_and_reforming_is_a_new_life():
+    history = planted([0.9, 0.9], [0.9, 0.1], [0.9, 0.9])
+    table = observed(history).table(first_instance=5)
+    assert table["instance"].tolist() == [5, 5]
+    assert table["born_step"].tolist() == [0, 2]
+    assert np.array_equal(table["settled_step"].to_numpy(), [0, 2])
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match=r"`max_lives` must be at least 1, got 0\."):
+        CollisionTracker(max_lives=0)

@@ -1,0 +1,24 @@
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import polysemantic
+from polysemantic.callbacks.inputs_log import input_statistics
+from polysemantic.data import OneHot, PairMixture
+
+
+def test_a_run_writes_down_the_cooccurrence_of_each_grid_point_once(tmp_path):
+    ensemble = polysemantic.Ensemble(seeds=2, vary={"pair_probability": [0.0, 1.0]})
+    data = PairMixture(n_features=4, pair_probability=0.5, batch_size=4)
+    run = polysemantic.fit(
+        data, ensemble=ensemble, n_hidden=4, max_steps=4, trainer={"default_root_dir": str(tmp_path)}
+    )
+    board = EventAccumulator(str(run.directory))
+    board.Reload()
+    expected = {f"inputs/{what}/pair_probability={p}" for what in ("cooccurrence", "phi") for p in (0, 1)}
+    assert set(board.Tags()["images"]) == expected
+    assert all(len(board.Images(tag)) == 1 and board.Images(tag)[0].width == 256 for tag in expected)
+    assert run.results.groupby("pair_probability")["expected_companions"].first().to_dict() == {0.0: 0.0, 1.0: 1.0}
+
+
+def test_input_statistics_leave_out_what_is_undefined():
+    assert "| phi | - | - | - |" in input_statistics(OneHot(1))
+    assert "| expected companions | 0 | 0 | 0 |" in input_statistics(OneHot(3))
