@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import draws, memory, report, scaling
+from benchmarks import clock, draws, memory, report, scaling
 from benchmarks.cases import CASES, Case
 from benchmarks.measure import Measured, measure
 
@@ -67,8 +67,8 @@ def _raw(measured: list[Measured]) -> pd.DataFrame:
     return pd.DataFrame(rows + peak)
 
 
-def run(cases: list[Case], effort: Effort, output: Path | None, command: str) -> str:
-    """Measure, and give the tables as Markdown.
+def run(cases: list[Case], effort: Effort, output: Path | None, command: str) -> Iterator[str]:
+    """Measure, and give one part of the report after the other, as Markdown.
 
     Args:
         cases: What to train.
@@ -78,19 +78,18 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     measured: list[Measured] = []
-    parts: list[str] = []
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("", total=len(cases) + (4 if effort.whole else 0))
         for case in cases:
             progress.update(task, description=case.name)
             measured.append(measure(case, effort.rounds, effort.seconds))
             progress.advance(task)
-        parts += [report.setting(command), report.cases_table(measured)]
         if output is not None:
             _raw(measured).to_csv(output / "results.csv", index=False)
+        yield report.setting(command)
+        yield report.cases_table(measured)
         if effort.whole:
-            parts += _others(cases, effort, output, progress)
-    return "\n\n".join(parts)
+            yield from _others(cases, effort, output, progress)
 
 
 def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> Iterator[str]:
@@ -131,6 +130,7 @@ def main() -> None:
         "--quick", action="store_true", help="short rounds, all but the largest case, nothing else and nothing saved"
     )
     parser.add_argument("--cases", nargs="*", default=[""], metavar="WORD", help="cases whose name holds one of these")
+    parser.add_argument("--busy", action="store_true", help="one thread and processor time, on a machine with others")
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     options = parser.parse_args()
     cases = [case for case in CASES if any(word.lower() in case.name.lower() for word in options.cases)]
@@ -140,14 +140,18 @@ def main() -> None:
     # Lightning calls torch functions that torch has deprecated since.
     warnings.filterwarnings("ignore", module="lightning")
     effort = Effort(whole=cases == CASES)
+    if options.busy:
+        clock.use_processor_time()
     if options.quick:
         effort = Effort(2, 0.25, whole=False)
         cases = [case for case in cases if case.parameters < _TOO_LARGE]
     output = HERE if effort.whole else None
-    text = run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]]))
-    print(text)
+    parts = []
+    for part in run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]])):
+        print(part, end="\n\n", flush=True)
+        parts.append(part)
     if output is not None:
-        report.save(output / "README.md", text)
+        report.save(output / "README.md", "\n\n".join(parts))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -13,12 +12,14 @@ import torch
 
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
+from benchmarks.clock import now
 from polysemantic import data as inputs
 from polysemantic import random
 from polysemantic.data import InputDataModule
 
 SHAPES = [Case(16, 256, 1024, 256, probability=0.02), Case(16, 256, 256, 256, probability=0.02)]
 _FILE_ROWS = 4096
+_STEPS_AT_ONCE = 64
 
 
 def _data_modules(case: Case, directory: Path) -> list[InputDataModule]:
@@ -67,7 +68,7 @@ def measure_draws(case: Case, rounds: int = 5) -> pd.DataFrame:
         noise) per second.
     """
     bare = Bare(case, case.start())
-    steps = max(1, case.steps_at_once)
+    steps = min(case.steps_at_once, _STEPS_AT_ONCE)
     x, _ = case.draws(bare.data, range(steps))
     took: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as directory:
@@ -75,9 +76,9 @@ def measure_draws(case: Case, rounds: int = 5) -> pd.DataFrame:
         calls["step"] = lambda block: bare.follow(x, None, len(block))
         for at in range(rounds + 1):
             for name, call in calls.items():
-                began = time.perf_counter()
+                began = now()
                 call(range(at * steps, (at + 1) * steps))
-                took.setdefault(name, []).append((time.perf_counter() - began) / steps)
+                took.setdefault(name, []).append((now() - began) / steps)
     # The first round warms up.
     seconds = {name: statistics.median(values[1:]) for name, values in took.items()}
     step = seconds.pop("step")

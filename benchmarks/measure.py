@@ -3,7 +3,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import statistics
-import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
+from benchmarks.clock import now
 from benchmarks.ours import FOLLOWED_STEPS, RUN_SECONDS, timed_fit
 from benchmarks.standard import Standard
 
@@ -122,15 +122,15 @@ def calibrate(contender: Contender, enough: float = 0.02) -> float:
 
 
 def _time(call: Callable[..., object], *arguments: object) -> float:
-    began = time.perf_counter()
+    began = now()
     call(*arguments)
-    return time.perf_counter() - began
+    return now() - began
 
 
 def seconds_per_step(contender: Contender, at_once: int, seconds: float) -> float:
     """Seconds of a step over about that many seconds."""
-    steps, began = 0, time.perf_counter()
-    while (took := time.perf_counter() - began) < seconds:
+    steps, began = 0, now()
+    while (took := now() - began) < seconds:
         contender.run(at_once)
         steps += at_once
     return took / steps
@@ -148,8 +148,8 @@ def peak_rate(case: Case, seconds: float) -> float:
 def _rate(a: Tensor, b: Tensor, seconds: float) -> float:
     out = torch.bmm(a, b)
     flop = 2 * a.shape[0] * a.shape[1] * a.shape[2] * b.shape[2]
-    best, began = float("inf"), time.perf_counter()
-    while time.perf_counter() - began < seconds or best == float("inf"):
+    best, began = float("inf"), now()
+    while now() - began < seconds or best == float("inf"):
         best = min(best, _time(lambda: torch.bmm(a, b, out=out)))
     return flop / best
 

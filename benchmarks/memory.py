@@ -43,7 +43,7 @@ def _memory(field: str) -> int:
 
 def _train(name: str, case: Case) -> None:
     if name == "ours":
-        fit(case, _STEPS)
+        fit(case, _STEPS, every_n_steps=_STEPS)
     else:
         kind = {"standard": Standard, "bare": Bare}[name]
         kind(case, case.start()).run(_STEPS)

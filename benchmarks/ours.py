@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing_extensions import override
 
 import polysemantic
 from benchmarks.cases import Case
+from benchmarks.clock import now
 from polysemantic.callbacks import Measurements
 
 # A run as long as this has a hundred measurements, as any run does by default.
@@ -55,13 +55,13 @@ class Rounds(Callback):
         if step < FOLLOWED_STEPS or step % self.every_n_steps:
             return
         if self._began is not None:
-            took = time.perf_counter() - self._began
+            took = now() - self._began
             if took < self.seconds:
                 return
             self.seconds_per_step.append(took / (step - self._first))
             self.between()
         trainer.should_stop = len(self.seconds_per_step) >= self.rounds
-        self._began, self._first = time.perf_counter(), step
+        self._began, self._first = now(), step
 
 
 def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: Callback | None = None) -> None:
@@ -96,8 +96,9 @@ def timed_fit(
     """
     cadence = max(1, round(run_seconds / 100 / estimate))
     callback = Rounds(cadence, rounds, 0.9 * seconds, between)
-    # A round that is quicker than the estimate holds more steps; the callback ends the fit.
-    fit(case, 100 * cadence * (rounds + 1) + FOLLOWED_STEPS, cadence, callback)
+    # The callback ends the fit, whose length decides what is compiled; quicker rounds than estimated hold more steps.
+    needed = FOLLOWED_STEPS + int(4 * (rounds + 1) * max(seconds / estimate, cadence))
+    fit(case, max(100 * cadence, needed), cadence, callback)
     return callback
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from benchmarks import memory
+from benchmarks import clock, memory
 from benchmarks.cases import Case
 from benchmarks.measure import Measured
 from benchmarks.scaling import by_axis, slopes
@@ -29,6 +29,7 @@ def setting(command: str) -> str:
             versions.append(f"no {package}")
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = f"{n_cores} cores ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
+    cores += "" if clock.is_wall() else ", processor time"
     return f"{datetime.now(UTC):%Y-%m-%d}, `{command}`, {cores}; {', '.join(versions)}."
 
 

@@ -68,8 +68,8 @@ def check_seal(content: bytes, path: Path | str, option: str = "ckpt_path") -> N
         CorruptFileError: If there is no checksum at the end or it is not that of the content.
     """
     length = len(_MARK) + 64
-    body, comment = content[: -length - 2], content[-length:]
-    if not comment.startswith(_MARK):
+    body, size, comment = content[: -length - 2], content[-length - 2 : -length], content[-length:]
+    if size != struct.pack("<H", length) or not comment.startswith(_MARK):
         raise CorruptFileError(
             f"`{option}` must be a whole checkpoint of this framework, got {path} without its checksum."
         )

@@ -272,7 +272,7 @@ class EnsembleModule(LightningModule):
             h, x_hat = networks(x)
             return {"x": x, "h": h, "x_hat": x_hat, "loss": networks.loss(x)}
         identity = self.data.every_feature_once and networks.act == "linear"
-        h = networks.W_enc.detach() if identity else networks.encode(x)
+        h = networks.W_enc if identity else networks.encode(x)
         x_hat = networks.decode(h)
         return {"x": x, "h": h, "x_hat": x_hat, "loss": _loss(networks, x, h, x_hat)}
 
@@ -326,6 +326,6 @@ def _count_steps(trainer: Any, steps: int) -> None:
 def _loss(networks: Autoencoder, x: Tensor, h: Tensor, x_hat: Tensor) -> Tensor:
     """`Autoencoder.loss` where h and x_hat are known, without temporaries of the size of h."""
     error = (x_hat - x).square_().mul_(networks.importance).sum(-1).mean(-1)
-    scale = 1.0 if networks.W_dec is None else networks.W_dec.norm(dim=1)
-    penalty = (h.norm(1, dim=1) * scale).sum(-1) / h.shape[1]
+    scale = 1.0 if networks.W_dec is None else torch.linalg.vector_norm(networks.W_dec, dim=1)
+    penalty = (torch.linalg.vector_norm(h, 1, dim=1) * scale).sum(-1) / h.shape[1]
     return error + networks.l1[:, 0, 0] * penalty

@@ -108,7 +108,7 @@ class ClosedForm:
         if loss is not None and self.l1 is not None:
             scale = 1.0 if weights.W_dec is None else weights.W_dec.norm(dim=1)
             loss += self.l1[:, 0, 0] * (h.abs().sum(1) * scale).sum(-1) / h.shape[1]
-        if self.act == "linear" and self._overlap_pays(x, noise, weights):
+        if self.act == "linear" and self._overlap_pays(x, weights):
             self._gradient_by_overlap(x, h, noise, residual, weights, gradient)
         else:
             self._encoder_gradient(x, h, residual, weights, gradient)
@@ -176,15 +176,15 @@ class ClosedForm:
             out.mul_(weights.W_dec.norm(dim=1, keepdim=True))
         return 1
 
-    def _overlap_pays(self, x: Tensor | None, noise: Tensor | None, weights: Weights) -> bool:
+    def _overlap_pays(self, x: Tensor | None, weights: Weights) -> bool:
         """Whether the gradient by the overlap of features costs fewer multiplications than by hidden activations.
 
-        Decided by shapes alone, and as if there were a penalty, so that no instance's path depends on another's l1.
+        Decided by shapes alone, as if there were a penalty and no noise: no instance's path depends on those of others.
         """
         n_features, n_hidden = weights.W_enc.shape[1:]
         batch = n_features if x is None else x.shape[1]
         products = 1 if weights.W_dec is None else 2
-        overlap = products * n_features**2 * n_hidden + (noise is not None) * batch * n_features * n_hidden
+        overlap = products * n_features**2 * n_hidden
         hidden = 2 * batch * n_features * n_hidden
         if x is not None:
             overlap += batch * n_features * (n_features + n_hidden)

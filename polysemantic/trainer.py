@@ -132,6 +132,8 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
         raise ValueError("`trainer.logger` must be unset or a logger, got false: results need its directory.")
     if options.get("logger") in (None, True):
         options["logger"] = RunLogger(root, directory) if logged else False
+    if options.get("enable_progress_bar") is False:
+        callbacks = [callback for callback in callbacks if not isinstance(callback, StepProgress)]
     # Ours are written whole, sealed, and between chunks; Lightning's own would come on top.
     options |= {"enable_checkpointing": False, "callbacks": callbacks, "num_sanity_val_steps": 0}
     # Measurements are taken as we go; a run that stops early would otherwise be validated on top.

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 
+import jaxtyping
 import pytest
 import torch
 
@@ -22,6 +23,14 @@ class Answer:
 @pytest.fixture(autouse=True)
 def _seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def unchecked():
+    """Shapes and types go unchecked: for thousands of the same steps, which other tests check."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

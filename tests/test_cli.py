@@ -27,7 +27,7 @@ FIT = [
     "--trainer.max_steps=100", "--measurements.every_n_steps=25",
 ]  # fmt: skip
 GRID = [
-    "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=16",
+    "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=64",
     "--model.n_hidden=6", "--ensemble.seeds=2", '--ensemble.vary={"l1": [0, 0.01], "probability": [0.1, 0.5]}',
     "--trainer.max_steps=20", "--measurements.every_n_steps=10",
 ]  # fmt: skip
@@ -177,7 +177,7 @@ def test_results_and_table_are_labelled_by_grid_point(run_cli):
     points = [(0.0, 0.1), (0.0, 0.5), (0.01, 0.1), (0.01, 0.5)]
     labels = [(*point, seed) for point in points for seed in (0, 1)]
     assert list(results[["l1", "probability", "seed"]].itertuples(index=False, name=None)) == labels
-    assert results["exposures"].tolist() == pytest.approx([20 * 16 * probability for _, probability, _ in labels])
+    assert results["exposures"].tolist() == pytest.approx([20 * 64 * probability for _, probability, _ in labels])
     rows = [line.split()[:2] for line in answer.out.splitlines()]
     assert [row for row in rows if row in [[f"{l1:g}", f"{p:g}"] for l1, p in points]] == [
         [f"{l1:g}", f"{p:g}"] for l1, p in points
@@ -189,7 +189,7 @@ def test_results_and_table_are_labelled_by_grid_point(run_cli):
 def test_python_and_the_command_line_give_the_same_tables(run_cli):
     assert run_cli(*GRID).status == 0
     fitted = polysemantic.fit(
-        IndependentBernoulli(n_features=8, probability=0.2, batch_size=16),
+        IndependentBernoulli(n_features=8, probability=0.2, batch_size=64),
         ensemble=polysemantic.Ensemble(seeds=2, vary={"l1": [0, 0.01], "probability": [0.1, 0.5]}),
         n_hidden=6,
         max_steps=20,
@@ -200,7 +200,7 @@ def test_python_and_the_command_line_give_the_same_tables(run_cli):
     assert_same_run(polysemantic.load(fitted.directory), fitted)
     assert fitted.config["model"]["n_hidden"] == 6
     assert fitted.config["data"]["init_args"] == {
-        "n_features": 8, "probability": 0.2, "zipf_exponent": 0.0, "batch_size": 16, "magnitude": "one",
+        "n_features": 8, "probability": 0.2, "zipf_exponent": 0.0, "batch_size": 64, "magnitude": "one",
     }  # fmt: skip
     assert fitted.weights[20]["instance"].tolist() == [0, 2, 4, 6]
     assert torch.equal(fitted.weights[20]["W_enc"], fitted.model["W_enc"][::2])

@@ -70,7 +70,7 @@ def test_a_diverged_instance_has_a_step_and_no_measurements(tmp_path, capsys):
 
 def test_the_run_says_once_which_instances_diverged(tmp_path, capsys):
     fit(tmp_path, [1.0, 30.0, 3.0])
-    assert announcements(capsys) == ["diverged by step 10 and frozen: instances 2, 3; the others train on"]
+    assert announcements(capsys) == ["diverged by step 10 and frozen: instance 2 and 1 more, see `diverged_step`."]
 
 
 def test_a_continued_run_remembers_what_diverged(tmp_path, capsys):

@@ -4,7 +4,6 @@ import itertools
 import pandas as pd
 import pytest
 import torch
-from jaxtyping import config as jaxtyping_config
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import StepLR
 
@@ -31,12 +30,7 @@ EXACT = {"rtol": 0, "atol": 0}
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
-@pytest.fixture(autouse=True)
-def _unchecked_shapes():
-    """Shapes are checked in the other tests; here they would be checked in every one of ten thousand steps."""
-    jaxtyping_config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping_config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 def train(make_data, size, ensemble, max_steps=100, options=None, **model):
@@ -110,38 +104,34 @@ def test_two_threads_and_many_numbers_change_no_bit():
 
 GRID = {
     "l1": [0.0, 0.01],
-    "noise_std": [0.05, 0.2],
+    "noise_std": [0.0, 0.2],
     "init_scale": [0.5, 1.0],
     "importance": [0.8, 1.0],
     "probability": [0.1, 0.5],
 }
+KINDS = {"tied": {}, "untied relu": {"tied": False, "act": "relu"}, "untied": {"tied": False}}
 
 
-def alone(point, size, seeds, make=IndependentBernoulli, **model):
-    """The same grid point as a run of its own."""
-    point = dict(point)
-    inputs = {name: point.pop(name) for name in ("probability",) if name in point}
-    data = functools.partial(make, **({"batch_size": 24} | inputs if make is IndependentBernoulli else inputs))
-    return train(data, size, Ensemble(seeds), **point, **model)
+def assert_grid_points_are_runs_of_their_own(make_data, vary, size, tolerance, **model):
+    ensemble = Ensemble(2, vary)
+    grid = train(make_data, size, ensemble, max_steps=30, **model)
+    for index, point in enumerate(ensemble.points):
+        inputs = {name: point.pop(name) for name in set(point) & {"probability"}}
+        own = train(functools.partial(make_data, **inputs), size, Ensemble(2), max_steps=30, **point, **model)
+        assert_equal_weights(own, grid, tolerance, first=2 * index)
 
 
-@pytest.mark.parametrize("model", [{}, {"tied": False, "act": "relu"}], ids=["tied", "untied"])
+@pytest.mark.parametrize("model", KINDS.values(), ids=KINDS)
 def test_a_grid_point_has_the_same_bits_as_a_run_of_its_own(model):
-    ensemble = Ensemble(2, GRID)
-    grid = train(DATA["bernoulli"], SIZES["8 x 6"], ensemble, max_steps=30, **model)
-    for index, point in enumerate(ensemble.points):
-        own = alone(point, SIZES["8 x 6"], 2, max_steps=30, **model)
-        assert_equal_weights(own, grid, EXACT, first=2 * index)
+    assert_grid_points_are_runs_of_their_own(DATA["bernoulli"], GRID, SIZES["8 x 6"], EXACT, **model)
 
 
-@pytest.mark.parametrize("make", [IndependentBernoulli, OneHot])
-@pytest.mark.parametrize("size", ["8 x 6", "5 x 3"])
-def test_a_grid_point_without_noise_agrees_with_a_run_of_its_own(size, make):
-    ensemble = Ensemble(2, {"noise_std": [0.0, 0.1]} | ({"probability": [0.3]} if make is IndependentBernoulli else {}))
-    grid = train(functools.partial(DATA["bernoulli"]) if make is IndependentBernoulli else make, SIZES[size], ensemble)
-    for index, point in enumerate(ensemble.points):
-        own = alone(point, SIZES[size], 2, make)
-        assert_equal_weights(own, grid, EXACT, first=2 * index)
+@pytest.mark.parametrize(("size", "tolerance"), [("8 x 6", EXACT), ("5 x 3", CLOSE)])
+@pytest.mark.parametrize("model", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("data", ["every feature once", "one-hot"])
+def test_a_grid_point_of_one_hot_inputs_is_a_run_of_its_own(data, model, size, tolerance):
+    vary = {name: GRID[name] for name in ("l1", "noise_std", "importance")}
+    assert_grid_points_are_runs_of_their_own(DATA[data], vary, SIZES[size], tolerance, **model)
 
 
 def test_a_seed_starts_from_the_same_weights_and_sees_the_same_draws_at_every_grid_point():
@@ -235,7 +225,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(run_cli, here):
     assert not (here / "lightning_logs/version_2").exists()
     whole, resumed = (polysemantic.load(here / "lightning_logs" / run) for run in ("version_0", "version_1"))
     pd.testing.assert_frame_equal(whole.results, resumed.results, check_exact=True)
-    pd.testing.assert_frame_equal(whole.history, resumed.history, check_exact=True)
+    # A run that was finished has measured more at its end than one on its way.
+    measured = whole.history.notna()
+    pd.testing.assert_frame_equal(whole.history, resumed.history.where(measured), check_exact=True)
     for name, values in whole.model.items():
         assert torch.equal(values, resumed.model[name])
 

@@ -14,7 +14,7 @@ from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one
 from polysemantic.files import write_parquet
-from polysemantic.functional import LargeWeights, decode, large_weights, pair_sums
+from polysemantic.functional import LargeWeights, decode, large_weights, one_hot_pair_sums, pair_sums
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
@@ -117,6 +117,7 @@ def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float
     numerator = denominator = torch.zeros(len(codes), dtype=torch.float64, device=networks.W_enc.device)
     for batch in data.val_dataloader():
         x = data.evaluation_inputs(batch).to(networks.W_enc.dtype)
-        sums = pair_sums(x, networks(x)[1], key.instance, key.feature_i, key.feature_j)
+        x_hat, pairs = networks(x)[1], (key.instance, key.feature_i, key.feature_j)
+        sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
         numerator, denominator = numerator + sums.numerator, denominator + sums.denominator
     return (numerator / denominator).cpu()

@@ -139,8 +139,9 @@ class Convergence(StepCallback):
         if new.any():
             weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
             if (self.diverged_step < 0).all():
-                which = ", ".join(map(str, new.nonzero().flatten().tolist()))
-                module.print(f"diverged by step {step} and frozen: instances {which}; the others train on")
+                first, *others = (new.nonzero().flatten() + (module.instances.start or 0)).tolist()
+                more = f" and {len(others)} more" if others else ""
+                module.print(f"diverged by step {step} and frozen: instance {first}{more}, see `diverged_step`.")
             self.diverged_step[new] = step
 
     def _check(self, module: Any, matrices: list[Tensor], step: int) -> None:

@@ -64,7 +64,7 @@ class Measurements(StepCallback):
         return self.compute()
 
     def begin(self, module: Any) -> None:
-        """Forget earlier updates and measure what depends on the weights alone."""
+        """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
         weights = module.networks.weights
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._finite.all():
@@ -78,23 +78,22 @@ class Measurements(StepCallback):
             if metric.device != weights.W_enc.device:
                 metric.to(weights.W_enc.device)
             metric.reset()
-        self._update([metric for metric in self.metrics if not _takes_inputs(metric)], self._given)
+        self._due = self.metrics
 
+    @torch.no_grad()
     def update(self, batch: dict[str, Tensor]) -> None:
         """Take in one batch of evaluations: x, h, x_hat and loss."""
-        self._update(list(filter(_takes_inputs, self.metrics)), self._given | batch)
-
-    def _update(self, metrics: list[InstanceMetric], given: dict[str, Any]) -> None:
-        before, after = self._n_others
         _keep_freed_memory()
+        given = self._given | batch
+        before, after = self._n_others
         for block in _blocks(given["W_enc"]):
-            here = {
-                name: value if name == "partition" or value is None else value[block] for name, value in given.items()
-            }
+            here = _of_block(given, block)
             with sharing():
-                for metric in metrics:
+                for metric in self._due:
                     metric.others = (before + block.start, len(given["W_enc"]) - block.stop + after)
                     metric.update(**metric._filter_kwargs(**here))
+        # What depends on the weights alone is measured once, with the first batch.
+        self._due = list(filter(_takes_inputs, self.metrics))
 
     def compute(self) -> dict[str, Tensor]:
         """The value of each column for each instance, in float64 on the CPU; nan for one that diverged."""
@@ -129,12 +128,19 @@ def _blocks(W_enc: Tensor) -> Iterator[slice]:
         yield slice(start, min(start + length, n_instances))
 
 
+def _of_block(given: dict[str, Any], block: slice) -> dict[str, Any]:
+    """Some instances of everything; what was one tensor stays one, so that intermediates are shared."""
+    partition = given["partition"]
+    parts = {id(value): value if value is None or value is partition else value[block] for value in given.values()}
+    return {name: parts[id(value)] for name, value in given.items()}
+
+
 def _keep_freed_memory() -> None:
     """Let one block take over the memory of the one before, whose pages are there already.
 
-    The C library hands large allocations back to the kernel when they are freed, up to the size of the largest one that
-    it has ever seen freed, at most 32 MiB (mallopt(3), M_MMAP_THRESHOLD). Fresh pages cost more than what is computed in
-    them; this one is never touched and costs nothing.
+    The C library hands an allocation back to the kernel when it is freed, unless a larger one of at most 32 MiB was
+    freed before (mallopt(3), M_MMAP_THRESHOLD), and fresh pages cost more than what is computed in them. This tensor is
+    that larger one; it is never touched and costs nothing.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
 

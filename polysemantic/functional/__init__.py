@@ -59,7 +59,7 @@ from polysemantic.functional.lives import (
     live_collisions,
     no_lives,
 )
-from polysemantic.functional.pair_cost import PairSums, pair_sums
+from polysemantic.functional.pair_cost import PairSums, one_hot_pair_sums, pair_sums
 from polysemantic.functional.participation_ratio import participation_ratio
 from polysemantic.functional.partition import (
     ablate,
@@ -155,6 +155,7 @@ __all__ = [
     "median_life",
     "min_angle",
     "no_lives",
+    "one_hot_pair_sums",
     "pair_sums",
     "participation_ratio",
     "partition_concentration",

@@ -11,5 +11,5 @@ def count(mask: Bool[Tensor, "*shape"], dim: int) -> Int64[Tensor, "*rest"]:
         tensor([2, 1])
     """
     # Sums of bytes run on whole vectors, and 255 ones are what a byte holds.
-    parts = [part.sum(dim, dtype=torch.uint8) for part in mask.view(torch.uint8).split(255, dim)]
+    parts = [part.sum(dim, dtype=torch.uint8) for part in torch.split(mask.view(torch.uint8), 255, dim)]
     return torch.stack(parts).sum(0)

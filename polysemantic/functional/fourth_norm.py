@@ -67,7 +67,7 @@ def fourth_norm_null(w: Float[Tensor, "*instance feature hidden"]) -> FourthNorm
     length, squared = power_sums(w).second, squared_gram(w)
     c0 = length.square().sum(-1).square()
     c2 = ((squared @ length.unsqueeze(-1)).squeeze(-1) * length).sum(-1)
-    c4 = squared.square().sum((-2, -1))
+    c4 = squared.flatten(-2).norm(dim=-1).square()
     total = ((m + 2) * (m + 4) * c4 - 6 * (m + 2) * c2 + 3 * c0) / (m**2 - 1)
     scale = 24 * (m - 1) / ((m + 2) ** 2 * (m + 4) * (m + 6))
     return FourthNormNull(mean, (scale / n**2 * total).clamp(min=0))

@@ -82,4 +82,4 @@ def weighted_interference(
 def _off_diagonal(matrix: Float[Tensor, "*instance n n"]) -> Float[Tensor, "*instance n-1 n"]:
     """All entries but the diagonal, in order: each diagonal entry is followed by n others."""
     n = matrix.shape[-1]
-    return matrix.flatten(-2)[..., 1:].unflatten(-1, (n - 1, n + 1))[..., :-1]
+    return matrix.flatten(-2)[..., 1:].reshape(*matrix.shape[:-2], n - 1, n + 1)[..., :-1]

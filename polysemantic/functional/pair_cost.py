@@ -59,3 +59,33 @@ def pair_sums(
             for total, matrix in zip(sums, matrices, strict=True):
                 total[inside] = matrix[instance[inside] - first, feature_i[inside], feature_j[inside]]
     return sums
+
+
+def one_hot_pair_sums(
+    x_hat: Float[Tensor, "instance feature feature"],
+    instance: Int64[Tensor, " pair"],
+    feature_i: Int64[Tensor, " pair"],
+    feature_j: Int64[Tensor, " pair"],
+) -> PairSums:
+    r"""`pair_sums` where the inputs are every feature once: :math:`e_{ii}^2 + e_{ij}^2 + e_{ji}^2 + e_{jj}^2` over 2.
+
+    Args:
+        x_hat: Reconstructions of the identity matrix.
+        instance: Instance of each pair.
+        feature_i: One feature of each.
+        feature_j: The other, not the same.
+
+    Returns:
+        Two sums per pair, in double precision.
+
+    Example:
+        >>> from polysemantic.functional import one_hot_pair_sums
+        >>> here, i, j = torch.tensor([0]), torch.tensor([0]), torch.tensor([1])
+        >>> one_hot_pair_sums(torch.tensor([[[1.0, 0.5], [0.0, 0.0]]]), here, i, j).numerator
+        tensor([1.2500], dtype=torch.float64)
+    """
+    i, j = feature_i, feature_j
+    own = [x_hat[instance, k, k].double() - 1 for k in (i, j)]
+    others = [x_hat[instance, i, j].double(), x_hat[instance, j, i].double()]
+    numerator = torch.stack([*own, *others]).square().sum(0)
+    return PairSums(numerator, torch.full_like(numerator, 2))

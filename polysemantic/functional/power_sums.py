@@ -1,10 +1,13 @@
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
 from polysemantic.functional.sharing import shared
-from polysemantic.functional.weights import in_double
+
+# Entries raised to powers together, in float64: few enough for a core's own cache.
+_AT_ONCE = 2**16
 
 
 class PowerSums(NamedTuple):
@@ -14,29 +17,35 @@ class PowerSums(NamedTuple):
     fourth: Float64[Tensor, "*rest"]
 
 
-@shared
-def power_sums(w: Float[Tensor, "*shape"], dim: int = -1) -> PowerSums:
+def power_sums(w: Float[Tensor, "*instance row column"], dim: int = -1) -> PowerSums:
     r"""Sums of squares and of fourth powers, :math:`\sum_k w_k^2` and :math:`\sum_k w_k^4`.
 
     Their ratio :math:`(\sum_k w_k^2)^2 / \sum_k w_k^4` counts the entries that matter: 1 of them, or all of k if equal.
 
     Args:
-        w: Weights or activations.
+        w: Weights or activations, one row for each feature or input.
         dim: Axis to sum over: -1 for the neurons of each feature, -2 for the features of each neuron.
 
     Returns:
         Two sums in float64, where fourth powers of float32 neither overflow nor vanish.
 
     Example:
-        >>> second, fourth = power_sums(torch.tensor([1.0, 2.0]))
+        >>> second, fourth = power_sums(torch.tensor([[1.0, 2.0]]))
         >>> second.item(), fourth.item()
         (5.0, 17.0)
     """
-    second, fourth = _powers(w)
-    return PowerSums(second.sum(dim), fourth.sum(dim))
+    by_row, by_column = _power_sums(w)
+    return by_row if dim == -1 else by_column
 
 
 @shared
-def _powers(w: Float[Tensor, "*shape"]) -> tuple[Tensor, Tensor]:
-    squares = in_double(w).square()
-    return squares, squares.square()
+def _power_sums(w: Float[Tensor, "*instance row column"]) -> tuple[PowerSums, PowerSums]:
+    rows: list[PowerSums] = []
+    columns = PowerSums(*w.new_zeros((2, *w.shape[:-2], w.shape[-1]), dtype=torch.float64))
+    for part in torch.split(w, max(1, _AT_ONCE * w.shape[-2] // max(1, w.numel())), dim=-2):
+        second = part.double().square()
+        fourth = second.square()
+        rows.append(PowerSums(second.sum(-1), fourth.sum(-1)))
+        columns.second.add_(second.sum(-2))
+        columns.fourth.add_(fourth.sum(-2))
+    return PowerSums(*(torch.cat(sums, -1) for sums in zip(*rows, strict=True))), columns

@@ -66,8 +66,9 @@ class InstanceMetric(Metric):
             weight: What it counts for in the mean, such as the number of inputs in a batch, for all instances or each;
                 a value of weight 0 is not counted, even if it is nan.
         """
-        weights = torch.as_tensor(weight, dtype=torch.float64, device=values.device).expand_as(values)
-        self.total = self.total + pad(torch.where(weights > 0, values.double() * weights, 0), self.others)
+        values = values.double()
+        weights = torch.full_like(values, weight) if isinstance(weight, int) else weight.double()
+        self.total = self.total + pad(torch.where(weights > 0, values * weights, 0), self.others)
         self.weight = self.weight + pad(weights, self.others)
 
     @override

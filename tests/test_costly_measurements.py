@@ -1,0 +1,85 @@
+import math
+
+import pytest
+import torch
+
+import polysemantic
+from polysemantic.callbacks import Measurements
+from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
+from polysemantic.ensemble import Ensemble
+from polysemantic.functional import rotation_gap_closed_form
+
+KINDS = ["collisions_compensated", "collisions_disambiguated", "collisions_costly"]
+
+
+def fit(tmp_path, data, max_steps=20, vary=None, seeds=2, lr=0.02, every_n_steps=50, **options):
+    return polysemantic.fit(
+        data,
+        max_steps=max_steps,
+        ensemble=Ensemble(seeds, vary),
+        compile=False,
+        measurements=Measurements(every_n_steps),
+        optimizer=lambda p: torch.optim.Adam(p, lr=lr),
+        trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu"},
+        **options,
+    )
+
+
+def test_same_sign_collisions_split_into_three_kinds(tmp_path):
+    run = fit(tmp_path, IndependentBernoulli(12, probability=0.2), n_hidden=6, max_steps=60, seeds=4)
+    results = run.results
+    assert results["collisions_same_sign"].sum() > 0
+    assert (results[KINDS].sum(axis=1) == results["collisions_same_sign"]).all()
+    assert {str(results[name].dtype) for name in [*KINDS, "disambiguation_neuron"]} == {"Int64"}
+
+
+def test_costly_columns_are_measured_five_times_and_at_the_end(tmp_path):
+    run = fit(tmp_path, OneHot(6), n_hidden=4, max_steps=105, every_n_steps=1)
+    measured = run.history.groupby("step")[["rotation_gap", *KINDS]].agg(lambda column: column.notna().all())
+    assert len(measured) == 106
+    assert measured.nunique(axis=1).eq(1).all()
+    assert measured.index[measured["rotation_gap"]].tolist() == [*range(0, 101, 20), 105]
+
+
+def test_a_constructed_disambiguation_neuron_is_named_and_all_pairs_are_disambiguated(tmp_path):
+    run = fit(tmp_path, HalfSplit(32), n_hidden=20, bias=True, init="disambiguation", l1=0.0, max_steps=1, lr=1e-9)
+    assert run.results["disambiguation_neuron"].tolist() == [0, 0]
+    assert run.results[KINDS].to_numpy().tolist() == [[0, 16, 0]] * 2
+
+
+def test_a_one_hot_network_has_no_disambiguation_neuron(tmp_path):
+    run = fit(tmp_path, OneHot(8), n_hidden=8, max_steps=300)
+    assert run.results["disambiguation_neuron"].isna().all()
+    assert (run.results["collisions_disambiguated"] == 0).all()
+    halves = fit(tmp_path, HalfSplit(8, active_fraction=0.25), n_hidden=8, max_steps=300)
+    assert halves.results["disambiguation_neuron"].isna().all()
+
+
+def test_the_rotation_gap_of_tied_linear_networks_without_noise_is_the_closed_form(tmp_path):
+    run = fit(tmp_path, OneHot(6), n_hidden=4, vary={"l1": [0.0, 0.01]})
+    l1 = torch.tensor(run.results["l1"].to_numpy(), dtype=torch.float64)
+    expected = rotation_gap_closed_form(run.model["W_enc"], l1)
+    torch.testing.assert_close(torch.tensor(run.results["rotation_gap"].to_numpy()), expected)
+    assert (run.results["rotation_gap"][:2] == 0).all()
+
+
+def test_an_instance_without_noise_has_the_same_gap_beside_noisy_ones(tmp_path):
+    alone = fit(tmp_path, OneHot(6), n_hidden=4)
+    beside = fit(tmp_path, OneHot(6), n_hidden=4, vary={"noise_std": [0.0, 0.3]})
+    torch.testing.assert_close(
+        torch.tensor(beside.results["rotation_gap"][:2].to_numpy()),
+        torch.tensor(alone.results["rotation_gap"].to_numpy()),
+    )
+    assert (beside.results["rotation_gap"][2:] != 0).all()
+
+
+@pytest.mark.parametrize("options", [{"tied": False}, {"act": "relu"}])
+def test_where_there_is_no_closed_form_the_gap_is_sampled(tmp_path, options):
+    run = fit(tmp_path, OneHot(4), n_hidden=8, max_steps=300, l1=0.01, **options)
+    assert (run.results["rotation_gap"] > 0).all()
+
+
+def test_costly_columns_of_a_diverged_instance_are_null(tmp_path):
+    run = fit(tmp_path, OneHot(4), n_hidden=4, max_steps=30, vary={"init_scale": [1.0, 1e30]}, seeds=2, lr=0.01)
+    assert run.results["rotation_gap"].isna().tolist() == [False, False, True, True]
+    assert all(math.isfinite(gap) for gap in run.results["rotation_gap"][:2])

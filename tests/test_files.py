@@ -1,0 +1,127 @@
+import io
+import multiprocessing
+import os
+import zipfile
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from polysemantic.checkpoints import read_checkpoint
+from polysemantic.files import CorruptFileError, check_seal, new_run_directory, seal, write_whole
+
+
+def test_a_file_is_written_with_its_directories_and_replaces_what_was_there(tmp_path):
+    path = tmp_path / "a" / "b" / "file"
+    for content in (b"old", b"new"):
+        write_whole(path, content)
+        assert path.read_bytes() == content
+        assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_as_readable_as_any_other(tmp_path):
+    before = os.umask(0o027)
+    try:
+        write_whole(tmp_path / "file", b"")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("fails", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.chmod"])
+@pytest.mark.parametrize("error", [OSError("no space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(fails, error, tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_whole(path, b"old")
+
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(fails, fail)
+    with pytest.raises(type(error)):
+        write_whole(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nobody_ever_reads_half_a_file(tmp_path):
+    path = tmp_path / "file"
+    contents = [bytes([value]) * 200_000 for value in range(20)]
+    write_whole(path, contents[0])
+    with ThreadPoolExecutor(1) as writer:
+        done = writer.submit(lambda: [write_whole(path, content) for content in contents])
+        while not done.done():
+            assert path.read_bytes() in contents
+    assert path.read_bytes() == contents[-1]
+
+
+@pytest.fixture(scope="module")
+def sealed():
+    """A sealed checkpoint."""
+    content = io.BytesIO()
+    torch.save({"state_dict": {"W": torch.arange(4.0)}}, content)
+    return seal(content.getvalue())
+
+
+def test_a_sealed_checkpoint_is_still_an_archive_that_torch_reads(sealed):
+    check_seal(sealed, "file")
+    assert zipfile.ZipFile(io.BytesIO(sealed)).testzip() is None
+    loaded = torch.load(io.BytesIO(sealed), weights_only=True)
+    assert torch.equal(loaded["state_dict"]["W"], torch.arange(4.0))
+
+
+def test_every_truncation_is_noticed(sealed):
+    for length in range(len(sealed)):
+        with pytest.raises(CorruptFileError, match="`ckpt_path` must be a whole checkpoint"):
+            check_seal(sealed[:length], "file")
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(sealed):
+    for at in range(len(sealed)):
+        changed = bytearray(sealed)
+        changed[at] ^= 1 << (at % 8)
+        with pytest.raises(CorruptFileError):
+            check_seal(bytes(changed), "file")
+
+
+def test_something_appended_is_noticed(sealed):
+    with pytest.raises(CorruptFileError):
+        check_seal(sealed + b"x", "file")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + b"\0" * 17])
+def test_only_an_archive_is_sealed(content):
+    with pytest.raises(ValueError, match="`archive` must be a zip archive without a comment"):
+        seal(content)
+
+
+def test_what_is_no_checkpoint_is_refused_though_its_seal_is_whole(tmp_path):
+    content = io.BytesIO()
+    torch.save([1, 2, 3], content)
+    (tmp_path / "list.ckpt").write_bytes(seal(content.getvalue()))
+    with pytest.raises(CorruptFileError, match="`ckpt_path` must hold a checkpoint, got something else"):
+        read_checkpoint(tmp_path / "list.ckpt")
+
+
+def test_runs_are_numbered_from_zero_past_the_highest(tmp_path):
+    runs = tmp_path / "lightning_logs"
+    assert [new_run_directory(tmp_path).name for _ in range(3)] == ["version_0", "version_1", "version_2"]
+    (runs / "version_41").mkdir()
+    (runs / "version_x").mkdir()
+    (runs / "version_100").write_text("a file")
+    assert new_run_directory(tmp_path) == runs / "version_101"
+
+
+def take(root, count):
+    return [new_run_directory(Path(root)) for _ in range(count)]
+
+
+def test_runs_that_start_at_once_have_directories_of_their_own(tmp_path):
+    context = multiprocessing.get_context("fork")
+    with ThreadPoolExecutor(8) as threads, ProcessPoolExecutor(4, mp_context=context) as processes:
+        futures = [pool.submit(take, tmp_path, 10) for pool in (threads, processes) for _ in range(4)]
+        taken = [directory for future in futures for directory in future.result()]
+    assert sorted(path.name for path in taken) == sorted(f"version_{number}" for number in range(80))
+    assert all(path.is_dir() for path in taken)

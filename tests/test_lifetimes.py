@@ -1,0 +1,130 @@
+import io
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import polysemantic
+from polysemantic.data import OneHot
+from polysemantic.ensemble import Ensemble
+from polysemantic.functional import (
+    bootstrap_lives,
+    bootstrap_over_instances,
+    kaplan_meier,
+    median_life,
+    resolution_rate,
+)
+from polysemantic.lifetimes import durations, lifetimes, summary
+
+
+def lives(*rows):
+    """Lives as (instance, born, settled, last seen, resolved)."""
+    names = ["instance", "born_step", "settled_step", "last_seen_step", "resolved_step"]
+    table = pd.DataFrame(rows, columns=names, dtype="Int64")
+    return table.astype(dict.fromkeys(["instance", "born_step", "last_seen_step"], "int64"))
+
+
+def random_lives(n_instances=12, per_instance=20):
+    rng = np.random.default_rng(0)
+    rows = []
+    for instance in range(n_instances):
+        for _ in range(rng.integers(per_instance)):
+            born, length, settles = rng.integers(100), rng.integers(1, 100), rng.integers(1, 60)
+            settled = born + settles if settles < length and born + settles <= 150 else pd.NA
+            resolved = born + length if born + length <= 150 else pd.NA
+            rows.append((instance, born, settled, min(born + length - 1, 150), resolved))
+    return lives(*rows)
+
+
+def values(table, since):
+    duration, resolved, instance = durations(table, since)
+    return duration.tolist(), resolved.tolist(), instance.tolist()
+
+
+def test_lives_last_from_birth_or_settlement_to_their_end_or_the_last_sight_of_them():
+    table = lives((0, 10, 30, 90, 100), (1, 0, pd.NA, 40, 50), (1, 20, 50, 120, pd.NA))
+    assert values(table, "birth") == ([90, 50, 100], [True, True, False], [0, 1, 1])
+    assert values(table, "settlement") == ([70, 70], [True, False], [0, 1])
+
+
+@pytest.mark.parametrize("since", ["birth", "settlement"])
+@pytest.mark.parametrize("n_instances", [2, 12])
+def test_the_bootstrap_of_lives_is_that_over_instances(since, n_instances):
+    duration, resolved, instance = durations(random_lives(n_instances), since)
+    rows = np.stack([duration, resolved], axis=1)
+    by_instance = [rows[instance == k] for k in range(n_instances)]
+    options = {"n_resamples": 200, "confidence": 0.8}
+    found = bootstrap_lives(
+        duration, resolved, instance, n_instances=n_instances, rng=np.random.default_rng(1), **options
+    )
+
+    def literal(statistic):
+        return bootstrap_over_instances(by_instance, statistic, rng=np.random.default_rng(1), **options)
+
+    assert found.median_life == literal(lambda r: median_life(kaplan_meier(r[:, 0], r[:, 1] == 1)))
+    assert found.resolution_rate == pytest.approx(literal(lambda r: resolution_rate(r[:, 0], r[:, 1] == 1)))
+
+
+def test_the_bootstrap_is_undefined_without_lives_or_with_one_instance():
+    for size, n_instances in ((0, 4), (3, 1)):
+        number, flag = np.ones(size, dtype=int), np.ones(size, dtype=bool)
+        found = bootstrap_lives(number, flag, number - 1, n_instances=n_instances, rng=np.random.default_rng(0))
+        assert all(math.isnan(end) for interval in found for end in interval)
+
+
+def test_each_grid_point_has_its_own_lifetimes():
+    ensemble = Ensemble(seeds=6, vary={"l1": [0.0, 0.001]})
+    table = random_lives()
+    rows = lifetimes(table, ensemble)
+    assert [(row.point, row.kind) for row in rows] == [
+        (point, kind) for point in ("l1=0", "l1=0.001") for kind in ("all", "settled")
+    ]
+    second = lifetimes(table[table["instance"] >= 6].assign(instance=lambda t: t["instance"] - 6), Ensemble(seeds=6))
+    assert rows[2].median_life == second[0].median_life
+    assert rows[2].median_life_interval == second[0].median_life_interval
+    assert sum(row.lives for row in rows if row.since == "birth") == len(table)
+    assert rows[2].alive == table[table["instance"] >= 6]["resolved_step"].isna().sum()
+
+
+def shown(rows, width=80):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(summary(rows))
+    return console.file.getvalue()
+
+
+def test_the_table_is_readable_at_80_columns():
+    text = shown(lifetimes(random_lives(), Ensemble(seeds=6, vary={"l1": [0.0, 0.001]})))
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("l1=0.001") == 2
+    assert "…" not in text
+    assert "[95 % interval over seeds]" in text
+
+
+def test_lives_that_outlast_the_run_have_an_infinite_median_in_the_table():
+    assert "∞ [∞, ∞]" in shown(lifetimes(lives((0, 0, 5, 100, pd.NA), (1, 0, 5, 100, pd.NA)), Ensemble(seeds=2)))
+
+
+def test_survival_is_drawn_in_tensorboard(tmp_path):
+    run = polysemantic.fit(
+        OneHot(12),
+        n_hidden=6,
+        max_steps=120,
+        ensemble=Ensemble(3),
+        optimizer=lambda p: torch.optim.Adam(p, lr=0.02),
+        compile=False,
+        trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu"},
+    )
+    drawn = EventAccumulator(str(run.directory / "survival")).Reload()
+    duration, resolved, _ = durations(run.collisions)
+    curve = kaplan_meier(duration, resolved)
+    points = drawn.Scalars("survival/all")
+    assert [point.step for point in points] == [0, *curve.times.astype(int)]
+    assert [point.value for point in points] == pytest.approx([1, *curve.survival])
+    ends = EventAccumulator(str(run.directory / "mean")).Reload()
+    (rate,) = ends.Scalars("survival/resolution_rate_all")
+    assert rate.step == 120
+    assert rate.value == pytest.approx(resolution_rate(duration, resolved))
