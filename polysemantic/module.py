@@ -328,4 +328,5 @@ def _loss(networks: Autoencoder, x: Tensor, h: Tensor, x_hat: Tensor) -> Tensor:
     error = (x_hat - x).square_().mul_(networks.importance).sum(-1).mean(-1)
     scale = 1.0 if networks.W_dec is None else torch.linalg.vector_norm(networks.W_dec, dim=1)
     penalty = (torch.linalg.vector_norm(h, 1, dim=1) * scale).sum(-1) / h.shape[1]
-    return error + networks.l1[:, 0, 0] * penalty
+    loss: Tensor = error + networks.l1[:, 0, 0] * penalty
+    return loss

@@ -14,8 +14,8 @@ TINY = [
     Case(2, 4, 6, noise_std=0.3, sgd=True),
     Case(2, 4, 6, 5, probability=0.3),
 ]
-# Lightning 2.6.6 calls what torch 2.13 deprecates; see the fits of the other tests.
-pytestmark = pytest.mark.filterwarnings("ignore:.*LeafSpec.*")
+# What is timed and compiled is what users run, without the tests' checks of shapes and types.
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 @pytest.fixture(autouse=True)

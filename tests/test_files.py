@@ -1,8 +1,9 @@
 import io
 import multiprocessing
 import os
+import threading
 import zipfile
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,14 +115,18 @@ def test_runs_are_numbered_from_zero_past_the_highest(tmp_path):
     assert new_run_directory(tmp_path) == runs / "version_101"
 
 
-def take(root, count):
-    return [new_run_directory(Path(root)) for _ in range(count)]
+def take(root):
+    for _ in range(20):
+        new_run_directory(Path(root))
 
 
-def test_runs_that_start_at_once_have_directories_of_their_own(tmp_path):
-    context = multiprocessing.get_context("fork")
-    with ThreadPoolExecutor(8) as threads, ProcessPoolExecutor(4, mp_context=context) as processes:
-        futures = [pool.submit(take, tmp_path, 10) for pool in (threads, processes) for _ in range(4)]
-        taken = [directory for future in futures for directory in future.result()]
-    assert sorted(path.name for path in taken) == sorted(f"version_{number}" for number in range(80))
-    assert all(path.is_dir() for path in taken)
+@pytest.mark.parametrize("start", [multiprocessing.get_context("fork").Process, threading.Thread])
+def test_runs_that_start_at_once_have_directories_of_their_own(start, tmp_path):
+    takers = [start(target=take, args=(tmp_path,)) for _ in range(4)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    # Had two of them shared a directory, there would be fewer.
+    names = {path.name for path in (tmp_path / "lightning_logs").iterdir() if path.is_dir()}
+    assert names == {f"version_{number}" for number in range(80)}

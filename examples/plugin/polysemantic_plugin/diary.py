@@ -1,6 +1,7 @@
 from pathlib import Path
 
 from lightning.pytorch import Trainer
+
 from polysemantic.callbacks import StepCallback
 from polysemantic.module import EnsembleModule
 

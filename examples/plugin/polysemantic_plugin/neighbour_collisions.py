@@ -1,6 +1,7 @@
+from torch import Tensor
+
 from polysemantic.functional import carried, effective_weight
 from polysemantic.metrics import InstanceMetric
-from torch import Tensor
 
 
 class NeighbourCollisions(InstanceMetric):

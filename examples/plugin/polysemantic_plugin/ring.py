@@ -1,7 +1,8 @@
 import torch
+from torch import Tensor
+
 from polysemantic import random
 from polysemantic.data import InputDataModule
-from torch import Tensor
 
 
 class Ring(InputDataModule):
