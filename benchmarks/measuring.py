@@ -1,16 +1,17 @@
-"""What measuring costs beside training: python -m benchmarks.measuring."""
+"""What measuring costs beside training: python -m benchmarks.measuring [--processor-time]."""
 
 from __future__ import annotations
 
 import logging
 import statistics
-import time
+import sys
 import warnings
 from typing import Any
 
 from lightning.pytorch import Trainer
 from typing_extensions import override
 
+from benchmarks import clock
 from polysemantic.callbacks import Measurements
 from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
@@ -37,11 +38,11 @@ class TimedMeasurements(Measurements):
 
     @override
     def act(self, trainer: Trainer, module: Any) -> None:
-        began = time.perf_counter()
+        began = clock.now()
         if self.seconds:
             self.seconds_per_step.append((began - self._ended) / (trainer.global_step - self.last_act))
         super().act(trainer, module)
-        self._ended = time.perf_counter()
+        self._ended = clock.now()
         self.seconds.append(self._ended - began)
 
 
@@ -58,6 +59,8 @@ def measure(n_instances: int, n_features: int, n_hidden: int, tied: bool) -> tup
 
 
 def main() -> None:
+    if "--processor-time" in sys.argv[1:]:
+        clock.use_processor_time()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     print(

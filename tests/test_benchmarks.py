@@ -12,7 +12,7 @@ from benchmarks.standard import Standard
 TINY = [
     Case(2, 4, 6, targets=Targets(1, 0.5, 0.1)),
     Case(2, 4, 6, noise_std=0.3, sgd=True),
-    Case(2, 4, 6, 5, probability=0.3),
+    Case(2, 4, 6, 256, probability=0.3),
 ]
 # What is timed and compiled is what users run, without the tests' checks of shapes and types.
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -71,9 +71,9 @@ def test_every_kind_of_draw_is_measured():
 
 
 def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
-    axes = {"instances": (1, 2), "batch": (2, 4)}
-    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 3), axes))
-    assert list(table["size"]) == [1, 2, 2, 4]
+    axes = {"instances": (1, 2), "batch": (128, 256)}
+    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes))
+    assert list(table["size"]) == [1, 2, 128, 256]
     assert scaling.slopes(table).keys() == axes.keys()
     assert "batch" in report.scaling_table(table)
     scaling.draw_scaling(table, tmp_path / "scaling.png")

@@ -18,6 +18,8 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
+# Long runs of small networks would spend their time on observations.
+_OBSERVATIONS = 1000
 
 
 class CollisionTracker(StepCallback):
@@ -29,7 +31,7 @@ class CollisionTracker(StepCallback):
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
-            its gradients: 0.1 / (learning rate * mean P(i on))).
+            its gradients: 0.1 / (learning rate * mean P(i on))), but for at most a thousand observations in a run.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
 
@@ -69,7 +71,8 @@ class CollisionTracker(StepCallback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._default_interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
+        interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
+        self._default_interval = max(interval, trainer.max_steps // _OBSERVATIONS)
         shape = tuple(pl_module.networks.W_enc.shape)
         self.records = LifeRecords((shape[0], shape[1], shape[2]), self.max_lives)
         if self._loaded is not None:
