@@ -1,4 +1,4 @@
-"""What measuring costs beside training: python -m benchmarks.measuring [--processor-time]."""
+"""What measuring costs beside training: python -m benchmarks.measuring [--busy]."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def measure(n_instances: int, n_features: int, n_hidden: int, tied: bool) -> tup
 
 
 def main() -> None:
-    if "--processor-time" in sys.argv[1:]:
+    if "--busy" in sys.argv[1:]:
         clock.use_processor_time()
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")

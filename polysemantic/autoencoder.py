@@ -13,8 +13,8 @@ from polysemantic.objective import Act, ClosedForm, Weights
 class Autoencoder(nn.Module):
     r"""Every instance of a run: :math:`\hat x = \mathrm{relu}((\mathrm{act}(x W_{enc}) + \epsilon) W_{dec}^T + b)`.
 
-    A subclass may override `encode`, `decode`, `forward` or `loss`; its gradients then come from autograd, not from the
-    closed form.
+    A subclass may override `encode`, `decode`, `forward`, `loss` or `objective`; its gradients come from autograd, not
+    from the closed form.
 
     Args:
         start: Initial weights; tied if there is no decoder, without bias if there is none.
@@ -93,11 +93,20 @@ class Autoencoder(nn.Module):
     ) -> Float[Tensor, " instance"]:
         """The objective of each instance on its batch."""
         h, x_hat = self.forward(x, noise)
-        error = (self.importance * (x_hat - x).square()).sum(-1)
-        penalty = self.l1 * h.abs()
+        return self.objective(x, h, x_hat)
+
+    def objective(
+        self,
+        x: Float[Tensor, "instance batch feature"],
+        h: Float[Tensor, "instance batch hidden"],
+        x_hat: Float[Tensor, "instance batch feature"],
+    ) -> Float[Tensor, " instance"]:
+        """The objective of given hidden activations and reconstructions."""
+        error = (self.importance * (x_hat - x).square()).sum(-1).mean(-1)
+        activity = torch.linalg.vector_norm(h, 1, dim=1)
         if self.W_dec is not None:
-            penalty = penalty * self.W_dec.norm(dim=1, keepdim=True)
-        return torch.mean(error + penalty.sum(-1), -1)
+            activity = activity * torch.linalg.vector_norm(self.W_dec, dim=1)
+        return torch.add(error, self.l1[:, 0, 0] * activity.sum(-1) / h.shape[1])
 
     def backward(
         self,
@@ -127,7 +136,7 @@ class Autoencoder(nn.Module):
     @property
     def is_standard(self) -> bool:
         """Whether this class's own objective is trained, whose gradient has a closed form."""
-        methods = ("encode", "decode", "forward", "loss")
+        methods = ("encode", "decode", "forward", "loss", "objective")
         return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in methods)
 
     def closed_form(self) -> ClosedForm:

@@ -268,13 +268,11 @@ class EnsembleModule(LightningModule):
         """Inputs, hidden activations, reconstructions and losses on one batch of evaluation draws, without noise."""
         networks = self.networks
         x = self.data.evaluation_inputs(batch).to(networks.W_enc.dtype)
-        if not networks.is_standard:
-            h, x_hat = networks(x)
-            return {"x": x, "h": h, "x_hat": x_hat, "loss": networks.loss(x)}
-        identity = self.data.every_feature_once and networks.act == "linear"
-        h = networks.W_enc if identity else networks.encode(x)
-        x_hat = networks.decode(h)
-        return {"x": x, "h": h, "x_hat": x_hat, "loss": _loss(networks, x, h, x_hat)}
+        # Encoding the identity gives the encoder itself.
+        identity = self.data.every_feature_once and networks.is_standard and networks.act == "linear"
+        h, x_hat = (networks.W_enc, networks.decode(networks.W_enc)) if identity else networks(x)
+        loss = networks.objective(x, h, x_hat) if networks.is_standard else networks.loss(x)
+        return {"x": x, "h": h, "x_hat": x_hat, "loss": loss}
 
     @override
     def validation_step(self, batch: int, batch_idx: int) -> None:
@@ -292,6 +290,8 @@ class EnsembleModule(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         found = checkpoint.get("polysemantic", {})
         expected = {"format": CHECKPOINT_FORMAT, **self.identity()}
+        if self.trainer.state.fn != "fit":
+            del expected["optimizer"]
         for name, value in expected.items():
             if found.get(name) != value:
                 raise ValueError(f"`ckpt_path` must hold {name} {value}, got {found.get(name)}.")
@@ -306,7 +306,19 @@ class EnsembleModule(LightningModule):
             "bias": self.bias,
             "ensemble": self.ensemble.as_dict(),
             "seed": self.seed,
+            # A checkpoint brings its optimiser's settings: others would be passed over without a word.
+            "optimizer": self._optimizer_settings(),
         }
+
+    def _optimizer_settings(self) -> dict[str, Any]:
+        optimizer = self.optimizer([torch.nn.Parameter(torch.zeros(1))])
+        ways = {"foreach", "fused", "capturable", "differentiable"}
+        plain = {
+            name: value
+            for name, value in optimizer.defaults.items()
+            if name not in ways and isinstance(value, (int, float, tuple))
+        }
+        return {"class": type(optimizer).__name__, **plain}
 
 
 def _check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
@@ -321,12 +333,3 @@ def _count_steps(trainer: Any, steps: int) -> None:
     for counter in (progress.total, progress.current):
         counter.ready += steps
         counter.completed += steps
-
-
-def _loss(networks: Autoencoder, x: Tensor, h: Tensor, x_hat: Tensor) -> Tensor:
-    """`Autoencoder.loss` where h and x_hat are known, without temporaries of the size of h."""
-    error = (x_hat - x).square_().mul_(networks.importance).sum(-1).mean(-1)
-    scale = 1.0 if networks.W_dec is None else torch.linalg.vector_norm(networks.W_dec, dim=1)
-    penalty = (torch.linalg.vector_norm(h, 1, dim=1) * scale).sum(-1) / h.shape[1]
-    loss: Tensor = error + networks.l1[:, 0, 0] * penalty
-    return loss

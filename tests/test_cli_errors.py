@@ -203,13 +203,16 @@ def test_what_is_no_checkpoint_is_not_measured(command, run_cli, earlier, here):
         ("fit", ["--model.bias=true"], "must hold bias True, got False."),
         ("fit", ["--ensemble.seeds=3"], "must hold ensemble {'seeds': 3, 'vary': {}}, got {'seeds': 2, 'vary': {}}."),
         ("fit", ["--seed_everything=1"], "must hold seed 1, got 0."),
+        ("fit", ["--model.optimizer=torch.optim.SGD"], "must hold optimizer {'class': 'SGD', 'lr': 0.001,"),
+        ("fit", ["--model.optimizer.lr=0.1"], "must hold optimizer {'class': 'AdamW', 'lr': 0.1,"),
         ("validate", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
         ("test", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
     ],
 )
-def test_a_checkpoint_of_another_shape_or_seed_is_refused_and_left_alone(command, options, rule, run_cli, earlier):
+def test_a_checkpoint_of_another_run_is_refused_and_left_alone(command, options, rule, run_cli, earlier):
     checkpoint = earlier / "checkpoints/last.ckpt"
-    answer = run_cli(command, *ONE_HOT[1:], *REST, *options, f"--ckpt_path={checkpoint}")
+    adamw = "--model.optimizer=torch.optim.AdamW"
+    answer = run_cli(command, *ONE_HOT[1:], *REST, adamw, *options, f"--ckpt_path={checkpoint}")
     assert_one_line(answer, f"`ckpt_path` {rule}")
 
 

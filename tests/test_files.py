@@ -1,6 +1,7 @@
 import io
-import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -120,13 +121,39 @@ def take(root):
         new_run_directory(Path(root))
 
 
-@pytest.mark.parametrize("start", [multiprocessing.get_context("fork").Process, threading.Thread])
-def test_runs_that_start_at_once_have_directories_of_their_own(start, tmp_path):
-    takers = [start(target=take, args=(tmp_path,)) for _ in range(4)]
-    for taker in takers:
-        taker.start()
-    for taker in takers:
-        taker.join()
-    # Had two of them shared a directory, there would be fewer.
-    names = {path.name for path in (tmp_path / "lightning_logs").iterdir() if path.is_dir()}
+def assert_no_directory_is_shared(root):
+    # Had two takers shared one, there would be fewer.
+    names = {path.name for path in (root / "lightning_logs").iterdir() if path.is_dir()}
     assert names == {f"version_{number}" for number in range(80)}
+
+
+def test_threads_that_start_runs_at_once_have_directories_of_their_own(tmp_path):
+    threads = [threading.Thread(target=take, args=(tmp_path,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert_no_directory_is_shared(tmp_path)
+
+
+# Forked from a process of its own: this one may have threads, which a fork leaves in the middle of what they do.
+TAKERS = """
+import os, sys
+from pathlib import Path
+from polysemantic.files import new_run_directory
+
+children = []
+for _ in range(4):
+    children.append(os.fork())
+    if children[-1] == 0:
+        for _ in range(20):
+            new_run_directory(Path(sys.argv[1]))
+        os._exit(0)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+def test_processes_that_start_runs_at_once_have_directories_of_their_own(tmp_path):
+    subprocess.run([sys.executable, "-c", TAKERS, str(tmp_path)], check=True)
+    assert_no_directory_is_shared(tmp_path)
