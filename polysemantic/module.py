@@ -21,6 +21,7 @@ from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight
+from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, optimizer_settings
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
 from polysemantic.sparse import DENSE_FROM
@@ -28,9 +29,8 @@ from polysemantic.steps import EagerSteps, Steps, fused
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
 
-CHECKPOINT_FORMAT = 1
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
-_DRAWS_AT_ONCE = 2**21
+_DRAWS_AT_ONCE = 2**19
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything.
 _CHUNK_SECONDS = 0.25
 
@@ -289,12 +289,7 @@ class EnsembleModule(LightningModule):
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         found = checkpoint.get("polysemantic", {})
-        expected = {"format": CHECKPOINT_FORMAT, **self.identity()}
-        if self.trainer.state.fn != "fit":
-            del expected["optimizer"]
-        for name, value in expected.items():
-            if found.get(name) != value:
-                raise ValueError(f"`ckpt_path` must hold {name} {value}, got {found.get(name)}.")
+        check_identity(found, self.identity(), training=self.trainer.state.fn == "fit")
         self.trained_steps = checkpoint["global_step"]
 
     def identity(self) -> dict[str, Any]:
@@ -306,19 +301,8 @@ class EnsembleModule(LightningModule):
             "bias": self.bias,
             "ensemble": self.ensemble.as_dict(),
             "seed": self.seed,
-            # A checkpoint brings its optimiser's settings: others would be passed over without a word.
-            "optimizer": self._optimizer_settings(),
+            "optimizer": optimizer_settings(self.optimizer),
         }
-
-    def _optimizer_settings(self) -> dict[str, Any]:
-        optimizer = self.optimizer([torch.nn.Parameter(torch.zeros(1))])
-        ways = {"foreach", "fused", "capturable", "differentiable"}
-        plain = {
-            name: value
-            for name, value in optimizer.defaults.items()
-            if name not in ways and isinstance(value, (int, float, tuple))
-        }
-        return {"class": type(optimizer).__name__, **plain}
 
 
 def _check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
