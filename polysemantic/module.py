@@ -24,7 +24,7 @@ from polysemantic.functional import effective_weight
 from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, optimizer_settings
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
-from polysemantic.sparse import DENSE_FROM
+from polysemantic.sparse import sparse_pays
 from polysemantic.steps import EagerSteps, Steps, fused
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
@@ -200,7 +200,7 @@ class EnsembleModule(LightningModule):
         assert isinstance(optimizer, Optimizer)
         schedule = self.lr_schedulers()
         assert not isinstance(schedule, list)
-        self.networks.sparse_inputs = self.data.density < DENSE_FROM
+        self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
         self.steps = self._compiled(optimizer) or EagerSteps(self.networks, optimizer, schedule, self.clip_norm)
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:

@@ -6,9 +6,13 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-# Above this share of active features a dense product is as fast as a sparse one with its preparation
-# (benchmarks/README.md, "Sparse batches").
-DENSE_FROM = 0.06
+# Where skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
+_LARGEST_SHARE, _LEAST_HIDDEN = 0.1, 512
+
+
+def sparse_pays(share: float, n_hidden: int) -> bool:
+    """Whether products with inputs of which this share is on had better skip the zeros."""
+    return share <= _LARGEST_SHARE and n_hidden >= _LEAST_HIDDEN
 
 
 class SparseInputs:
