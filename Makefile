@@ -4,7 +4,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 CONFIG ?= configs/collisions.yaml
 
-.PHONY: help setup fit test lint bench clean
+.PHONY: help setup fit test lint bench figures clean
 
 help:  ## Explain the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -32,6 +32,9 @@ lint: $(READY)  ## Check format, style, types and the direction of imports
 bench: $(READY)  ## Measure speed; prints and saves the table of benchmarks/README.md
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(RUN) -m benchmarks
+
+figures: $(READY)  ## Draw the picture of the README; trains what its table lacks (half an hour from nothing)
+	$(RUN) docs/figures/collisions.py --train
 
 clean:  ## Remove what the other targets made, but no run
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
