@@ -1,0 +1,51 @@
+import re
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from polysemantic.compiled import CompiledSteps, compiling_pays
+from polysemantic.ensemble import Ensemble
+from polysemantic.module import EnsembleModule
+
+# In a process of its own: the tests' checks of shapes and types wrap what torch would have to compile.
+SCRIPT = """
+import torch
+from polysemantic.compiled import CompiledSteps
+from polysemantic.ensemble import Ensemble
+from polysemantic.module import EnsembleModule
+from polysemantic.steps import EagerSteps
+
+CompiledSteps.unrolled = 2  # a graph of sixteen steps takes longer to compile
+noise = 0.1 * torch.randn(5, 3, 4, 8, generator=torch.Generator().manual_seed(0))
+for kind, options in ((torch.optim.SGD, {"momentum": 0.9}), (torch.optim.AdamW, {})):
+    ends = []
+    for make, parts in ((EagerSteps, (4, 1)), (CompiledSteps, (4, 1)), (CompiledSteps, (2, 2, 1))):
+        network = EnsembleModule(4, 8, Ensemble(seeds=3)).networks
+        start = network.W_enc.detach().clone()
+        steps = make(network, kind(network.parameters(), lr=0.01, **options))
+        for part in noise.split(parts):
+            loss = steps(len(part), None, part)
+        ends.append((loss, network.W_enc.detach()))
+        assert not torch.equal(start, network.W_enc)
+    torch.testing.assert_close(ends[0], ends[1])
+    assert torch.equal(ends[1][1], ends[2][1])
+"""
+
+
+def test_compiled_steps_equal_eager_ones_and_do_not_depend_on_the_blocks_they_come_in():
+    done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_optimiser_without_a_graph_is_refused():
+    network = EnsembleModule(4, 8, Ensemble(seeds=2)).networks
+    with pytest.raises(ValueError, match=re.escape("`compile` must be false for this optimiser, got RMSprop.")):
+        CompiledSteps(network, torch.optim.RMSprop(network.parameters()))
+
+
+def test_only_long_runs_of_small_networks_are_compiled_by_themselves():
+    assert compiling_pays(8, 16, 8, max_steps=10**6)
+    assert not compiling_pays(8, 16, 8, max_steps=10**4)
+    assert not compiling_pays(256, 256, 256, max_steps=10**6)
