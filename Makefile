@@ -3,8 +3,9 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 CONFIG ?= configs/collisions.yaml
+CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: help setup fit test lint bench figures clean
+.PHONY: help setup fit test test-slow faults lint bench figures clean
 
 help:  ## Explain the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -14,14 +15,28 @@ setup: $(READY)  ## Make .venv with the tested versions (the other targets do so
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,report]'
 	@touch $@
 
 fit: $(READY)  ## Train the headline experiment: make fit [CONFIG=configs/collisions.yaml]
 	$(RUN) -m polysemantic fit --config $(CONFIG)
 
-test: $(READY)  ## Run the tests
-	$(RUN) -m pytest
+test: $(READY) $(CHROMIUM)  ## Run the tests, those of pages in a browser: make test [CHROMIUM=/usr/bin/chromium]
+	CHROMIUM=$(CHROMIUM) $(RUN) -m pytest --numprocesses auto --dist loadfile
+
+$(CHROMIUM):
+	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+		echo "error: the tests of pages need Chromium, got none at $@: install it (Debian: apt-get install chromium)" \
+			"or say where it is: make test CHROMIUM=PATH" >&2; exit 1; fi
+	apt-get update --quiet=2
+	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium
+
+test-slow: $(READY)  ## Run the tests that take minutes, with Ray
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
+	$(RUN) -m pytest -m slow
+
+faults: $(READY)  ## Kill, fill, damage and refuse runs, all of tests/faults, and count what came of it (ten minutes)
+	$(RUN) -m pytest tests/faults -m "slow or not slow"
 
 lint: $(READY)  ## Check format, style, types and the direction of imports
 	$(RUN) -m ruff format --check .
@@ -33,8 +48,10 @@ bench: $(READY)  ## Measure speed; prints and saves the table of benchmarks/READ
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(RUN) -m benchmarks
 
-figures: $(READY)  ## Draw the picture of the README; trains what its table lacks (half an hour from nothing)
+figures: $(READY) $(CHROMIUM)  ## Draw the pictures of the README; trains what a table lacks (half an hour from nothing)
 	$(RUN) docs/figures/collisions.py --train
+	CHROMIUM=$(CHROMIUM) $(RUN) docs/figures/report.py
+	CHROMIUM=$(CHROMIUM) $(RUN) docs/figures/tab.py
 
 clean:  ## Remove what the other targets made, but no run
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -17,7 +17,7 @@ import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from benchmarks import clock, draws, memory, report, scaling
+from benchmarks import clock, draws, memory, ranks, report, scaling
 from benchmarks.cases import CASES, Case
 from benchmarks.measure import Measured, measure
 
@@ -33,7 +33,7 @@ class Effort:
     Args:
         rounds: Rounds of each measurement.
         seconds: Seconds of each contender in a round.
-        whole: Whether to measure draws, scaling, memory and start-up too.
+        whole: Whether to measure start-up, memory, draws, scaling and ranks too.
     """
 
     rounds: int = 5
@@ -79,7 +79,7 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     measured: list[Measured] = []
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=len(cases) + (4 if effort.whole else 0))
+        task = progress.add_task("", total=len(cases) + (5 if effort.whole else 0))
         for case in cases:
             progress.update(task, description=case.name)
             measured.append(measure(case, effort.rounds, effort.seconds))
@@ -93,7 +93,7 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
 
 
 def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> Iterator[str]:
-    """Draws, scaling, memory and start-up."""
+    """Start-up, memory, draws, scaling and ranks."""
     task = progress.task_ids[0]
     progress.update(task, description="start-up")
     start_up = statistics.median(_start_up() for _ in range(3))
@@ -113,8 +113,13 @@ def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Pr
         f"{base.hidden} hidden, batch {base.batch}:"
     )
     yield report.scaling_table(scaled) + "\n\n![Time of a step against its work](scaling.png)"
+    progress.update(task, description="ranks", advance=1)
+    divided = pd.DataFrame(ranks.measure_ranks(effort.rounds))
+    yield "Two ranks of one thread each against one of one thread, in turns, the instances divided between them:"
+    yield report.ranks_table(divided)
     progress.advance(task)
     if output is not None:
+        divided.to_csv(output / "ranks.csv", index=False)
         drawn.to_csv(output / "draws.csv", index=False)
         scaled.to_csv(output / "scaling.csv", index=False)
         scaling.draw_scaling(scaled, output / "scaling.png")

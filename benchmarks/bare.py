@@ -6,6 +6,7 @@ from torch import Tensor
 from benchmarks.cases import Case
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
+from polysemantic.sparse import sparse_pays
 
 
 class Bare:
@@ -21,6 +22,7 @@ class Bare:
     def __init__(self, case: Case, W: Tensor) -> None:
         self.case, self.data = case, case.data()
         self.networks = Autoencoder(Weights(W.clone()), l1=torch.full((case.instances,), case.l1))
+        self.networks.sparse_inputs = sparse_pays(self.data.density, case.hidden)
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
 

@@ -39,12 +39,14 @@ class Measured:
         case: The case.
         rounds: For each round the seconds of a step by each contender, and those of the step's products at peak rate.
         peak: For each round the peak rate of matrix products, in FLOP per second.
+        beside: For each round the share of ours that went to anything but optimiser steps and their draws.
         apart: How far each contender ends from `standard` after 20 steps on the same draws, by distance travelled.
     """
 
     case: Case
     rounds: list[dict[str, float]]
     peak: list[float]
+    beside: list[float]
     apart: dict[str, float]
 
     def seconds(self, name: str) -> float:
@@ -106,7 +108,7 @@ def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: floa
     ends["ours"] = ours.followed
     for row, own in zip(rows, ours.seconds_per_step, strict=True):
         row["ours"] = own
-    return Measured(case, rows, peak, _apart(case, ends))
+    return Measured(case, rows, peak, ours.beside_steps, _apart(case, ends))
 
 
 def calibrate(contender: Contender, enough: float = 0.02) -> float:

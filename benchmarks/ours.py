@@ -16,14 +16,17 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now
 from polysemantic.callbacks import Measurements
+from polysemantic.callbacks.steps import default_interval
 
-# A run as long as this has a hundred measurements, as any run does by default.
+# The cadences are those of a run as long as this.
 RUN_SECONDS = 60.0
 FOLLOWED_STEPS = 20
 
 
 class Rounds(Callback):
     """Times rounds of a fit, everything that goes on between two chunks included, and lets others run between them.
+
+    `beside_steps` is the share of each round that went to anything but optimiser steps and their draws.
 
     Args:
         every_n_steps: Steps between two measurements; a round has a whole number of them.
@@ -38,14 +41,27 @@ class Rounds(Callback):
         self.seconds = seconds
         self.between = between
         self.seconds_per_step: list[float] = []
+        self.beside_steps: list[float] = []
         self.followed: Tensor | None = None
         self._began: float | None = None
         self._first = 0
+        self._in_steps = 0.0
 
     def next_step(self, step: int) -> int:
         """The first optimiser step after `step` to return to the trainer at."""
         end = (step // self.every_n_steps + 1) * self.every_n_steps
         return min(end, FOLLOWED_STEPS) if step < FOLLOWED_STEPS else end
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        training_step = pl_module.training_step
+
+        def timed(*arguments: Any) -> None:
+            began = now()
+            training_step(*arguments)
+            self._in_steps += now() - began
+
+        pl_module.training_step = timed
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
@@ -59,9 +75,10 @@ class Rounds(Callback):
             if took < self.seconds:
                 return
             self.seconds_per_step.append(took / (step - self._first))
+            self.beside_steps.append(1 - self._in_steps / took)
             self.between()
         trainer.should_stop = len(self.seconds_per_step) >= self.rounds
-        self._began, self._first = now(), step
+        self._began, self._first, self._in_steps = now(), step, 0.0
 
 
 def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: Callback | None = None) -> None:
@@ -94,7 +111,7 @@ def timed_fit(
         between: What to do after each round.
         run_seconds: Length of the run whose cadences hold.
     """
-    cadence = max(1, round(run_seconds / 100 / estimate))
+    cadence = default_interval(max(1, round(run_seconds / estimate)))
     callback = Rounds(cadence, rounds, 0.9 * seconds, between)
     # The callback ends the fit, whose length decides what is compiled; quicker rounds than estimated hold more steps.
     needed = FOLLOWED_STEPS + int(4 * (rounds + 1) * max(seconds / estimate, cadence))

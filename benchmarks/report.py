@@ -4,6 +4,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import statistics
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from benchmarks.measure import Measured
 from benchmarks.scaling import by_axis, slopes
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+# Share of a run that measurements, logs and files may take.
+_MOST_BESIDE = 0.1
 _PACKAGES = ("torch", "lightning", "numpy", "jax", "jaxlib", "optax")
 
 
@@ -49,12 +52,22 @@ def markdown(header: list[str], rows: list[list[str]]) -> str:
 
 def cases_table(measured: list[Measured]) -> str:
     """Steps of every case, ours against the others."""
-    header = ["case", "a step of ours", "against standard", "of the bare loop", "of peak", "against JAX", "apart"]
+    header = [
+        "case",
+        "a step of ours",
+        "against standard",
+        "of the bare loop",
+        "of peak",
+        "against JAX",
+        "beside",
+        "apart",
+    ]
     return markdown(header, [_case_row(one) for one in measured])
 
 
 def _case_row(one: Measured) -> list[str]:
     targets = one.case.targets
+    beside = statistics.median(one.beside)
     others = max(distance for name, distance in one.apart.items() if name != "standard")
     return [
         one.case.name,
@@ -63,6 +76,7 @@ def _case_row(one: Measured) -> list[str]:
         _judged(f"{one.against('bare'):.0%}", one.against("bare"), targets.bare, "{:.0%}"),
         "-" if targets.peak is None else _judged(f"{one.share_of_peak:.0%}", one.share_of_peak, targets.peak, "{:.0%}"),
         "-" if math.isnan(one.against("jax")) else _judged(f"{one.against('jax'):.2f}x", one.against("jax"), 1, "{}x"),
+        f"{beside:.1%}" if beside <= _MOST_BESIDE else f"**{beside:.1%}** (asked at most {_MOST_BESIDE:.0%})",
         f"{others:.0e}",
     ]
 
@@ -105,6 +119,16 @@ def scaling_table(table: pd.DataFrame) -> str:
         steps = [f"{size}: {1 / seconds:.3g}" for size, seconds in pairs]
         rows.append([axis, ", ".join(steps), f"{slope[axis]:.2f}"])
     return markdown(["axis", "size: steps per second", "slope at the end"], rows)
+
+
+def ranks_table(table: pd.DataFrame) -> str:
+    """Steps per second of one and of two ranks, medians over rounds of each and of their ratio."""
+    rows = []
+    for case, same in table.groupby("case", sort=False):
+        speeds = [f"{1 / same[name].median():.4g}" for name in ("ranks_1", "ranks_2")]
+        ratio = float((same["ranks_1"] / same["ranks_2"]).median())
+        rows.append([str(case), *speeds, _judged(f"{ratio:.2f}x", ratio, float(same["target"].iloc[0]), "{}x")])
+    return markdown(["case", "1 rank: steps per second", "2 ranks", "ratio"], rows)
 
 
 def save(readme: Path, text: str) -> None:

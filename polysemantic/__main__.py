@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import sys
 
 HELP = """\
@@ -10,11 +11,21 @@ When, why and for how long neurons stand for several unrelated features.
   fit       train an ensemble:      python -m polysemantic fit --config configs/collisions.yaml
   validate  measure a checkpoint:   python -m polysemantic validate --config FILE --ckpt_path CKPT
   test      the same, into a file:  python -m polysemantic test --config FILE --ckpt_path CKPT
+  sweep     train a grid of runs:   python -m polysemantic sweep --config configs/sweeps/width.yaml
+  report    look at runs, sweeps:   python -m polysemantic report lightning_logs/version_0 --output report.html
+  theory    predictions:            python -m polysemantic theory --n_features 256 --n_hidden 256,512,1024
 
 `python -m polysemantic COMMAND --help` lists the options of a command, `--data.help OneHot` those of a class,
 `fit --print_config` the whole configuration.
 """
-COMMANDS = ("fit", "validate", "test")
+COMMANDS = {
+    "fit": "cli",
+    "validate": "cli",
+    "test": "cli",
+    "sweep": "sweep.command",
+    "report": "report.command",
+    "theory": "predictions",
+}
 
 
 def main() -> int:
@@ -30,9 +41,9 @@ def main() -> int:
         meant = f"; did you mean {close[0]}?" if close else ""
         sys.stderr.write(f"error: the command must be one of {', '.join(COMMANDS)}, got {first!r}{meant}\n")
         return 2
-    from polysemantic.cli import main as run
-
-    return run()
+    run = importlib.import_module(f"polysemantic.{COMMANDS[first]}").main
+    # Lightning's command line reads the arguments of the process itself.
+    return int(run() if COMMANDS[first] == "cli" else run(sys.argv[2:]))
 
 
 if __name__ == "__main__":

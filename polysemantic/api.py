@@ -12,8 +12,10 @@ from lightning.pytorch import Callback
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
+from polysemantic.memory import check_memory
 from polysemantic.module import EnsembleModule
-from polysemantic.runs import Run, checkpoint_of, continued_run, load
+from polysemantic.runs import Run, continued_run, load
+from polysemantic.strategy import check_ranks
 from polysemantic.trainer import build_trainer, standard_callbacks
 
 
@@ -73,8 +75,8 @@ def fit(
     )
     directory = None
     if ckpt_path is not None:
-        directory = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
-        ckpt_path = checkpoint_of(directory) if ckpt_path == "last" else ckpt_path
+        continued = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
+        directory, ckpt_path = continued.directory, continued.checkpoint
     *first, last = standard_callbacks(
         measurements or Measurements(),
         collisions or CollisionTracker(),
@@ -84,6 +86,8 @@ def fit(
         config,
     )
     runner = build_trainer([*first, *(callbacks or []), last], directory, **options)
+    check_ranks(runner, ensemble)
+    check_memory(runner, module, data.batch_size)
     runner.fit(module, datamodule=data, ckpt_path=ckpt_path)
     assert runner.log_dir is not None
     return load(runner.log_dir)

@@ -70,6 +70,17 @@ class Autoencoder(nn.Module):
             twin.W_dec = nn.Parameter(W_dec, requires_grad=False)
         return twin
 
+    def part(self, instances: slice) -> Autoencoder:
+        """Some of these networks, in the same memory; all of them if they are a user's, of which nothing is known."""
+        if not self.is_standard:
+            return self
+        twin = copy.copy(self)
+        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=False))
+        twin.__dict__["_parameters"] = dict(vars(weights))
+        twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": self.importance[instances]}
+        twin._closed_form = None
+        return twin
+
     def encode(self, x: Float[Tensor, "instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
         """Hidden activations, before noise."""
         h = x @ self.W_enc

@@ -1,14 +1,30 @@
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from polysemantic.files import CorruptFileError, check_seal, seal, write_whole
+from polysemantic.files import CorruptFileError, SealedWriter, check_seal, whole_file
+
+
+def check_checkpoint(path: Path | str, option: str = "ckpt_path") -> None:
+    """Refuse a checkpoint that is not there, truncated or changed, without loading it.
+
+    Args:
+        path: The file.
+        option: The option that named it, for the error.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        CorruptFileError: If it is damaged.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"`{option}` must be an existing checkpoint, got {str(path)!r}.")
+    with Path(path).open("rb") as file:
+        check_seal(file, path, option)
 
 
 def read_checkpoint(path: Path | str, option: str = "ckpt_path") -> dict[str, Any]:
@@ -22,11 +38,9 @@ def read_checkpoint(path: Path | str, option: str = "ckpt_path") -> dict[str, An
         FileNotFoundError: If there is no such file.
         CorruptFileError: If the file is not a checkpoint or is damaged.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"`{option}` must be an existing checkpoint, got {str(path)!r}.")
-    content = Path(path).read_bytes()
-    check_seal(content, path, option)
-    checkpoint = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    check_checkpoint(path, option)
+    with Path(path).open("rb") as file:
+        checkpoint = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
         raise CorruptFileError(f"`{option}` must hold a checkpoint, got something else in {path}.")
     return checkpoint
@@ -37,9 +51,10 @@ class SealedCheckpointIO(TorchCheckpointIO):
 
     @override
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        write_whole(Path(path), seal(content.getvalue()))
+        with whole_file(Path(path)) as file:
+            writer = SealedWriter(file)
+            torch.save(checkpoint, cast("IO[bytes]", writer))
+            writer.seal()
 
     @override
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:

@@ -35,3 +35,10 @@ def check_positive(**numbers: float | None) -> None:
     for name, number in numbers.items():
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"`{name}` must be positive and finite, got {number}.")
+
+
+def check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
+    """Refuse hyperparameters of the model that are out of their range."""
+    check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
+    if not 0 < importance <= 1:
+        raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")

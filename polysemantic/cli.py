@@ -17,8 +17,11 @@ from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Me
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.errors import OneLineParser, explain, say
+from polysemantic.faults import explain_fault
+from polysemantic.memory import check_memory
 from polysemantic.module import EnsembleModule
-from polysemantic.runs import checkpoint_of, continued_run
+from polysemantic.runs import continued_run
+from polysemantic.strategy import check_ranks
 from polysemantic.trainer import build_trainer, standard_callbacks
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -36,10 +39,12 @@ class PolysemanticCLI(LightningCLI):
     """`fit`, `validate` and `test` from a configuration file and options.
 
     Args:
-        args: Command line arguments; None for those of the process.
+        args: Command line arguments, or the options as a mapping; None for the arguments of the process.
+        directory: The run directory of a fit; None for that of `ckpt_path`, or else the next `version_N`.
     """
 
-    def __init__(self, args: list[str] | None = None) -> None:
+    def __init__(self, args: list[str] | dict[str, Any] | None = None, directory: Path | None = None) -> None:
+        self.run_directory = directory
         super().__init__(
             EnsembleModule,
             InputDataModule,
@@ -64,6 +69,7 @@ class PolysemanticCLI(LightningCLI):
         parser.add_class_arguments(Ensemble, "ensemble")
         for key, callback in _CONFIGURABLE.items():
             parser.add_lightning_class_args(callback, key)
+        parser.add_argument("--quiet", action="store_true", help="Print nothing but warnings and errors.")
         parser.link_arguments("data.n_features", "model.n_features", apply_on="instantiate")
         parser.link_arguments("ensemble", "model.ensemble", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
@@ -73,19 +79,28 @@ class PolysemanticCLI(LightningCLI):
         """A checkpoint brings weights; options come from the configuration and the command line alone."""
 
     @override
+    def instantiate_classes(self) -> None:
+        super().instantiate_classes()
+        check_ranks(self.trainer, self.model.ensemble)
+        if self.subcommand == "fit":
+            check_memory(self.trainer, self.model, self.datamodule.batch_size)
+
+    @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         options = {**self._get(self.config_init, "trainer", default={}), **kwargs}
         config = self.config[self.subcommand].clone()
         path = config.pop("ckpt_path", None)
+        quiet = config.pop("quiet", False)
         text = self._parser(self.subcommand).dump(config, skip_none=False)
         root = Path(options.get("default_root_dir") or ".")
         fits = self.subcommand == "fit"
-        directory = continued_run(path, root, text) if path == "last" or (fits and path is not None) else None
-        if path == "last" and directory is not None:
-            self.config_init[self.subcommand]["ckpt_path"] = str(checkpoint_of(directory))
-        directory = directory if fits else None
+        directory = self.run_directory if fits else None
+        if path == "last" or (fits and path is not None):
+            continued = continued_run(path, root, text, training=fits)
+            self.config_init[self.subcommand]["ckpt_path"] = str(continued.checkpoint)
+            directory = directory or (continued.directory if fits else None)
         configured = {key: self._get(self.config_init, key) for key in _CONFIGURABLE}
-        *first, last = standard_callbacks(**configured, config=text)
+        *first, last = standard_callbacks(**configured, config=text, quiet=quiet)
         users = options.pop("callbacks", None) or []
         callbacks = [*first, *(users if isinstance(users, list) else [users]), last]
         return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
@@ -110,9 +125,12 @@ def main(args: list[str] | None = None) -> int:
         return 143
     except OmegaConfBaseException as error:
         return say(f"the configuration must resolve: {str(error).splitlines()[0]}")
-    except (ValueError, OSError, MisconfigurationException) as error:
+    except (ValueError, OSError, MemoryError, RuntimeError, MisconfigurationException) as error:
+        if (fault := explain_fault(error)) is not None:
+            say(fault)
+            return 1
         # What has a note of the run that it happened in is no matter of input.
-        if hasattr(error, "__notes__"):
+        if hasattr(error, "__notes__") or isinstance(error, RuntimeError):
             raise
         return say(explain(str(error)))
     return 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
@@ -87,16 +88,18 @@ class CompiledSteps:
         if steps in self._known:
             return self._compiled(*arguments)
         began = time.monotonic()
-        with warnings.catch_warnings(), inductor.patch({"cpp.threads": self._threads()}):
+        with warnings.catch_warnings(), inductor.patch(self._settings()):
             warnings.simplefilter("ignore")  # the compiler's own, about itself
             loss = self._compiled(*arguments)
         rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
         self._known.add(steps)
         return loss
 
-    def _threads(self) -> int:
+    def _settings(self) -> dict[str, Any]:
         # Handing a few microseconds of work to a second thread costs more than the work.
-        return 1 if sum(p.numel() for p in self.parameters) < 2**15 else torch.get_num_threads()
+        few = sum(p.numel() for p in self.parameters) < 2**15
+        # The calls between loops in C++ too: from Python they take longer than all the loops.
+        return {"cpp.threads": 1 if few else torch.get_num_threads(), "cpp_wrapper": True}
 
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
         """The optimiser's own state of a parameter, begun as the optimiser begins it, so that checkpoints hold it."""

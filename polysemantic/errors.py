@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
+from polysemantic.arguments import say as say
 from polysemantic.data import InputDataModule
 from polysemantic.suggest import did_you_mean
 
@@ -24,12 +25,6 @@ _KINDS = {
     "dict": "a mapping",
     "list": "a list",
 }
-
-
-def say(message: str) -> int:
-    """Print an error on one line and give the exit status of bad input."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    return 2
 
 
 class OneLineParser(LightningArgumentParser):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -10,6 +11,25 @@ from torch import Tensor
 
 from polysemantic import random
 from polysemantic.objective import Weights
+
+Init = Literal["normal", "orthogonal", "disambiguation"]
+
+
+def draw(init: Init, keys: random.Keys, n_instances: int, n_features: int, n_hidden: int) -> Weights:
+    """Initial weights of the given kind."""
+    if init == "disambiguation":
+        return disambiguation(n_instances, n_features, n_hidden)
+    return Weights((normal if init == "normal" else orthogonal)(keys, n_features, n_hidden))
+
+
+def check_disambiguation(data: Any, bias: bool, act: str) -> None:
+    """Refuse inputs and networks that the constructed solution does not solve."""
+    halves = data.partition is not None and getattr(data, "active_fraction", None) == 0.5
+    if not (halves and data.magnitude == "one"):
+        rule = "have HalfSplit data with 2 parts, half of them active and magnitude one"
+        raise ValueError(f"`init` disambiguation must {rule}, got {type(data).__name__}.")
+    if not bias or act != "linear":
+        raise ValueError(f"`init` disambiguation must have bias true and act linear, got bias {bias} and act {act}.")
 
 
 def normal(keys: random.Keys, n_features: int, n_hidden: int) -> Float[Tensor, "instance feature hidden"]:

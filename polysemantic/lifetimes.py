@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from polysemantic.ensemble import Ensemble, point_label
@@ -109,11 +110,7 @@ def summary(rows: list[Lifetimes]) -> Table:
     for heading in ("number", "alive", "median life", "per 1000 steps"):
         table.add_column(heading, justify="right")
     for row in rows:
-        median = _with_interval(row.median_life, row.median_life_interval)
-        rate = _with_interval(
-            1000 * row.resolution_rate, Interval(*(1000 * end for end in row.resolution_rate_interval))
-        )
-        table.add_row(*([row.point] if points else []), row.kind, str(row.lives), str(row.alive), median, rate)
+        table.add_row(*([row.point] if points else []), *map(escape, in_words(row)))
     table.caption = (
         "\\[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; ∞: most outlived the run. Resolved per "
         "1000 steps of life. Settled lives count from settlement."
@@ -122,10 +119,17 @@ def summary(rows: list[Lifetimes]) -> Table:
     return table
 
 
+def in_words(row: Lifetimes) -> list[str]:
+    """Kind, number, how many were alive, median life, and resolved per 1000 steps of life, with intervals."""
+    rate = Interval(*(1000 * end for end in row.resolution_rate_interval))
+    median = _with_interval(row.median_life, row.median_life_interval)
+    return [row.kind, str(row.lives), str(row.alive), median, _with_interval(1000 * row.resolution_rate, rate)]
+
+
 def _with_interval(value: float, interval: Interval) -> str:
     if math.isnan(value):
         return "-"
-    spread = "" if math.isnan(interval.low) else f" \\[{_number(interval.low)}, {_number(interval.high)}]"
+    spread = "" if math.isnan(interval.low) else f" [{_number(interval.low)}, {_number(interval.high)}]"
     return f"{_number(value)}{spread}"
 
 

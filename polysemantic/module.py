@@ -15,19 +15,19 @@ from typing_extensions import override
 
 from polysemantic import initialisation, random
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.checks import check_at_least_one, check_choice, check_not_negative, check_positive
+from polysemantic.checks import check_at_least_one, check_choice, check_numbers, check_positive
 from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight
 from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, optimizer_settings
+from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
+from polysemantic.part import Part
 from polysemantic.sparse import sparse_pays
-from polysemantic.steps import EagerSteps, Steps, fused
-
-Init = Literal["normal", "orthogonal", "disambiguation"]
+from polysemantic.steps import EagerSteps, Steps, count_steps, fused
 
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
 _DRAWS_AT_ONCE = 2**19
@@ -57,7 +57,7 @@ class EnsembleModule(LightningModule):
         clip_norm: Largest norm of one instance's gradient.
         inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
         compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
-            `auto` decides by shape and length.
+            `auto` decides by shape and length; not where processes divide the batch.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
@@ -97,10 +97,12 @@ class EnsembleModule(LightningModule):
         check_choice(act=(act, Act), noise=(noise, random.NoiseLaw), init=(init, Init))
         numbers = {"l1": l1, "noise_std": noise_std, "init_scale": init_scale, "importance": importance}
         for point in ensemble.points:
-            _check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
+            check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
         check_positive(clip_norm=clip_norm)
         self.n_features, self.n_hidden = n_features, n_hidden
         self.ensemble, self.seed = ensemble, seed
+        self.part = Part(ensemble.n_instances)
+        self.rows: Part | None = None
         self.tied, self.bias, self.act = tied, bias, act
         self.noise, self.init, self.init_from = noise, init, init_from
         self.numbers = numbers
@@ -112,12 +114,12 @@ class EnsembleModule(LightningModule):
         self.loss: Float[Tensor, " instance"] | None = None
         self.between_chunks = True
         self.trained_steps = 0
-        self._seconds_per_step = math.nan
+        self.seconds_per_step = math.nan
 
     @property
     def instances(self) -> slice:
         """The instances that this process holds."""
-        return slice(0, self.ensemble.n_instances)
+        return self.part.held
 
     @property
     def networks(self) -> Autoencoder:
@@ -143,22 +145,21 @@ class EnsembleModule(LightningModule):
     @override
     def setup(self, stage: str) -> None:
         data = self.data
+        self.check_data(data)
+        data.divide(1 if self.rows is None else self.rows.ranks)
+        data.bind(self.ensemble, self.seed, self.instances, self.trainer.strategy.root_device)
+
+    def check_data(self, data: InputDataModule) -> None:
+        """Refuse data that these networks cannot be trained on.
+
+        Raises:
+            ValueError: If the number of features differs, or neither side declares what varies, or `init` needs others.
+        """
         self.ensemble.check_names(self.can_vary, data.can_vary)
         if data.n_features != self.n_features:
             raise ValueError(f"`n_features` must be that of the data, {data.n_features}, got {self.n_features}.")
         if self.init == "disambiguation":
-            self._check_disambiguation(data)
-        data.bind(self.ensemble, self.seed, self.instances, self.trainer.strategy.root_device)
-
-    def _check_disambiguation(self, data: InputDataModule) -> None:
-        halves = data.partition is not None and getattr(data, "active_fraction", None) == 0.5
-        if not (halves and data.magnitude == "one"):
-            rule = "have HalfSplit data with 2 parts, half of them active and magnitude one"
-            raise ValueError(f"`init` disambiguation must {rule}, got {type(data).__name__}.")
-        if not self.bias or self.act != "linear":
-            raise ValueError(
-                f"`init` disambiguation must have bias true and act linear, got bias {self.bias} and act {self.act}."
-            )
+            check_disambiguation(data, self.bias, self.act)
 
     @override
     def configure_model(self) -> None:
@@ -177,13 +178,8 @@ class EnsembleModule(LightningModule):
         if self.init_from is not None:
             start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
             return start.map(lambda w: w[self.instances])
-        if self.init == "disambiguation":
-            n_instances = len(range(self.ensemble.n_instances)[self.instances])
-            start = initialisation.disambiguation(n_instances, self.n_features, self.n_hidden)
-        else:
-            keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
-            draw = initialisation.normal if self.init == "normal" else initialisation.orthogonal
-            start = Weights(draw(keys, self.n_features, self.n_hidden))
+        keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
+        start = initialisation.draw(self.init, keys, self.part.size, self.n_features, self.n_hidden)
         start.W_enc *= self.number("init_scale")[:, None, None]
         return start
 
@@ -201,10 +197,13 @@ class EnsembleModule(LightningModule):
         schedule = self.lr_schedulers()
         assert not isinstance(schedule, list)
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
-        self.steps = self._compiled(optimizer) or EagerSteps(self.networks, optimizer, schedule, self.clip_norm)
+        eager = EagerSteps(self.networks, optimizer, schedule, self.clip_norm, self.rows)
+        self.steps = self._compiled(optimizer) or eager
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
         """Compiled steps, if they are asked for or left to us and worth their while."""
+        if self.rows is not None:  # what processes exchange in each step is no part of a graph
+            return None
         fits = self.networks.is_standard and self.lr_scheduler is None and self.clip_norm is None
         if self.compile_steps == "auto":
             pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
@@ -227,15 +226,15 @@ class EnsembleModule(LightningModule):
             self.between_chunks = False
             for steps in self._blocks(range(start, stop)):
                 self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps))
-            _count_steps(self.trainer, stop - start)
+            count_steps(self.trainer, stop - start)
             self.between_chunks = True
-        self._seconds_per_step = (time.perf_counter() - began) / (stop - start)
+        self.seconds_per_step = (time.perf_counter() - began) / (stop - start)
 
     def _end_of_chunk(self, step: int) -> int:
         """The step to return at: none that a callback waits for is passed."""
         length = self.inner_steps
         if length is None:
-            length = 1 if math.isnan(self._seconds_per_step) else max(1, int(_CHUNK_SECONDS / self._seconds_per_step))
+            length = 1 if math.isnan(self.seconds_per_step) else max(1, int(_CHUNK_SECONDS / self.seconds_per_step))
         # Whole unrolled blocks from one awaited step to the next: which steps go together then never depends on time.
         length = -(-length // self.steps.unrolled) * self.steps.unrolled
         callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
@@ -251,17 +250,20 @@ class EnsembleModule(LightningModule):
             yield range(start, min(start + length, steps.stop))
 
     def _inputs(self, steps: range) -> Tensor | None:
-        if self.data.every_feature_once:
+        if self.data.every_feature_once and self.rows is None:
             return None
-        return self.data.sample(self.data.keys("data", steps)).to(self.networks.W_enc.dtype)
+        return self._of_rows(self.data.sample(self.data.keys("data", steps)).to(self.networks.W_enc.dtype))
+
+    def _of_rows(self, draws: Tensor) -> Tensor:
+        """The rows of a batch that this process computes."""
+        return draws if self.rows is None else draws[..., self.rows.held, :].contiguous()
 
     def _noise(self, steps: range) -> Tensor | None:
         std = self.number("noise_std")
         if not bool(std.any()):
             return None
-        weights = self.networks.W_enc
         draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
-        return draws.to(weights.dtype).mul_(std.to(weights)[:, None, None])
+        return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(std.to(self.networks.W_enc)[:, None, None])
 
     @torch.no_grad()
     def evaluate(self, batch: int) -> dict[str, Tensor]:
@@ -303,17 +305,3 @@ class EnsembleModule(LightningModule):
             "seed": self.seed,
             "optimizer": optimizer_settings(self.optimizer),
         }
-
-
-def _check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
-    check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
-    if not 0 < importance <= 1:
-        raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")
-
-
-def _count_steps(trainer: Any, steps: int) -> None:
-    """Tell Lightning of optimiser steps that it did not see; it counts the steps of its own wrapper alone."""
-    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
-    for counter in (progress.total, progress.current):
-        counter.ready += steps
-        counter.completed += steps

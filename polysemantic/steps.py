@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float
@@ -9,6 +9,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from polysemantic.autoencoder import Autoencoder
+from polysemantic.part import Part
 
 
 class Steps(Protocol):
@@ -35,6 +36,7 @@ class EagerSteps:
         optimizer: Their optimiser.
         schedule: Steps after each optimiser step.
         clip_norm: Largest norm of one instance's gradient.
+        rows: The rows of the batch that this process computes; None if it computes all.
     """
 
     unrolled = 1
@@ -45,8 +47,10 @@ class EagerSteps:
         optimizer: Optimizer,
         schedule: LRScheduler | ReduceLROnPlateau | None = None,
         clip_norm: float | None = None,
+        rows: Part | None = None,
     ) -> None:
-        self.network, self.optimizer, self.schedule, self.clip_norm = network, optimizer, schedule, clip_norm
+        self.network, self.optimizer, self.schedule = network, optimizer, schedule
+        self.clip_norm, self.rows = clip_norm, rows
 
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
         """See `Steps`."""
@@ -54,6 +58,8 @@ class EagerSteps:
             loss = self.network.backward(
                 None if x is None else x[at], None if noise is None else noise[at], with_loss=at == steps - 1
             )
+            if self.rows is not None:
+                self._average(self.rows, loss)
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
             self.optimizer.step()
@@ -62,10 +68,22 @@ class EagerSteps:
         assert loss is not None
         return loss
 
+    @property
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self.network.parameters() if p.grad is not None]
+
+    @torch.no_grad()
+    def _average(self, rows: Part, loss: Tensor | None) -> None:
+        """Make gradients and losses those of the whole batch, of which each is a mean."""
+        tensors = self._gradients + ([] if loss is None else [loss])
+        for tensor in tensors:
+            tensor *= rows.size / rows.length
+        rows.sum(tensors)
+
     @torch.no_grad()
     def _clip(self, largest: float) -> None:
         # Over the whole tensor the norm would couple instances.
-        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        gradients = self._gradients
         norm = torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
         factor = (largest / norm).clamp(max=1)
         for gradient in gradients:
@@ -79,3 +97,11 @@ def fused(optimizer: Optimizer) -> Optimizer:
             if group.get("fused") is None and group.get("foreach") is None:
                 group["fused"] = True
     return optimizer
+
+
+def count_steps(trainer: Any, steps: int) -> None:
+    """Tell Lightning of optimiser steps that it did not see; it counts the steps of its own wrapper alone."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    for counter in (progress.total, progress.current):
+        counter.ready += steps
+        counter.completed += steps

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 import torch
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import mean_interval
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
+
+_COLUMNS = 80
+_SHOWN = {
+    "polysemantic": "polysemantic_neurons",
+    "in band": "polysemantic_neurons_band",
+    "coverage": "coverage",
+    "carriers": "carriers",
+    "opposite": "collisions_opposite_sign",
+    "same sign": "collisions_same_sign",
+}
 
 
 def labels(ensemble: Ensemble, n_features: int, n_hidden: int, data: str) -> pd.DataFrame:
@@ -36,26 +48,46 @@ def summary(results: pd.DataFrame, varied: list[str]) -> Table:
     """Polysemantic neurons of each grid point, mean and 95 % interval over seeds, beside coverage and theory."""
     n, m = int(results["n_features"].iloc[0]), int(results["n_hidden"].iloc[0])
     title = f"{len(results)} instances, {n} features, {m} neurons, step {int(results['step'].iloc[0])}"
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    shown = {
-        "polysemantic": "polysemantic_neurons",
-        "in band": "polysemantic_neurons_band",
-        "coverage": "coverage",
-        "carriers": "carriers",
-        "opposite": "collisions_opposite_sign",
-        "same sign": "collisions_same_sign",
-    }
-    for heading in (*varied, *shown):
-        table.add_column(heading, justify="right")
-    groups = results.groupby(varied, sort=False) if varied else [((), results)]
-    for point, rows in groups:
-        table.add_row(*(f"{value:g}" for value in point), *(mean_and_interval(rows[name]) for name in shown.values()))
+    table = _wide(results, varied)
+    if _width(table) > _COLUMNS:
+        table = _narrow(results, varied)
+    table.title, table.title_justify = title, "left"
     expected = expected_polysemantic_neurons(n, m)
     table.caption = f"mean ± 95 % interval over seeds; theory: n²/4m = {polysemantic_neurons_paper(n, m):.4g}" + (
         "" if math.isnan(expected) else f", n(n-1)/2(2m-1) = {expected:.4g} polysemantic neurons"
     )
     table.caption_justify = "left"
     return table
+
+
+def _wide(results: pd.DataFrame, varied: list[str]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for heading in (*varied, *_SHOWN):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for point, rows in _by_point(results, varied):
+        table.add_row(*(f"{value:g}" for value in point), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
+    return table
+
+
+def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
+    """One name of the grid point a line, headings of two lines, and without the count for comparison with the paper."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("grid point", overflow="fold")
+    shown = {heading: name for heading, name in _SHOWN.items() if name != "polysemantic_neurons_band"}
+    for heading in shown:
+        table.add_column(heading.replace(" ", "\n").replace("polysem", "poly-\nsem"), justify="right", no_wrap=True)
+    for point, rows in _by_point(results, varied):
+        values = [mean_and_interval(rows[name]).replace(" ", "") for name in shown.values()]
+        table.add_row("\n".join(f"{n} = {v:g}" for n, v in zip(varied, point, strict=True)) or "all", *values)
+    return table
+
+
+def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterable[tuple[tuple[Any, ...], pd.DataFrame]]:
+    return results.groupby(varied, sort=False) if varied else [((), results)]
+
+
+def _width(table: Table) -> int:
+    return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum
 
 
 def mean_and_interval(values: pd.Series[float]) -> str:

@@ -1,37 +1,54 @@
 from __future__ import annotations
 
+import contextlib
 import logging
+import platform
 import sys
 import warnings
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+import yaml
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from polysemantic.callbacks import (
+    Bands,
     Charts,
     Checkpoint,
     CollisionTracker,
     Convergence,
     CostlyMeasurements,
+    HParams,
     InputsLog,
     Measurements,
     Results,
     Snapshots,
     StepProgress,
     Survival,
+    WeightsLog,
+    WholeSteps,
 )
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.checkpoints import SealedCheckpointIO
-from polysemantic.files import RUNS, new_run_directory, write_whole
+from polysemantic.faults import is_out_of_memory
+from polysemantic.files import RUNS, new_run_directory, remove_parts, write_whole
+from polysemantic.locks import occupy
+from polysemantic.memory import bytes_per_instance, free_bytes
+from polysemantic.strategy import InstanceParallel, choose_strategy
 
 # Ours is an endless stream drawn on the device: advice on dataloader workers is beside the point.
 for _name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 # Lightning's own use of torch, at every fit.
 warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
+
+
+_DECISIVE = ("torch", "lightning", "numpy")
 
 
 class RunLogger(TensorBoardLogger):
@@ -45,6 +62,41 @@ class RunLogger(TensorBoardLogger):
     def __init__(self, root: Path, directory: Path | None = None) -> None:
         super().__init__(root, name=RUNS, version=None if directory is None else directory.name)
         self._continued = directory
+        self._lock: IO[bytes] | None = None
+        self._used = directory is not None
+
+    def agree(self, strategy: Strategy) -> None:
+        """Let every process know the directory that the first one took."""
+        self._version = strategy.broadcast(self.version)
+
+    def occupy(self, strategy: Strategy) -> None:
+        """Keep other processes from training in the directory, and remove what killed ones left half written.
+
+        Raises:
+            ValueError: If another process trains in it.
+        """
+        refusal = None
+        if strategy.is_global_zero:
+            try:
+                self._lock = occupy(Path(self.log_dir))
+                remove_parts(Path(self.log_dir))
+            except ValueError as error:
+                refusal = str(error)
+        refusal = strategy.broadcast(refusal)
+        if refusal is not None:
+            raise ValueError(refusal)
+
+    def use(self) -> None:
+        """Let the directory stay, whatever becomes of the run."""
+        self._used = True
+
+    @override
+    def finalize(self, status: str) -> None:
+        super().finalize(status)
+        if self._lock is not None:
+            self._lock.close()
+        if not self._used and self._version is not None and getattr(rank_zero_only, "rank", 0) == 0:
+            _remove_unused(Path(self.log_dir))
 
     @property
     @override
@@ -67,8 +119,16 @@ class RunLogger(TensorBoardLogger):
         """Nothing: config.yaml already says what the base class would."""
 
 
+def _remove_unused(directory: Path) -> None:
+    """Remove the directory of a run that was refused before it began, unless something else is in it."""
+    for path in (*directory.glob("events.out.tfevents.*"), directory / ".lock"):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        directory.rmdir()
+
+
 class ConfigFile(Callback):
-    """Writes the resolved configuration as `config.yaml` when a run begins; what fails from then on has a note of it.
+    """Writes `config.yaml`, resolved, and `versions.yaml` when a run begins; what fails from then on has a note of it.
 
     Args:
         text: The configuration as YAML.
@@ -78,11 +138,42 @@ class ConfigFile(Callback):
         self.text = text
         self._begun = False
 
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.agree(trainer.strategy)
+
     def _write(self, trainer: Trainer) -> None:
         self._begun = True
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.use()
         if trainer.is_global_zero:
-            assert trainer.log_dir is not None
-            write_whole(Path(trainer.log_dir) / "config.yaml", self.text.encode())
+            write_whole(self._path(trainer), self.text.encode())
+            write_whole(self._path(trainer).with_name("versions.yaml"), yaml.safe_dump(_versions()).encode())
+
+    def _path(self, trainer: Trainer) -> Path:
+        return run_directory(trainer) / "config.yaml"
+
+    def _write_again(self, trainer: Trainer) -> None:
+        """Make the directory anew if somebody removed it, rather than lose what was trained."""
+        if trainer.is_global_zero and not self._path(trainer).is_file():
+            sys.stderr.write(
+                f"{run_directory(trainer)} was removed and is made anew; its earlier snapshots are lost.\n"
+            )
+            self._write(trainer)
+
+    @override
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if isinstance(trainer.logger, RunLogger):
+            trainer.logger.occupy(trainer.strategy)
+
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self._write_again(trainer)
+
+    @override
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write_again(trainer)
 
     # Not earlier: a checkpoint that does not fit must leave its run's configuration as it is.
     @override
@@ -94,9 +185,21 @@ class ConfigFile(Callback):
         self._write(trainer)
 
     @override
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+    def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
+        if is_out_of_memory(exception):
+            device = trainer.strategy.root_device
+            each = bytes_per_instance(pl_module, pl_module.data.batch_size)
+            free = free_bytes(device) / 1e9
+            exception.add_note(
+                f"each instance takes {each / 1e6:.3g} MB or more, and {free:.3g} GB are free on {device}"
+            )
         if self._begun:
-            exception.add_note(f"in run {trainer.log_dir}, at step {trainer.global_step}")
+            exception.add_note(f"in run {run_directory(trainer)}, at step {trainer.global_step}")
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what decides the numbers of a run."""
+    return {"python": platform.python_version()} | {name: version(name) for name in ("polysemantic", *_DECISIVE)}
 
 
 def standard_callbacks(
@@ -106,13 +209,22 @@ def standard_callbacks(
     checkpoint: Checkpoint,
     convergence: Convergence,
     config: str,
+    *,
+    quiet: bool = False,
 ) -> list[Callback]:
-    """The callbacks of every run, in the order in which they act."""
+    """The callbacks of every run, in the order in which they act; if `quiet`, they print nothing but warnings."""
     costly = CostlyMeasurements(measurements)
-    shown = [InputsLog(), Charts(measurements), StepProgress(measurements), Survival(collisions)]
-    derived = [*shown, Results(measurements, convergence, collisions, costly)]
+    progress = StepProgress(measurements)
+    if quiet:
+        # Without any bar Lightning would bring its own.
+        progress.disable()
+    drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
+    shown = [*drawn, progress, Survival(collisions, quiet=quiet)]
+    results = Results(measurements, convergence, collisions, costly, quiet=quiet)
+    derived = [*shown, results, HParams(results)]
     # Convergence comes first, as the others then find what diverged frozen.
-    return [ConfigFile(config), convergence, measurements, costly, collisions, snapshots, *derived, checkpoint]
+    first = [WholeSteps(), ConfigFile(config)]
+    return [*first, convergence, measurements, costly, collisions, snapshots, *derived, checkpoint]
 
 
 def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: bool = True, **options: Any) -> Trainer:
@@ -141,7 +253,11 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     options["plugins"] = [*_as_list(options.get("plugins")), SealedCheckpointIO()]
     options["enable_model_summary"] = bool(options.get("enable_model_summary"))
     _check_options(options)
-    return Trainer(**options)
+    strategy = choose_strategy(options.get("strategy"))
+    trainer = Trainer(**options | {"strategy": strategy or "auto"})
+    if strategy is None and trainer.world_size > 1:
+        trainer = Trainer(**options | {"strategy": InstanceParallel()})
+    return trainer
 
 
 def _as_list(value: Any) -> list[Any]:

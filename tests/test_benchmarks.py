@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import draws, memory, report, scaling
+from benchmarks import draws, memory, ranks, report, scaling
 from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case, Targets
 from benchmarks.measure import measure, peak_rate
@@ -82,6 +82,18 @@ def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
 
 def test_peak_memory_is_that_of_a_process_of_its_own():
     assert memory.in_parameters("standard", Case(4, 128, 256)) > 1
+
+
+def test_the_speed_of_two_ranks_is_judged_by_the_median_of_each_round_s_ratio():
+    rounds = [{"case": "tiny", "target": 1.8, "ranks_1": one, "ranks_2": 1.0} for one in (1.0, 1.9, 5.0)]
+    assert report.ranks_table(pd.DataFrame(rounds)).splitlines()[-1] == "| tiny | 0.5263 | 1 | 1.90x (>= 1.8x) |"
+
+
+@pytest.mark.slow
+def test_two_ranks_are_timed_against_one():
+    (row,) = ranks.measure_ranks(rounds=1, seconds=0.1, cases={Case(4, 8, 8): 1.3})
+    assert row["ranks_1"] > 0
+    assert row["ranks_2"] > 0
 
 
 def test_the_rate_of_products_is_positive():

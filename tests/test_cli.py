@@ -1,5 +1,6 @@
 import contextlib
 import io
+import re
 import shutil
 import signal
 import subprocess
@@ -178,10 +179,8 @@ def test_results_and_table_are_labelled_by_grid_point(run_cli):
     labels = [(*point, seed) for point in points for seed in (0, 1)]
     assert list(results[["l1", "probability", "seed"]].itertuples(index=False, name=None)) == labels
     assert results["exposures"].tolist() == pytest.approx([20 * 64 * probability for _, probability, _ in labels])
-    rows = [line.split()[:2] for line in answer.out.splitlines()]
-    assert [row for row in rows if row in [[f"{l1:g}", f"{p:g}"] for l1, p in points]] == [
-        [f"{l1:g}", f"{p:g}"] for l1, p in points
-    ]
+    shown = re.findall(r"^ (l1|probability) = (\S+)", answer.out, re.MULTILINE)
+    assert shown == [pair for l1, p in points for pair in (("l1", f"{l1:g}"), ("probability", f"{p:g}"))]
     for l1, p in points:
         assert "collisions/polysemantic_neurons" in scalars(RUNS / f"version_0/l1={l1:g} probability={p:g}/mean")
 
@@ -349,7 +348,7 @@ def test_help_answers_at_once_without_heavy_imports(here):
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "polysemantic" in imported
     assert not imported & {"torch", "lightning", "numpy", "pandas", "jsonargparse"}
-    for command in ("fit", "validate", "test"):
+    for command in ("fit", "validate", "test", "sweep"):
         assert f"\n  {command} " in done.stdout
 
 

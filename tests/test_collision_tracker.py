@@ -242,8 +242,8 @@ def test_a_network_with_dense_weights_keeps_its_record_small():
 
 def test_lives_are_in_order_and_reforming_is_a_new_life():
     history = planted([0.9, 0.9], [0.9, 0.1], [0.9, 0.9])
-    table = observed(history).table(first_instance=5)
-    assert table["instance"].tolist() == [5, 5]
+    table = observed(history).table()
+    assert table["instance"].tolist() == [0, 0]
     assert table["born_step"].tolist() == [0, 2]
     assert np.array_equal(table["settled_step"].to_numpy(), [0, 2])
 

@@ -1,11 +1,15 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
+from torch._inductor.exc import InvalidCxxCompiler
 
+import polysemantic
 from polysemantic.compiled import CompiledSteps, compiling_pays
+from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
 
@@ -37,6 +41,31 @@ for kind, options in ((torch.optim.SGD, {"momentum": 0.9}), (torch.optim.AdamW, 
 def test_compiled_steps_equal_eager_ones_and_do_not_depend_on_the_blocks_they_come_in():
     done = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_compiled_runs_that_are_resumed_or_divided_among_processes_end_with_the_same_bits(tmp_path):
+    command = [sys.executable, "-m", "tests.compiled_runs", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_machine_without_a_compiler_goes_on_uncompiled_and_says_so(monkeypatch, tmp_path):
+    def none():
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr("polysemantic.compiled.get_cpp_compiler", none)
+    with pytest.warns(UserWarning, match="no C\\+\\+ compiler found: optimiser steps are not compiled") as said:
+        run = polysemantic.fit(
+            OneHot(n_features=4),
+            ensemble=Ensemble(seeds=2),
+            n_hidden=8,
+            compile=True,
+            max_steps=4,
+            trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False},
+        )
+    assert sum("no C++ compiler" in str(warning.message) for warning in said) == 1
+    assert run.results["loss"].notna().all()
 
 
 def test_an_optimiser_without_a_graph_is_refused():

@@ -13,6 +13,7 @@ from polysemantic.callbacks import Convergence, Measurements
 from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.objective import Weights
+from polysemantic.part import Part
 
 COUNTS = ["polysemantic_neurons", "collisions_opposite_sign", "collisions_same_sign", "coverage", "carriers"]
 
@@ -23,7 +24,7 @@ class Planted(LightningModule):
     def __init__(self, history, l1, W_dec=None):
         super().__init__()
         self.history, self.l1, self.W_dec = history, l1, W_dec
-        self.data, self.loss = OneHot(2), None
+        self.data, self.loss, self.part = OneHot(2), None, Part(len(l1))
 
     def number(self, name):
         return self.l1 if name == "l1" else torch.zeros_like(self.l1)
@@ -172,6 +173,7 @@ def test_stopping_early_gives_the_counts_of_the_whole_run_and_every_file(tmp_pat
     assert saved["global_step"] == step
 
 
+@pytest.mark.slow
 def test_a_stopped_run_trains_no_further_when_continued_unless_told_to(tmp_path):
     stopped = fit(tmp_path, convergence=Convergence(stop=True))
     last = stopped.directory / "checkpoints" / "last.ckpt"

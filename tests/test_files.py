@@ -1,4 +1,5 @@
 import io
+import itertools
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from polysemantic.checkpoints import read_checkpoint
-from polysemantic.files import CorruptFileError, check_seal, new_run_directory, seal, write_whole
+from polysemantic.files import CorruptFileError, SealedWriter, check_seal, new_run_directory, write_whole
 
 
 def test_a_file_is_written_with_its_directories_and_replaces_what_was_there(tmp_path):
@@ -59,6 +60,18 @@ def test_nobody_ever_reads_half_a_file(tmp_path):
     assert path.read_bytes() == contents[-1]
 
 
+def seal(content):
+    """An archive with its checksum, written in pieces of several sizes."""
+    file = io.BytesIO()
+    writer = SealedWriter(file)
+    sizes = itertools.cycle([1, 30, 22, 5, 300])
+    at = 0
+    while at < len(content):
+        at += writer.write(content[at : at + next(sizes)])
+    writer.seal()
+    return file.getvalue()
+
+
 @pytest.fixture(scope="module")
 def sealed():
     """A sealed checkpoint."""
@@ -68,7 +81,7 @@ def sealed():
 
 
 def test_a_sealed_checkpoint_is_still_an_archive_that_torch_reads(sealed):
-    check_seal(sealed, "file")
+    check_seal(io.BytesIO(sealed), "file")
     assert zipfile.ZipFile(io.BytesIO(sealed)).testzip() is None
     loaded = torch.load(io.BytesIO(sealed), weights_only=True)
     assert torch.equal(loaded["state_dict"]["W"], torch.arange(4.0))
@@ -77,7 +90,7 @@ def test_a_sealed_checkpoint_is_still_an_archive_that_torch_reads(sealed):
 def test_every_truncation_is_noticed(sealed):
     for length in range(len(sealed)):
         with pytest.raises(CorruptFileError, match="`ckpt_path` must be a whole checkpoint"):
-            check_seal(sealed[:length], "file")
+            check_seal(io.BytesIO(sealed[:length]), "file")
 
 
 def test_a_flipped_bit_is_noticed_wherever_it_is(sealed):
@@ -85,12 +98,12 @@ def test_a_flipped_bit_is_noticed_wherever_it_is(sealed):
         changed = bytearray(sealed)
         changed[at] ^= 1 << (at % 8)
         with pytest.raises(CorruptFileError):
-            check_seal(bytes(changed), "file")
+            check_seal(io.BytesIO(changed), "file")
 
 
 def test_something_appended_is_noticed(sealed):
     with pytest.raises(CorruptFileError):
-        check_seal(sealed + b"x", "file")
+        check_seal(io.BytesIO(sealed + b"x"), "file")
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"PK\x05\x06" + b"\0" * 17])

@@ -4,13 +4,17 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch.optim import SGD
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic import theory
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
 from polysemantic.functional import mean_interval
+
+_LAWS = {"l1_norm": theory.l1_norm_law, "sparsity_count": theory.sparsity_law}
 
 
 class Charts(Callback):
@@ -48,6 +52,18 @@ class Charts(Callback):
         self._close()
 
     @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # A run that goes on from here draws what comes after alone.
+        self._make_directories(trainer)
+        for writer in self._writers.values():
+            writer.flush()
+
+    def _make_directories(self, trainer: Trainer) -> None:
+        """Let writers go on, which open their file anew each time, where somebody removed it."""
+        for run in self._writers:
+            (run_directory(trainer) / run).mkdir(parents=True, exist_ok=True)
+
+    @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         self._close()
 
@@ -55,6 +71,7 @@ class Charts(Callback):
         if not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero:
             return
         for at in range(self._drawn, len(self.measurements.steps)):
+            self._make_directories(trainer)
             self._draw_measurement(trainer, module, at)
         self._drawn = len(self.measurements.steps)
 
@@ -72,13 +89,36 @@ class Charts(Callback):
         paper = theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)
         for name in ("polysemantic_neurons", "polysemantic_neurons_band"):
             self._writer(trainer, "theory").add_scalar(f"collisions/{name}", paper, step)
+        self._draw_laws(trainer, module, points, step)
+
+    def _draw_laws(self, trainer: Trainer, module: Any, points: list[str], step: int) -> None:
+        """The sparsification laws beside the data, where they hold."""
+        # Derived for tied weights and linear hidden units, trained on every one-hot input by plain gradient descent.
+        covered = module.data.every_feature_once and module.tied and module.act == "linear"
+        rate = _law_rate(trainer.optimizers[0]) if covered else None
+        if rate is None:
+            return
+        t = theory.paper_time(rate, step, module.n_features)
+        for label, point in zip(points, module.ensemble.points, strict=True):
+            l1 = point.get("l1", module.numbers["l1"])
+            writer = self._writer(trainer, "theory" if label == "all" else f"{label}/theory")
+            for name, law in _LAWS.items():
+                value = float(law(t, module.n_hidden, theory.paper_lambda(l1)))
+                writer.add_scalar(f"sparsification/{name}", value, step)
 
     def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
         if run not in self._writers:
-            self._writers[run] = SummaryWriter(f"{trainer.log_dir}/{run}", purge_step=self._purge)
+            self._writers[run] = SummaryWriter(str(run_directory(trainer) / run), purge_step=self._purge)
         return self._writers[run]
 
     def _close(self) -> None:
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
+
+
+def _law_rate(optimizer: Any) -> float | None:
+    """The learning rate of plain gradient descent, which the sparsification laws are about; None of anything else."""
+    group = optimizer.param_groups[0]
+    plain = isinstance(optimizer, SGD) and not group["momentum"] and not group["weight_decay"]
+    return float(group["lr"]) if plain and "initial_lr" not in group else None

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.checks import check_not_negative
 
 # A checkpoint that took one second is worth at most one in this many.
@@ -33,29 +35,29 @@ class Checkpoint(Callback):
         self._training = False
         self._saved_step = -1
         self._saved_at = time.monotonic()
+        self._last_is_whole = False
 
     def save(self, trainer: Trainer) -> None:
         """Write a checkpoint unless this step's is there."""
         if self._saved_step == trainer.global_step:
             return
         began = time.monotonic()
-        last = self.directory(trainer) / "last.ckpt"
-        if trainer.is_global_zero and last.exists():
+        last = _last(trainer)
+        # What was passed over as damaged must not take the place of the one that this run goes on from.
+        if trainer.is_global_zero and self._last_is_whole and last.exists():
             _keep(last, last.with_name("previous.ckpt"))
         trainer.save_checkpoint(last)
+        self._last_is_whole = True
         self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
         self._wait = max(self.every_n_seconds, _SHARE_OF_RUN * (self._saved_at - began))
-
-    def directory(self, trainer: Trainer) -> Path:
-        """Where the run's checkpoints lie."""
-        assert trainer.log_dir is not None
-        return Path(trainer.log_dir) / "checkpoints"
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training = True
         self._saved_at = time.monotonic()
         self._saved_step = trainer.global_step
+        path = trainer.ckpt_path
+        self._last_is_whole = path is not None and Path(path).absolute() == _last(trainer).absolute()
 
     @override
     def on_train_batch_end(
@@ -72,9 +74,19 @@ class Checkpoint(Callback):
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        # Several processes save together: after an error of one the others are no longer there to do so.
+        together = trainer.world_size == 1 or isinstance(exception, (KeyboardInterrupt, SIGTERMException))
         # Before training there is nothing to save, and a checkpoint that was refused must stay what it is.
-        if self._training and getattr(pl_module, "between_chunks", True):
-            self.save(trainer)
+        if self._training and together and getattr(pl_module, "between_chunks", True):
+            try:
+                self.save(trainer)
+            except OSError as error:
+                # What ended the run, perhaps the same full disk, is what must be told.
+                exception.add_note(f"no checkpoint of it could be written: {error}")
+
+
+def _last(trainer: Trainer) -> Path:
+    return run_directory(trainer) / "checkpoints" / "last.ckpt"
 
 
 def _keep(source: Path, target: Path) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +9,8 @@ from rich.console import Console
 from torch import Tensor
 from typing_extensions import override
 
+from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.life_parts import collected_lives, held_lives
 from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one
@@ -44,6 +45,7 @@ class CollisionTracker(StepCallback):
         check_at_least_one(max_lives=max_lives)
         self.max_lives = max_lives
         self.records: LifeRecords | None = None
+        self.whole: LifeRecords | None = None
         self._noticed = False
         self._loaded: dict[str, Any] | None = None
 
@@ -60,7 +62,7 @@ class CollisionTracker(StepCallback):
     def _notice(self, trainer: Trainer) -> None:
         assert self.records is not None
         crowded = int(self.records.crowded.sum())
-        if crowded > 0 and not self._noticed and trainer.is_global_zero:
+        if crowded > 0 and not self._noticed and (trainer.is_global_zero or self._part.ranks > 1):
             Console(stderr=True).print(
                 f"{crowded} of {len(self.records.crowded)} instances have more than {self.max_lives} collisions; "
                 "their lives are not followed while they do (`collisions.max_lives`).",
@@ -73,31 +75,44 @@ class CollisionTracker(StepCallback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
         self._default_interval = max(interval, trainer.max_steps // _OBSERVATIONS)
-        shape = tuple(pl_module.networks.W_enc.shape)
-        self.records = LifeRecords((shape[0], shape[1], shape[2]), self.max_lives)
-        if self._loaded is not None:
-            self.records.load_state_dict(self._loaded)
-            self._default_interval, self._loaded = self._loaded["interval"], None
+        self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
+
+    def _begin(self, module: Any) -> None:
+        self._part = module.part
+        self.records = LifeRecords(self._shape(module, self._part.size), self.max_lives)
+        if self._loaded is not None:
+            self.records.load_state_dict(held_lives(self._loaded, self.records.shape, self._part))
+            self._default_interval, self._loaded = self._loaded["interval"], None
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if self.records is not None and trainer.is_global_zero and trainer.log_dir is not None:
-            path = Path(trainer.log_dir) / "collisions.parquet"
-            write_parquet(path, self.records.table(pl_module.instances.start or 0))
+        if self.records is None:
+            # Trained to the end before it was interrupted: nothing is left but to say how it ended.
+            self._begin(pl_module)
+        assert self.records is not None
+        state = collected_lives(self.records.state_dict(), self.records.shape, self._part)
+        if trainer.is_global_zero and trainer.logger is not None:
+            self.whole = LifeRecords(self._shape(pl_module, self._part.length), self.max_lives)
+            self.whole.load_state_dict(state)
+            write_parquet(run_directory(trainer) / "collisions.parquet", self.whole.table())
+
+    def _shape(self, module: Any, n_instances: int) -> tuple[int, int, int]:
+        return (n_instances, module.n_features, module.n_hidden)
 
     @property
     def columns(self) -> dict[str, Float[Tensor, " instance"]]:
-        """Collisions of each instance that were born, settled and resolved, for the results."""
-        if self.records is None:
+        """Collisions of each instance that were born, settled and resolved, once the fit has ended."""
+        if self.whole is None:
             return {}
-        return {f"collisions_{name}": count for name, count in self.records.counts().items()}
+        return {f"collisions_{name}": count for name, count in self.whole.counts().items()}
 
     @override
     def state_dict(self) -> dict[str, Any]:
         if self.records is None:
             return super().state_dict()
-        return super().state_dict() | self.records.state_dict() | {"interval": self._default_interval}
+        state = collected_lives(self.records.state_dict(), self.records.shape, self._part)
+        return super().state_dict() | state | {"interval": self._default_interval}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

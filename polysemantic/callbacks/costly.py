@@ -9,8 +9,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.callbacks.measurements import Measurements
-from polysemantic.callbacks.rotation import matrices, rotation_gap, without
+from polysemantic.callbacks.measurements import Measurements, gathered
+from polysemantic.callbacks.rotation import blocks, matrices, rotation_gap, without
 from polysemantic.functional import (
     all_finite,
     classify_same_sign,
@@ -29,8 +29,6 @@ from polysemantic.functional import (
 _EVERY = 20
 # Collisions of one instance beyond which they are not told apart: an untrained dense network has millions.
 _COLLISIONS = 100_000
-# Numbers in one matrix of a block of instances.
-_AT_ONCE = 2**20
 
 
 class CostlyMeasurements(Callback):
@@ -47,6 +45,9 @@ class CostlyMeasurements(Callback):
     def __init__(self, measurements: Measurements) -> None:
         self.measurements = measurements
         kinds = ("collisions_compensated", "collisions_disambiguated", "collisions_costly")
+        for column in (*kinds, "rotation_gap"):
+            if column in measurements.tags:
+                raise ValueError(f"`metrics` must have columns that no run has anyway, got {column}.")
         measurements.tags |= {name: f"collisions/{name}" for name in kinds}
         measurements.tags |= {"rotation_gap": "basis/rotation_gap"}
         measurements.whole |= {*kinds, "disambiguation_neuron"}
@@ -76,13 +77,13 @@ class CostlyMeasurements(Callback):
 
     @torch.no_grad()
     def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
-        """The costly columns for each instance, on the CPU; nan where they do not apply."""
+        """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
         columns = _same_sign(module) | {"rotation_gap": rotation_gap(module)}
-        return {name: values.double().cpu() for name, values in columns.items()}
+        return gathered({name: values.double().cpu() for name, values in columns.items()}, module.part)
 
 
 def _missing(module: Any) -> dict[str, Tensor]:
-    nothing = torch.full((len(module.networks.W_enc),), torch.nan, dtype=torch.float64)
+    nothing = torch.full((module.part.length,), torch.nan, dtype=torch.float64)
     names = ("compensated", "disambiguated", "costly")
     return {f"collisions_{name}": nothing for name in names} | {
         "disambiguation_neuron": nothing,
@@ -92,26 +93,36 @@ def _missing(module: Any) -> dict[str, Tensor]:
 
 def _same_sign(module: Any) -> dict[str, Tensor]:
     """What became of same-sign collisions, and which neuron disambiguates."""
-    weights, data = module.networks.weights, module.data
+    networks, data = module.networks, module.data
+    batches = [data.evaluation_inputs(batch).to(networks.W_enc.dtype) for batch in data.val_dataloader()]
+    x, cooccurrence = torch.cat(batches, 1), data.cooccurrence()
+    parts = []
+    for block in blocks(networks, x.shape[1]):
+        inputs = [batch[block] for batch in batches]
+        parts.append(_same_sign_of(networks.part(block), inputs, x[block], cooccurrence[block], data.partition))
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _same_sign_of(
+    networks: Autoencoder, batches: list[Tensor], x: Tensor, cooccurrence: Tensor, partition: Tensor | None
+) -> dict[str, Tensor]:
+    weights = networks.weights
     few = torch.stack(collision_counts(weights.W_enc, weights.W_dec)).sum(0) <= _COLLISIONS
     usable = few & all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
-    networks = without(module.networks, ~usable)
-    batches = [data.evaluation_inputs(batch).to(weights.W_enc.dtype) for batch in data.val_dataloader()]
-    x = torch.cat(batches, 1)
+    networks = without(networks, ~usable)
 
     def reconstruct(twin: Autoencoder) -> Tensor:
         return torch.cat([twin(part)[1] for part in batches], 1)
 
-    cooccurrence = data.cooccurrence()
     counts = _kinds(*matrices(networks), x, reconstruct(networks), cooccurrence)
     columns = {f"collisions_{name}": count for name, count in counts.items()}
     columns["disambiguation_neuron"] = torch.full_like(counts["costly"], torch.nan)
-    if data.partition is not None:
+    if partition is not None:
         found = disambiguation_by_ablation(
             lambda W_enc, W_dec: reconstruct(networks.with_weights(W_enc, W_dec)),
             x,
             *matrices(networks),
-            data.partition,
+            partition,
             cooccurrence,
         )
         columns["disambiguation_neuron"] = found.neuron.double().masked_fill(found.neuron < 0, torch.nan)
@@ -121,15 +132,9 @@ def _same_sign(module: Any) -> dict[str, Tensor]:
 def _kinds(
     W_enc: Tensor, W_dec: Tensor, x: Tensor, x_hat: Tensor, cooccurrence: Tensor
 ) -> dict[str, Float64[Tensor, " instance"]]:
-    n_instances, n_inputs, n_features = x.shape
-    block = max(1, _AT_ONCE // (max(n_inputs, n_features) * n_features))
-    parts: list[dict[str, Tensor]] = []
-    for at in range(0, n_instances, block):
-        enc, dec = W_enc[at : at + block], W_dec[at : at + block]
-        w_dec = None if W_dec is W_enc else dec
-        cost = interference_cost(*interference_sums(x[at : at + block], x_hat[at : at + block]))
-        collisions = find_collisions(enc, w_dec)
-        excess = excess_cost(cost, shares_neuron(enc if w_dec is None else effective_weight(enc, w_dec)))
-        kinds = classify_same_sign(collisions, enc, dec, excess, cooccurrence[at : at + block])
-        parts.append(same_sign_counts(collisions, kinds, len(enc))._asdict())
-    return {name: torch.cat([part[name] for part in parts]).double() for name in parts[0]}
+    w_dec = None if W_dec is W_enc else W_dec
+    cost = interference_cost(*interference_sums(x, x_hat))
+    collisions = find_collisions(W_enc, w_dec)
+    excess = excess_cost(cost, shares_neuron(effective_weight(W_enc, w_dec)))
+    kinds = classify_same_sign(collisions, W_enc, W_dec, excess, cooccurrence)
+    return {name: n.double() for name, n in same_sign_counts(collisions, kinds, len(W_enc))._asdict().items()}

@@ -28,12 +28,13 @@ class InputsLog(Callback):
         if trainer.global_step > 0 or not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero:
             return
         board, data = trainer.logger.experiment, pl_module.data
-        joint, phi = data.cooccurrence(), data.phi()
         for at, point in enumerate(pl_module.ensemble.points):
-            label, instance = point_label(point), at * pl_module.ensemble.seeds
-            board.add_image(f"inputs/cooccurrence/{label}", _image(joint[instance] / joint[instance].max()), 0)
-            board.add_image(f"inputs/phi/{label}", _image((phi[instance] + 1) / 2), 0)
-            board.add_text(f"inputs/{label}", input_statistics(data, instance), 0)
+            label, first = point_label(point), at * pl_module.ensemble.seeds
+            of_point = data.of(slice(first, first + 1))
+            joint, phi = of_point.cooccurrence()[0], of_point.phi()[0]
+            board.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
+            board.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
+            board.add_text(f"inputs/{label}", input_statistics(of_point), 0)
 
 
 def input_statistics(data: InputDataModule, instance: int = 0) -> str:

@@ -133,7 +133,7 @@ class LifeRecords:
             for name, rows in kept.items()
         }
 
-    def table(self, first_instance: int = 0) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """One row for each life, in order of instance, neuron, features and birth."""
         columns = self._all()
         order = np.lexsort((columns["born_step"].numpy(), columns["code"].numpy()))
@@ -141,7 +141,7 @@ class LifeRecords:
         instance, neuron, i, j = (index.numpy() for index in decode(columns["code"][order], *self.shape[1:]))
         return pd.DataFrame(
             {
-                "instance": instance + first_instance,
+                "instance": instance,
                 "neuron": neuron,
                 "feature_i": i,
                 "feature_j": j,

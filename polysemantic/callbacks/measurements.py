@@ -14,6 +14,7 @@ from polysemantic.callbacks.steps import StepCallback
 from polysemantic.functional import all_finite, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
+from polysemantic.part import Part
 
 # Entries of weight and Gram matrices measured together: on a CPU few enough for its cache.
 _AT_ONCE = {"cpu": 2**20}
@@ -24,7 +25,8 @@ class Measurements(StepCallback):
     """Measures every instance at a cadence and keeps the history of it.
 
     Args:
-        every_n_steps: Steps between two measurements; None for a hundredth of the run.
+        every_n_steps: Steps between two measurements; None for a hundredth of the run, or a hundred steps where that
+            leaves ten measurements.
         metrics: Further metrics, beside those that every run has.
 
     Raises:
@@ -72,9 +74,11 @@ class Measurements(StepCallback):
         if not self._constant:
             self._constant = {"cooccurrence": module.data.cooccurrence(), "partition": module.data.partition}
         self._given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
-        self._given |= self._constant | {"w_start": module.w_start}
-        self._n_others = (module.instances.start, module.ensemble.n_instances - module.instances.stop)
+        self._given |= self._constant | {"w_start": module.w_start, "l1": module.number("l1").to(weights.W_enc)}
+        self._part = module.part
         for metric in self.metrics:
+            # Values are put together once for all metrics, in `compute`.
+            metric.distributed_available_fn = _alone
             if metric.device != weights.W_enc.device:
                 metric.to(weights.W_enc.device)
             metric.reset()
@@ -85,20 +89,19 @@ class Measurements(StepCallback):
         """Take in one batch of evaluations: x, h, x_hat and loss."""
         _keep_freed_memory()
         given = self._given | batch
-        before, after = self._n_others
         for block in _blocks(given["W_enc"]):
             here = _of_block(given, block)
             with sharing():
                 for metric in self._due:
-                    metric.others = (before + block.start, len(given["W_enc"]) - block.stop + after)
+                    metric.others = (block.start, len(given["W_enc"]) - block.stop)
                     metric.update(**metric._filter_kwargs(**here))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self.metrics))
 
     def compute(self) -> dict[str, Tensor]:
-        """The value of each column for each instance, in float64 on the CPU; nan for one that diverged."""
+        """The value of each column for each instance of the run, in float64 on the CPU; nan for one that diverged."""
         columns = {metric.column(): metric.compute().double() for metric in self.metrics}
-        return {column: values.where(self._finite, torch.nan).cpu() for column, values in columns.items()}
+        return gathered({name: v.where(self._finite, torch.nan).cpu() for name, v in columns.items()}, self._part)
 
     def history_table(self, labels: pd.DataFrame) -> pd.DataFrame:
         """One row for each step and instance, with the instance's labels."""
@@ -118,6 +121,15 @@ class Measurements(StepCallback):
         super().load_state_dict(state_dict)
         self.steps = list(state_dict["steps"])
         self.history = {column: list(values.cpu()) for column, values in state_dict["history"].items()}
+
+
+def gathered(columns: dict[str, Tensor], part: Part) -> dict[str, Tensor]:
+    """Columns with the values of all instances, from columns with those of the instances held here."""
+    return dict(zip(columns, part.gather(torch.stack(list(columns.values()), 1)).unbind(1), strict=True))
+
+
+def _alone() -> bool:
+    return False
 
 
 def _blocks(W_enc: Tensor) -> Iterator[slice]:

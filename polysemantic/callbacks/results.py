@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,6 +13,7 @@ from polysemantic import tables
 from polysemantic.callbacks.collision_tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.costly import CostlyMeasurements
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.files import write_parquet
 from polysemantic.theory import expected_polysemantic_neurons
@@ -27,6 +27,7 @@ class Results(Callback):
         convergence: The callback that knows when instances stopped changing, or diverged.
         collisions: The callback that follows collisions.
         costly: The callback that measures what takes longer.
+        quiet: Whether to print nothing.
     """
 
     def __init__(
@@ -35,37 +36,44 @@ class Results(Callback):
         convergence: Convergence,
         collisions: CollisionTracker,
         costly: CostlyMeasurements,
+        *,
+        quiet: bool = False,
     ) -> None:
+        self.quiet = quiet
         self.measurements = measurements
         self.convergence = convergence
         self.collisions = collisions
         self.costly = costly
+        self.table = pd.DataFrame()
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            write_parquet(_file(trainer, "history"), self.measurements.history_table(_labels(pl_module)))
+            directory = run_directory(trainer)
+            write_parquet(directory / "history.parquet", self.measurements.history_table(_labels(pl_module)))
             results = self._conclude(pl_module, self.measurements.latest, trainer.global_step)
-            write_parquet(_file(trainer, "results"), results)
+            write_parquet(directory / "results.parquet", results)
             # soft_wrap: a path is for copying, however narrow the terminal.
-            Console().print(f"run directory: {trainer.log_dir}", soft_wrap=True, highlight=False)
+            Console(quiet=self.quiet).print(f"run directory: {directory}", soft_wrap=True, highlight=False)
 
     def _conclude(self, module: Any, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
         """The table of results, once it is printed."""
         expected = expected_polysemantic_neurons(module.n_features, module.n_hidden)
-        exposures = step * module.data.batch_size * module.data.marginals().mean(-1).cpu()
+        inputs = module.data.of(slice(None))
+        exposures = step * inputs.batch_size * inputs.marginals().mean(-1).cpu()
         diverged = self.convergence.diverged_step >= 0
         measured = {name: v.masked_fill(diverged, torch.nan) for name, v in (self.collisions.columns | columns).items()}
         ends = self.convergence.columns
         whole = self.measurements.whole | ends.keys() | self.collisions.columns.keys()
         table = tables.with_columns(_labels(module).assign(step=step), ends | measured, whole)
-        companions = module.data.expected_companions().nanmean(-1).cpu()
+        companions = inputs.expected_companions().nanmean(-1).cpu()
         table = table.assign(
             expected_polysemantic_neurons=expected,
             exposures=exposures.numpy(),
             expected_companions=companions.numpy(),
         )
-        Console().print(tables.summary(table, list(module.ensemble.vary)))
+        Console(quiet=self.quiet).print(tables.summary(table, list(module.ensemble.vary)))
+        self.table = table
         return table
 
     @override
@@ -83,7 +91,9 @@ class Results(Callback):
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        self._conclude(pl_module, self._measured(pl_module), pl_module.trained_steps)
+        measured = self._measured(pl_module)
+        if trainer.is_global_zero:
+            self._conclude(pl_module, measured, pl_module.trained_steps)
 
     @override
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -97,15 +107,11 @@ class Results(Callback):
 
     @override
     def on_test_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        results = self._conclude(pl_module, self._measured(pl_module), pl_module.trained_steps)
+        measured = self._measured(pl_module)
         if trainer.is_global_zero:
-            write_parquet(_file(trainer, "test"), results)
+            results = self._conclude(pl_module, measured, pl_module.trained_steps)
+            write_parquet(run_directory(trainer) / "test.parquet", results)
 
 
 def _labels(module: Any) -> pd.DataFrame:
     return tables.labels(module.ensemble, module.n_features, module.n_hidden, type(module.data).__name__)
-
-
-def _file(trainer: Trainer, name: str) -> Path:
-    assert trainer.log_dir is not None
-    return Path(trainer.log_dir) / f"{name}.parquet"

@@ -15,6 +15,8 @@ from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation
 # without noise 0.1 % of the gap at 64 neurons but 3 % at 4, where more of them cost little.
 _INPUTS, _ROTATIONS = 256, 16
 _MOST_ROTATIONS, _NORMALS = 64, 2**13
+# Numbers in one matrix of a block of instances.
+_AT_ONCE = 2**20
 # Draws of the evaluation keys for other purposes than inputs, whose own are small numbers.
 _NOISE, _ROTATION = 1000, 1001
 
@@ -33,6 +35,15 @@ def without(networks: Autoencoder, left_out: Bool[Tensor, " instance"]) -> Autoe
         return networks
     W_enc, W_dec = matrices(networks)
     return networks.with_weights(*(w.masked_fill(left_out[:, None, None], 0) for w in (W_enc, W_dec)))
+
+
+def blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
+    """Few instances at a time, so that what is computed of their activations stays small beside their parameters."""
+    n_instances, n_features, n_hidden = networks.W_enc.shape
+    length = max(1, _AT_ONCE // (max(n_inputs, n_features) * max(n_features, n_hidden)))
+    if not networks.is_standard:
+        length = n_instances
+    return [slice(start, start + length) for start in range(0, n_instances, length)]
 
 
 @torch.no_grad()
@@ -56,9 +67,13 @@ def rotation_gap(module: Any) -> Float64[Tensor, " instance"]:
     if not closed or bool(std.any()):
         gap = _sampled(networks, module, std)
     if closed:
-        h = networks.encode(_inputs(module, repeated=False))
-        gap = gap.where(std > 0, rotation_gap_closed_form(h, networks.l1[:, 0, 0].double()))
+        gap = gap.where(std > 0, _closed(networks, _inputs(module, repeated=False)))
     return gap.masked_fill(diverged, torch.nan)
+
+
+def _closed(networks: Autoencoder, x: Tensor) -> Float64[Tensor, " instance"]:
+    parts = [(networks.part(block), x[block]) for block in blocks(networks, x.shape[1])]
+    return torch.cat([rotation_gap_closed_form(part.encode(y), part.l1[:, 0, 0].double()) for part, y in parts])
 
 
 def _inputs(module: Any, *, repeated: bool) -> Float[Tensor, "instance batch feature"]:

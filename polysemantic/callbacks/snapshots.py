@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lightning.pytorch import LightningModule, Trainer
+from numpy.typing import NDArray
+from torch import Tensor
 from typing_extensions import override
 
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.files import write_whole
+from polysemantic.part import Part
 
 SNAPSHOTS = 24
 
@@ -33,6 +36,8 @@ class Snapshots(StepCallback):
             raise ValueError(f"`instances` must be at least 0, got {instances}.")
         self.instances = instances
         self._steps: list[int] = []
+        self.kept: list[int] = []
+        self.latest: dict[str, NDArray[Any]] = {}
 
     @override
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
@@ -42,7 +47,7 @@ class Snapshots(StepCallback):
         kept = range(0, ensemble.n_instances, ensemble.seeds) if self.instances is None else self.instances
         if max(kept, default=0) >= ensemble.n_instances:
             raise ValueError(f"`instances` must lie below {ensemble.n_instances}, got {max(kept)}.")
-        self._kept = list(kept)
+        self.kept = list(kept)
 
     @override
     def next_step(self, step: int) -> int:
@@ -53,11 +58,24 @@ class Snapshots(StepCallback):
     def act(self, trainer: Trainer, module: Any) -> None:
         weights = module.networks.weights
         arrays = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
-        kept = {name: w.detach()[self._kept].cpu().numpy() for name, w in arrays.items() if w is not None}
+        self.latest = {name: self.collect(module.part, w.detach()) for name, w in arrays.items() if w is not None}
+        if not trainer.is_global_zero:
+            return
         content = io.BytesIO()
-        np.savez(content, allow_pickle=False, instance=np.array(self._kept), step=np.array(trainer.global_step), **kept)
-        assert trainer.log_dir is not None
-        write_whole(Path(trainer.log_dir) / "weights" / f"step_{trainer.global_step:09d}.npz", content.getvalue())
+        origin = {"instance": np.array(self.kept), "step": np.array(trainer.global_step)}
+        np.savez(content, allow_pickle=False, **origin, **self.latest)
+        path = run_directory(trainer) / "weights" / f"step_{trainer.global_step:09d}.npz"
+        write_whole(path, content.getvalue())
+
+    def collect(self, part: Part, w: Tensor) -> NDArray[Any]:
+        """The kept instances of a tensor of those held here, on the first process; all processes must call it."""
+        held = [at - part.held.start for at in self.kept if part.held.start <= at < part.held.stop]
+        values = part.collect(w[held])
+        if part.rank > 0:
+            return values.cpu().numpy()
+        holder = np.searchsorted([one.stop for one in part.slices], self.kept, side="right")
+        # They came process by process, in each in the order in which they are kept.
+        return values.cpu().numpy()[np.argsort(np.argsort(holder, kind="stable"))]
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

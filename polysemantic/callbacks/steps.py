@@ -20,17 +20,27 @@ def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int
     # A schedule may start low; the rate it starts from is the one that was asked for.
     pace = float(group.get("initial_lr", group.get("lr", 0)))
     if isinstance(optimizer, SGD):
-        pace *= float(data.marginals().mean())
+        pace *= float(data.of(slice(None)).marginals().mean())
     return max(1, round(distance / pace)) if pace > 0 else None
+
+
+def default_interval(max_steps: int) -> int:
+    """Steps between two acts: a hundredth of the run, but a hundred steps if that leaves ten acts.
+
+    Measuring large networks costs as much as some steps, and short runs of them would do little else.
+    """
+    return max(1, max_steps // min(100, max(10, max_steps // 100)))
 
 
 class StepCallback(Callback, ABC):
     """A callback that acts at given optimiser steps: before the first one, every `every_n_steps`, and after the last.
 
-    Training runs in chunks of many steps; a chunk ends early at a step that such a callback waits for.
+    Training runs in chunks of many steps; a chunk ends early at a step that such a callback waits for. Where several
+    processes train, each acts on the instances that it holds (`module.part` puts values of all together), and all of
+    them must wait for the same steps.
 
     Args:
-        every_n_steps: Steps between two acts; None for a hundredth of the run.
+        every_n_steps: Steps between two acts; None for those of `default_interval`.
 
     Raises:
         ValueError: If `every_n_steps` is below 1.
@@ -59,7 +69,7 @@ class StepCallback(Callback, ABC):
 
     @override
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self._default_interval = max(1, trainer.max_steps // 100)
+        self._default_interval = default_interval(trainer.max_steps)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:

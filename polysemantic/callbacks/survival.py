@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.callbacks.directory import run_directory
 from polysemantic.lifetimes import Lifetimes, lifetimes, summary
 
 _POINTS = 200
+_END = ".end"
 
 
 class Survival(Callback):
@@ -23,24 +26,26 @@ class Survival(Callback):
 
     Args:
         collisions: The callback that follows the collisions.
+        quiet: Whether to leave the table out.
     """
 
-    def __init__(self, collisions: CollisionTracker) -> None:
+    def __init__(self, collisions: CollisionTracker, *, quiet: bool = False) -> None:
         self.collisions = collisions
+        self.quiet = quiet
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if self.collisions.records is None or not trainer.is_global_zero:
+        if self.collisions.whole is None or not trainer.is_global_zero:
             return
-        rows = lifetimes(self.collisions.records.table(), pl_module.ensemble, pl_module.seed)
+        rows = lifetimes(self.collisions.whole.table(), pl_module.ensemble, pl_module.seed)
         if isinstance(trainer.logger, TensorBoardLogger):
             for point in dict.fromkeys(row.point for row in rows):
-                run = f"{trainer.log_dir}/{'' if point == 'all' else f'{point}/'}"
+                run = f"{run_directory(trainer)}/{'' if point == 'all' else f'{point}/'}"
                 of_point = [row for row in rows if row.point == point]
                 _draw_curves(of_point, f"{run}survival")
                 _draw_ends(of_point, run, trainer.global_step)
         if any(row.lives for row in rows):
-            Console().print(summary(rows))
+            Console(quiet=self.quiet).print(summary(rows))
 
 
 def _draw_curves(rows: list[Lifetimes], run: str) -> None:
@@ -55,7 +60,10 @@ def _draw_curves(rows: list[Lifetimes], run: str) -> None:
 
 def _draw_ends(rows: list[Lifetimes], run: str, step: int) -> None:
     for curve in ("mean", "low", "high"):
-        with SummaryWriter(f"{run}{curve}") as writer:
+        # A run that was interrupted at its end, or is continued beyond it, draws the end anew and not twice.
+        for path in Path(f"{run}{curve}").glob(f"events.*{_END}"):
+            path.unlink()
+        with SummaryWriter(f"{run}{curve}", filename_suffix=_END) as writer:
             for row in rows:
                 for name in ("median_life", "resolution_rate"):
                     number = getattr(row, name if curve == "mean" else f"{name}_interval")

@@ -45,6 +45,8 @@ class InputDataModule(LightningDataModule, ABC):
 
     can_vary: ClassVar[tuple[str, ...]] = ()
     min_features: ClassVar[int] = 1
+    processes: int = 1
+    """Processes that divide the batch of each step among them."""
 
     def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         super().__init__()
@@ -93,7 +95,13 @@ class InputDataModule(LightningDataModule, ABC):
                 if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                     break
         del names["self"]
-        return {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names}
+        return arguments | ({"batch_size": self.batch_size // self.processes} if "batch_size" in names else {})
+
+    def divide(self, processes: int) -> None:
+        """Serve a batch for each of several processes in one: inputs, noise and evaluation are then those of all."""
+        self.batch_size = self.batch_size // self.processes * processes
+        self.processes = processes
 
     def knob(self, name: str) -> Float64[Tensor, "instance 1 1"]:
         """A number that may vary, for each instance, ready to broadcast over (instance, batch, feature)."""
@@ -148,9 +156,13 @@ class InputDataModule(LightningDataModule, ABC):
     @property
     def density(self) -> float:
         """The largest expected share of features that are on, over the whole ensemble."""
-        whole = copy.copy(self)
-        whole.bind(self.ensemble, self.seed)
-        return float(whole.marginals().mean(-1).max())
+        return float(self.of(slice(None)).marginals().mean(-1).max())
+
+    def of(self, instances: slice) -> InputDataModule:
+        """The same inputs for other instances of the ensemble, whichever this process serves."""
+        other = copy.copy(self)
+        other.bind(self.ensemble, self.seed, instances, self.device)
+        return other
 
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
         r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""

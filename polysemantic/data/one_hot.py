@@ -37,6 +37,11 @@ class OneHot(InputDataModule):
         return super().arguments() | ({"batch_size": None} if self._every_feature else {})
 
     @override
+    def divide(self, processes: int) -> None:
+        if not self._every_feature:
+            super().divide(processes)
+
+    @override
     def sample(self, keys: random.Keys) -> Float32[Tensor, "*step instance batch feature"]:
         n, rows = self.n_features, self.batch_size
         if self._every_feature:

@@ -60,7 +60,7 @@ from polysemantic.functional.lives import (
     no_lives,
 )
 from polysemantic.functional.pair_cost import PairSums, one_hot_pair_sums, pair_sums
-from polysemantic.functional.participation_ratio import participation_ratio
+from polysemantic.functional.participation_ratio import participation_ratio, participation_ratio_null
 from polysemantic.functional.partition import (
     ablate,
     disambiguation_neurons,
@@ -158,6 +158,7 @@ __all__ = [
     "one_hot_pair_sums",
     "pair_sums",
     "participation_ratio",
+    "participation_ratio_null",
     "partition_concentration",
     "partition_energies",
     "partition_energy",

@@ -10,6 +10,8 @@ from polysemantic.metrics.interference import MeanInterference, WeightedInterfer
 from polysemantic.metrics.participation_ratio import ParticipationRatio
 from polysemantic.metrics.partition import PartitionConcentration, PartitionEnergy
 from polysemantic.metrics.reconstruction import Loss, ReconstructionError
+from polysemantic.metrics.rotation_gap import RotationGap
+from polysemantic.metrics.same_sign import CollisionsCompensated, CollisionsCostly, CollisionsDisambiguated
 from polysemantic.metrics.sparsification import L1Norm, SparsityCount
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
@@ -17,6 +19,9 @@ from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
 __all__ = [
     "STANDARD",
     "Carriers",
+    "CollisionsCompensated",
+    "CollisionsCostly",
+    "CollisionsDisambiguated",
     "CollisionsOppositeSign",
     "CollisionsSameSign",
     "Coverage",
@@ -39,6 +44,7 @@ __all__ = [
     "PrivilegeZ",
     "ReconstructionError",
     "Represented",
+    "RotationGap",
     "ShareAnglesBelow90",
     "SparsityCount",
     "WeightedInterference",

@@ -23,6 +23,7 @@ class InstanceMetric(Metric):
 
     - `W_enc`, `W_dec` (None if tied) and `b_dec` (None without): the weights;
     - `w_start`: the effective weights at initialisation;
+    - `l1`: the weight of the L1 penalty;
     - `cooccurrence`: P(i and j on), the diagonal P(i on);
     - `partition`: +1 or -1 for each feature, None where the inputs have no two parts;
     - `x`, `h`, `x_hat`: inputs, hidden activations and reconstructions of a batch, and `loss`, their mean loss.

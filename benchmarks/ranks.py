@@ -1,0 +1,106 @@
+"""Steps per second of two ranks against one: `python -m benchmarks.ranks RANKS CASE STEPS CADENCE DIRECTORY`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from lightning.pytorch import Callback, Trainer
+from typing_extensions import override
+
+import polysemantic
+from benchmarks.bare import Bare
+from benchmarks.cases import Case
+from benchmarks.clock import now
+from benchmarks.measure import calibrate
+from benchmarks.ours import FOLLOWED_STEPS, RUN_SECONDS
+from polysemantic.callbacks import Measurements
+
+CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
+"""What is trained, and how many times as fast two ranks must be."""
+
+
+class Stopwatch(Callback):
+    """Times the steps between the first few and the last.
+
+    Args:
+        last: Last step of the run.
+    """
+
+    def __init__(self, last: int) -> None:
+        self.last = last
+        self.seconds_per_step = float("nan")
+        self._began = float("nan")
+
+    def next_step(self, step: int) -> int:
+        """The first optimiser step after `step` to return to the trainer at; the same on all ranks."""
+        return FOLLOWED_STEPS if step < FOLLOWED_STEPS else self.last
+
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == FOLLOWED_STEPS:
+            self._began = now()
+        if trainer.global_step == self.last:
+            self.seconds_per_step = (now() - self._began) / (self.last - FOLLOWED_STEPS)
+
+
+def measure_ranks(
+    rounds: int = 5, seconds: float = 5.0, cases: dict[Case, float] | None = None
+) -> Iterator[dict[str, float | str]]:
+    """Seconds of a step by one and by two ranks of one thread each, in turns; a row for each round.
+
+    Args:
+        rounds: Rounds of each case.
+        seconds: Seconds of each run, about, beyond its start-up.
+        cases: What to train, and the speed-up asked of it.
+    """
+    for case, target in (cases or CASES).items():
+        estimate = calibrate(Bare(case, case.start()))
+        steps = FOLLOWED_STEPS + max(1, round(seconds / estimate))
+        cadence = max(1, round(RUN_SECONDS / 100 / estimate))
+        for at in range(rounds):
+            took = {f"ranks_{ranks}": _time_in_processes(ranks, case, steps, cadence) for ranks in (1, 2)}
+            yield {"case": case.name, "target": target, "round": at, **took}
+
+
+def _time_in_processes(ranks: int, case: Case, steps: int, cadence: int) -> float:
+    sizes = {field.name: getattr(case, field.name) for field in dataclasses.fields(case) if field.name != "targets"}
+    with tempfile.TemporaryDirectory() as directory:
+        job = [str(ranks), json.dumps(sizes), str(steps), str(cadence), directory]
+        command = [sys.executable, "-W", "ignore", "-m", "benchmarks.ranks", *job]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        return float(done.stdout.split()[-1])
+
+
+def _train(ranks: int, case: Case, steps: int, cadence: int, directory: str) -> float:
+    """Train a case as a user would, and give the seconds of a step."""
+    watch = Stopwatch(steps)
+    polysemantic.fit(
+        case.data(),
+        ensemble=case.ensemble(),
+        n_hidden=case.hidden,
+        max_steps=steps,
+        measurements=Measurements(cadence),
+        callbacks=[watch],
+        trainer={"default_root_dir": directory, "accelerator": "cpu", "devices": ranks},
+        l1=case.l1,
+        noise_std=case.noise_std,
+        optimizer=case.optimizer,
+    )
+    return watch.seconds_per_step
+
+
+def main() -> None:
+    ranks, sizes, steps, cadence, directory = sys.argv[1:]
+    print(_train(int(ranks), Case(**json.loads(sizes)), int(steps), int(cadence), directory))
+
+
+if __name__ == "__main__":
+    main()

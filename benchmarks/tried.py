@@ -1,0 +1,79 @@
+"""Ways to a faster one-hot step that were tried: python -m benchmarks.tried."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.bare import Bare
+from benchmarks.cases import CASES, Case
+from benchmarks.clock import now
+from polysemantic.compiled import CompiledSteps
+from polysemantic.steps import EagerSteps
+
+ROUNDS = 9
+ONE_HOT = [case for case in CASES if case.batch is None and not case.noise_std]
+
+
+def ratio(one: Callable[[], object], other: Callable[[], object]) -> float:
+    """Median over rounds of the time of one over that of another, taken in turns."""
+    one(), other()
+    rounds = []
+    for _ in range(ROUNDS):
+        seconds = []
+        for call in (one, other):
+            began = now()
+            call()
+            seconds.append(now() - began)
+        rounds.append(seconds[0] / seconds[1])
+    return statistics.median(rounds)
+
+
+def gram_by_blocks(W: Tensor, out: Tensor, n_blocks: int) -> Tensor:
+    """W W^T with the blocks below the diagonal copied from those above."""
+    size = W.shape[1] // n_blocks
+    for at in range(0, W.shape[1], size):
+        rows = slice(at, at + size)
+        out[:, rows, at:] = W[:, rows] @ W[:, at:].mT
+        out[:, at + size :, rows] = out[:, rows, at + size :].mT
+    return out
+
+
+def gram_by_parts(W: Tensor, out: Tensor) -> Tensor:
+    """W W^T from products of bfloat16 parts, as processors with matrix units compute them."""
+    high = W.bfloat16().float()
+    low = W - high
+    torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+    torch.bmm(high, high.mT, out=out)
+    out.baddbmm_(high, low.mT).baddbmm_(low, high.mT)
+    torch.backends.mkldnn.matmul.fp32_precision = "none"
+    return out
+
+
+def tried(case: Case) -> Iterator[tuple[str, float]]:
+    """What each way gains, in times as fast, with the share of the step that it concerns."""
+    W = case.start()
+    out = torch.empty(case.instances, case.features, case.features)
+
+    def whole() -> Tensor:
+        return torch.bmm(W, W.mT, out=out)
+
+    yield "W W^T by 2 x 2 blocks", ratio(whole, lambda: gram_by_blocks(W, out, 2))
+    yield "W W^T by 4 x 4 blocks", ratio(whole, lambda: gram_by_blocks(W, out, 4))
+    yield "W W^T by three bfloat16 products", ratio(whole, lambda: gram_by_parts(W, out))
+    bare = Bare(case, W)
+    yield "share of W W^T in a step", ratio(whole, lambda: bare.run(1))
+    steps = [make(b.networks, b.optimizer) for make in (EagerSteps, CompiledSteps) for b in (Bare(case, W),)]
+    yield "step compiled, L1 and AdamW in one pass", ratio(*(lambda s=s: s(1, None, None) for s in steps))
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    measured = [dict(tried(case)) for case in ONE_HOT]
+    print("| way |" + "".join(f" {case.name} |" for case in ONE_HOT))
+    print("| --- |" + " ---: |" * len(ONE_HOT))
+    for way in measured[0]:
+        print(f"| {way} |" + "".join(f" {row[way]:.2f} |" for row in measured))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+from typing_extensions import override
+
+from polysemantic import theory
+from polysemantic.callbacks.charts import Charts
+from polysemantic.callbacks.measurements import Measurements
+from polysemantic.ensemble import point_label
+from polysemantic.functional import mean_interval
+
+_MAIN = (
+    *(
+        "polysemantic_neurons",
+        "collisions_opposite_sign",
+        "collisions_same_sign",
+        "coverage",
+        "represented",
+        "carriers",
+    ),
+    *("loss", "reconstruction_error", "fourth_norm", "privilege", "participation_ratio", "hidden_excess_kurtosis"),
+)
+# Last among the groups of the tab Scalars, where these curves are of no use.
+_GROUP = "with_bands"
+_THEORY = ("polysemantic_neurons", "hidden_excess_kurtosis")
+
+
+class Bands(Charts):
+    """Draws the main measurements with their 95 % intervals as bands, theory beside them, under Custom Scalars.
+
+    A band needs its three curves in one run of TensorBoard, so they are written once more: to the run `bands`, below
+    the grid point's label if anything varies.
+
+    Args:
+        measurements: The callback that measures.
+    """
+
+    def __init__(self, measurements: Measurements) -> None:
+        super().__init__(measurements)
+        self._shown = {column: measurements.tags[column] for column in _MAIN if column in measurements.tags}
+        self._laid_out: set[str] = set()
+
+    @override
+    def _draw_measurement(self, trainer: Trainer, module: Any, at: int) -> None:
+        points = [point_label(point) for point in module.ensemble.points]
+        expected = _expected(module)
+        curves: list[dict[str, float]] = [{} for _ in points]
+        for column in self._shown:
+            mean, half_width = mean_interval(self.measurements.history[column][at].view(len(points), -1))
+            # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
+            half_width = half_width.nan_to_num(0)
+            bounds = {"mean": mean, "low": mean - half_width, "high": mean + half_width}
+            for name, bound in bounds.items():
+                for point, value in enumerate(bound.tolist()):
+                    curves[point][f"{_GROUP}/{column}/{name}"] = value
+        for label, values in zip(points, curves, strict=True):
+            self._write(trainer, "bands" if label == "all" else f"{label}/bands", values | expected, at)
+
+    def _write(self, trainer: Trainer, run: str, values: dict[str, float], at: int) -> None:
+        file: Any = self._writer(trainer, run).file_writer
+        if run not in self._laid_out:
+            file.add_summary(layout_summary(self._shown))
+            self._laid_out.add(run)
+        known = {tag: value for tag, value in values.items() if value == value}  # nan is no point of a curve
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
+        file.add_summary(Summary(value=scalars), self.measurements.steps[at])
+
+
+def layout_summary(tags: dict[str, str]) -> Summary:
+    """What the tab Custom Scalars shows: a chart for each column, below the group that its tag begins with."""
+    groups: dict[str, list[layout_pb2.Chart]] = {}
+    for column, tag in tags.items():
+        series = [_series("mean", "low", "high", column)]
+        if column in _THEORY:
+            series.append(_series("theory", "theory", "theory", column))
+        chart = layout_pb2.Chart(title=column, margin=layout_pb2.MarginChartContent(series=series))
+        groups.setdefault(tag.partition("/")[0], []).append(chart)
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=name, chart=of) for name, of in groups.items()])
+    content = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
+    kind = metadata.create_summary_metadata()
+    return Summary(value=[Summary.Value(tag=metadata.CONFIG_SUMMARY_TAG, tensor=content, metadata=kind)])
+
+
+def _series(value: str, lower: str, upper: str, column: str) -> layout_pb2.MarginChartContent.Series:
+    tags = {
+        name: f"{_GROUP}/{column}/{curve}" for name, curve in {"value": value, "lower": lower, "upper": upper}.items()
+    }
+    return layout_pb2.MarginChartContent.Series(**tags)
+
+
+def _expected(module: Any) -> dict[str, float]:
+    """What theory expects of the measurements that it speaks of."""
+    expected = {"polysemantic_neurons": theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)}
+    if module.act == "linear":
+        expected["hidden_excess_kurtosis"] = -6 / (module.n_hidden + 2)
+    return {f"{_GROUP}/{column}/theory": float(value) for column, value in expected.items()}

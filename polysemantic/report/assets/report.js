@@ -1,0 +1,192 @@
+"use strict";
+// Draws every chart of the page from the JSON beside it. All text reaches the page as text, never as markup.
+(() => {
+  const CONFIG = { displaylogo: false, responsive: true };
+  const DIVERGING = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]];
+  const BASE = {
+    margin: { l: 70, r: 20, t: 16, b: 56 },
+    hovermode: "closest",
+    hoverlabel: { align: "left", namelength: -1 },
+    legend: { orientation: "h", y: -0.2, groupclick: "togglegroup" },
+    font: { family: "system-ui, sans-serif", size: 13 },
+  };
+
+  const markup = (value) => String(value)
+    .replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
+  const shorten = (value) => (typeof value === "number" ? Number(value.toPrecision(5)).toString() : String(value));
+
+  function element(parent, tag, attributes = {}, text = "") {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.textContent = text;
+    parent.append(made);
+    return made;
+  }
+
+  function choice(controls, name, options, change) {
+    const label = element(controls, "label", {}, `${name} `);
+    const select = element(label, "select", { "data-choice": name });
+    options.forEach((option, at) => element(select, "option", { value: at }, option));
+    select.addEventListener("change", change);
+    return select;
+  }
+
+  // A text that a spreadsheet would take for a formula is kept a text.
+  function cell(value) {
+    if (value === null || value === undefined) return "";
+    if (typeof value === "number") return String(value);
+    const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
+  function csv(columns, rows) {
+    return [columns, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  }
+
+  function rowsOf(table) {
+    return table.values.length ? table.values[0].map((_, at) => table.values.map((column) => column[at])) : [];
+  }
+
+  function download(controls, key, content) {
+    const button = element(controls, "button", { type: "button", class: "csv" }, "CSV");
+    button.addEventListener("click", () => {
+      const address = URL.createObjectURL(new Blob([content()], { type: "text/csv;charset=utf-8" }));
+      const link = element(document.body, "a", { href: address, download: `${key}.csv` });
+      link.click();
+      link.remove();
+      setTimeout(() => URL.revokeObjectURL(address), 10000);
+    });
+  }
+
+  function drawChart(data, controls, plots) {
+    const plot = element(plots, "div");
+    const layout = { ...BASE, ...data.layout };
+    const draw = (at) => Plotly.react(plot, data.views[at].traces, layout, CONFIG);
+    if (data.views.length > 1) {
+      const select = choice(controls, data.chooser, data.views.map((view) => view.label), () => draw(select.value));
+    }
+    download(controls, data.key, () => csv(data.table.columns, rowsOf(data.table)));
+    return draw(0);
+  }
+
+  const ordered = (values) => [...new Set(values)].sort((a, b) => (
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b))));
+
+  // Averages a measurement over the grid points that share both coordinates, weighted by their networks.
+  function pivot(data, x, y, measure) {
+    const column = (name) => data.table.values[data.table.columns.indexOf(name)];
+    const xs = ordered(column(x)), ys = ordered(column(y));
+    const blank = () => ys.map(() => xs.map(() => 0));
+    const known = blank(), all = blank(), sum = blank(), covered = blank();
+    column(x).forEach((value, at) => {
+      const i = ys.indexOf(column(y)[at]), j = xs.indexOf(value), networks = column("networks")[at];
+      const number = column(measure)[at];
+      all[i][j] += networks;
+      covered[i][j] += networks * (data.coverage ? column(data.coverage)[at] : 0);
+      if (number !== null) {
+        known[i][j] += networks;
+        sum[i][j] += networks * number;
+      }
+    });
+    const z = sum.map((row, i) => row.map((value, j) => (known[i][j] ? value / known[i][j] : null)));
+    const told = all.map((row, i) => row.map((count, j) => (
+      count ? `${count} networks, coverage ${shorten(covered[i][j] / count)}` : "no network")));
+    return { xs, ys, z, told };
+  }
+
+  function drawPhase(data, controls, plots) {
+    const plot = element(plots, "div");
+    const named = (name) => data.labels[name];
+    const redraw = () => draw();
+    const x = choice(controls, "horizontal", data.axes.map(named), redraw);
+    const y = choice(controls, "vertical", data.axes.map(named), redraw);
+    const measure = choice(controls, "measurement", data.measures.map(named), redraw);
+    y.value = 1;
+    download(controls, data.key, () => csv(data.table.columns, rowsOf(data.table)));
+    function draw() {
+      const [across, up, what] = [data.axes[x.value], data.axes[y.value], data.measures[measure.value]];
+      const { xs, ys, z, told } = pivot(data, across, up, what);
+      const trace = {
+        type: "heatmap", x: xs.map((v) => markup(shorten(v))), y: ys.map((v) => markup(shorten(v))), z,
+        customdata: told, colorscale: "Viridis", colorbar: { title: { text: markup(named(what)), side: "right" } },
+        hovertemplate: `${markup(named(across))}: %{x}<br>${markup(named(up))}: %{y}<br>`
+          + `<b>${markup(named(what))}: %{z:.5~g}</b><br>%{customdata}<extra></extra>`,
+      };
+      const axis = (name) => ({ type: "category", title: { text: markup(named(name)) }, automargin: true });
+      return Plotly.react(plot, [trace], { ...BASE, height: 480, xaxis: axis(across), yaxis: axis(up) }, CONFIG);
+    }
+    return draw();
+  }
+
+  function unpack(packed, rows, steps) {
+    const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
+    const view = new DataView(bytes.buffer);
+    const number = (at) => view.getInt16(2 * at, true) * packed.largest / 32767;
+    return Array.from({ length: steps }, (_, step) => Array.from({ length: rows }, (_, row) => (
+      Array.from({ length: packed.columns }, (_, at) => number((step * rows + row) * packed.columns + at)))));
+  }
+
+  function drawSlides(data, controls, plots) {
+    const left = element(plots, "div", { class: "weights" }), right = element(plots, "div", { class: "products" });
+    const select = choice(controls, "network", data.networks.map((network) => network.label), () => show());
+    const label = element(controls, "label", {}, "step ");
+    const slider = element(label, "input", { type: "range", min: 0, step: 1 });
+    const shown = element(label, "output");
+    let network, weights, products;
+    slider.addEventListener("input", () => draw());
+    download(controls, data.key, () => {
+      const rows = network.steps.flatMap((step, at) => network.features.flatMap((feature, i) => (
+        network.neurons.map((neuron, k) => [step, feature, neuron, weights[at][i][k]]))));
+      return csv(["step", "feature", "neuron", "weight"], rows);
+    });
+    function heatmap(plot, z, columns, what, largest, name) {
+      const trace = {
+        type: "heatmap", z, x: columns.map((at) => `${what} ${at}`), y: network.features.map((at) => `feature ${at}`),
+        zmin: -largest, zmax: largest, colorscale: DIVERGING, colorbar: { thickness: 10 },
+        hovertemplate: `%{y}<br>%{x}<br><b>${name} %{z:.4~g}</b><extra></extra>`,
+      };
+      const tied = { type: "category", automargin: true };
+      const layout = {
+        ...BASE, height: 520, title: { text: name, font: { size: 14 } }, margin: { ...BASE.margin, t: 40 },
+        xaxis: { ...tied }, yaxis: { ...tied, autorange: "reversed" },
+      };
+      return Plotly.react(plot, [trace], layout, CONFIG);
+    }
+    function draw() {
+      const at = Number(slider.value);
+      shown.textContent = String(network.steps[at]);
+      return Promise.all([
+        heatmap(left, weights[at], network.neurons, "neuron", network.weights.largest, "W"),
+        heatmap(right, products[at], network.features, "feature", network.products.largest, "W Wᵀ"),
+      ]);
+    }
+    function show() {
+      network = data.networks[select.value];
+      weights = unpack(network.weights, network.features.length, network.steps.length);
+      products = unpack(network.products, network.features.length, network.steps.length);
+      slider.max = network.steps.length - 1;
+      slider.value = slider.max;
+      return draw();
+    }
+    return show();
+  }
+
+  const DRAW = { chart: drawChart, phase: drawPhase, slides: drawSlides };
+
+  async function draw(figure) {
+    if (figure.dataset.drawn) return;
+    figure.dataset.drawn = "begun";
+    const data = JSON.parse(figure.querySelector("script").textContent);
+    await DRAW[data.kind](data, figure.querySelector(".controls"), figure.querySelector(".plots"));
+    figure.dataset.drawn = "yes";
+  }
+
+  // A chart is drawn when it comes near the window, so that a page of many charts opens as fast as one of few.
+  const figures = document.querySelectorAll("figure.chart");
+  const near = new IntersectionObserver((entries) => {
+    entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target));
+  }, { rootMargin: "300px" });
+  figures.forEach((figure) => near.observe(figure));
+  window.addEventListener("beforeprint", () => figures.forEach(draw));
+  document.body.dataset.ready = "yes";
+})();

@@ -1,0 +1,173 @@
+"""Charts as data: what a section says, before it is drawn on a page or on paper."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+Kind = Literal["points", "mean", "line", "band", "theory", "life", "mark"]
+
+
+@dataclasses.dataclass
+class Series:
+    """One curve, or one cloud of points.
+
+    Args:
+        name: What the legend calls it.
+        kind: `points` one network each; `mean` with intervals; `line`; `band` from low to high around a line; `theory`
+            dashed; `life` horizontal strokes, broken by nan; `mark` moments on them.
+        x: Positions.
+        y: Values.
+        low: Lower ends of the intervals.
+        high: Upper ends.
+        colour: Number of the colour.
+        panel: Number of the panel.
+        detail: What hovering tells beyond the numbers.
+    """
+
+    name: str
+    kind: Kind
+    x: Sequence[Any]
+    y: Sequence[Any]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    colour: int = 0
+    panel: int = 0
+    detail: Sequence[str] | None = None
+
+
+@dataclasses.dataclass
+class Panel:
+    """A pair of axes.
+
+    Args:
+        x: Label of the horizontal axis.
+        y: Label of the vertical axis.
+        log_x: Whether the horizontal axis is logarithmic.
+        log_y: Likewise the vertical one.
+        categories: Whether the vertical axis holds words.
+        ticks: Where the horizontal axis has ticks; None for round numbers.
+    """
+
+    x: str
+    y: str
+    log_x: bool = False
+    log_y: bool = False
+    categories: bool = False
+    ticks: list[float] | None = None
+
+
+@dataclasses.dataclass
+class Chart:
+    """Curves in panels side by side, of one thing or of several to choose from.
+
+    Args:
+        key: Short name, for files and for the page.
+        title: What it shows.
+        panels: Its axes.
+        views: What can be chosen, by label; one view offers no choice.
+        table: Its numbers, for download.
+        chooser: What the choice is between.
+        height: Pixels on the page.
+    """
+
+    key: str
+    title: str
+    panels: list[Panel]
+    views: dict[str, list[Series]]
+    table: pd.DataFrame
+    chooser: str = "networks"
+    height: int = 440
+
+
+@dataclasses.dataclass
+class Phase:
+    """A measurement over any two axes.
+
+    Args:
+        key: Short name.
+        title: What it shows.
+        table: One row a grid point: axes, measurements averaged over networks, and their number as `networks`.
+        axes: Columns to choose the two axes from.
+        measures: Columns to choose the measurement from.
+    """
+
+    key: str
+    title: str
+    table: pd.DataFrame
+    axes: list[str]
+    measures: list[str]
+
+
+@dataclasses.dataclass
+class Matrices:
+    """Weights of a network over training.
+
+    Args:
+        name: Which network.
+        steps: Steps of the snapshots.
+        features: Features shown, in order.
+        neurons: Neurons shown, in order.
+        weights: Effective weights, (step, feature, neuron).
+        products: Encoder times decoder, (step, feature, feature).
+    """
+
+    name: str
+    steps: list[int]
+    features: list[int]
+    neurons: list[int]
+    weights: np.ndarray
+    products: np.ndarray
+
+
+@dataclasses.dataclass
+class Slides:
+    """Weight matrices with a slider over training.
+
+    Args:
+        key: Short name.
+        title: What it shows.
+        networks: What can be chosen.
+    """
+
+    key: str
+    title: str
+    networks: list[Matrices]
+
+
+@dataclasses.dataclass
+class TextTable:
+    """Words and numbers in rows.
+
+    Args:
+        caption: What it shows.
+        columns: Headings.
+        rows: Cells.
+    """
+
+    caption: str
+    columns: list[str]
+    rows: list[list[str]]
+
+
+@dataclasses.dataclass
+class Section:
+    """A part of the report.
+
+    Args:
+        title: Its heading.
+        text: Paragraphs.
+        charts: What it draws.
+        tables: What it lists.
+        files: Texts to unfold and to copy, by name.
+    """
+
+    title: str
+    text: list[str] = dataclasses.field(default_factory=list)
+    charts: list[Chart | Phase | Slides] = dataclasses.field(default_factory=list)
+    tables: list[TextTable] = dataclasses.field(default_factory=list)
+    files: dict[str, str] = dataclasses.field(default_factory=dict)

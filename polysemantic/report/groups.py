@@ -1,0 +1,125 @@
+"""Means and intervals over networks, as series of a chart."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from polysemantic.functional import mean_interval
+from polysemantic.report.charts import Panel, Series
+from polysemantic.report.labels import label, value_text
+from polysemantic.report.material import Material
+
+# Single networks in one panel: a browser draws as many at once.
+_POINTS = 1500
+
+
+def statistics(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
+    """Mean of a column in each group, 95 % interval and number of networks."""
+    groups = rows.groupby(by, sort=True, dropna=False)
+    sizes = groups.size()
+    # One row a group, filled up with nan: thousands of intervals then cost as much as one.
+    values = np.full((len(sizes), int(sizes.max()) if len(sizes) else 0), np.nan)
+    values[groups.ngroup(), groups.cumcount()] = rows[column].to_numpy(dtype=float, na_value=math.nan)
+    mean, half = (part.numpy() for part in mean_interval(torch.from_numpy(values)))
+    half = np.nan_to_num(half)
+    numbers = {"mean": mean, "low": mean - half, "high": mean + half, "networks": sizes.to_numpy()}
+    return sizes.index.to_frame(index=False).assign(**numbers)
+
+
+def curves(material: Material, x: str, columns: list[str], by: list[str]) -> list[Series]:
+    """A panel for each column against x, a colour for each combination of `by`: every network, and means."""
+    return [
+        series
+        for colour, (name, rows) in enumerate(split(material, by, material.results.dropna(subset=[x])))
+        for panel, column in enumerate(columns)
+        for series in (
+            _networks(material, rows, x, column, Series(name, "points", [], [], colour=colour, panel=panel)),
+            _means(rows, x, column, Series(name, "mean", [], [], colour=colour, panel=panel)),
+        )
+    ]
+
+
+def _networks(material: Material, rows: pd.DataFrame, x: str, column: str, empty: Series) -> Series:
+    known = rows.dropna(subset=[column])
+    known = thinned(material, known)
+    told = [_network(material, row) for row in known[["run", "seed", "coverage"]].to_dict("records")]
+    return dataclasses.replace(empty, x=numbers(known[x]), y=numbers(known[column]), detail=told)
+
+
+def thinned(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of single networks, spread evenly if all of them would make too many points."""
+    return rows.iloc[:: math.ceil(len(material.results) / _POINTS)]
+
+
+def thinning_note(material: Material) -> list[str]:
+    """Says that only some networks are drawn, if so."""
+    total = len(material.results)
+    every = math.ceil(total / _POINTS)
+    return [f"One in {every} of the {total} networks is drawn; means are over all."] if every > 1 else []
+
+
+def _means(rows: pd.DataFrame, x: str, column: str, empty: Series) -> Series:
+    means = statistics(rows, [x], column).dropna(subset=["mean"])
+    told = [f"mean of {count} networks" for count in means["networks"]]
+    low, mean, high = (numbers(means[end]) for end in ("low", "mean", "high"))
+    return dataclasses.replace(empty, x=numbers(means[x]), y=mean, low=low, high=high, detail=told)
+
+
+def split(material: Material, by: list[str], rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each combination of some axes, and what to call it."""
+    if not by:
+        yield "all networks", rows
+        return
+    for _, group in rows.groupby(by, sort=True, dropna=False):
+        yield material.point_label(group.iloc[0], by), group
+
+
+def _network(material: Material, row: dict[Any, Any]) -> str:
+    where = f"{row['run']}, " if len(material.sources) > 1 else ""
+    return f"{where}seed {row['seed']}, coverage {value_text(float(row['coverage']))}"
+
+
+def numbers(values: pd.Series[Any]) -> list[Any]:
+    """A column as plain values of Python, words as they are."""
+    if values.dtype == object or isinstance(values.dtype, pd.StringDtype) or values.dtype == bool:
+        return [str(value) for value in values]
+    return [float(value) for value in values.to_numpy(dtype=float, na_value=math.nan)]
+
+
+def counts_table(material: Material, x: str, columns: list[str], by: list[str]) -> pd.DataFrame:
+    """Means and intervals of some columns, to download."""
+    keys = [*by, x]
+    tables = [statistics(material.results, keys, column).assign(measurement=column) for column in columns]
+    return pd.concat(tables, ignore_index=True)
+
+
+def panels(x: str, columns: list[str], *, log_x: bool = False, log_y: bool = False) -> list[Panel]:
+    """Axes of some columns against another; the first may be logarithmic."""
+    return [Panel(label(x), label(column), log_x, log_y and at == 0) for at, column in enumerate(columns)]
+
+
+def spans_decades(values: pd.Series[Any]) -> bool:
+    """Whether positive numbers are spread so far that a logarithmic axis shows them better."""
+    if not pd.api.types.is_numeric_dtype(values):
+        return False
+    known = values.dropna()
+    return bool((known > 0).all() and known.max() >= 4 * known.min())
+
+
+def in_words(mean: float, low: float, high: float) -> str:
+    """Mean and 95 % interval of networks, a dash where there is none."""
+    if math.isnan(mean):
+        return "-"
+    return f"{mean:.4g}" + (f" ± {(high - low) / 2:.2g}" if high > low else "")
+
+
+def has(material: Material, *columns: str) -> bool:
+    """Whether the results hold these columns with a number in each."""
+    return all(column in material.results and material.results[column].notna().any() for column in columns)

@@ -1,0 +1,257 @@
+"""What a report is made of: finished runs, and sweeps of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from polysemantic.ensemble import Ensemble
+from polysemantic.report.labels import value_text
+from polysemantic.report.settings import Setting, settings, short_names
+from polysemantic.runs import read_snapshot
+
+Snapshot = dict[str, torch.Tensor]
+
+# What names a network and where it comes from, and is no hyperparameter.
+_IDENTITY = ("run", "instance", "seed", "point")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Source:
+    """A finished run.
+
+    Args:
+        name: What the report calls it.
+        directory: The run directory.
+        config: The resolved configuration.
+        versions: Versions of what trained it; empty if they were not noted.
+        results: One row for each network.
+        swept: Columns that the sweep added to them.
+    """
+
+    name: str
+    directory: Path
+    config: dict[str, Any]
+    versions: dict[str, str]
+    results: pd.DataFrame
+    swept: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def ensemble(self) -> Ensemble:
+        """Its grid points and seeds."""
+        return Ensemble(**self.config["ensemble"])
+
+    @property
+    def settings(self) -> dict[str, Setting]:
+        """Its settings by dotted key, without those that vary within the run."""
+        return {k: v for k, v in settings(self.config).items() if k.rpartition(".")[2] not in self.ensemble.vary}
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """`history` or `collisions`, if the run has it."""
+        path = self.directory / f"{name}.parquet"
+        return pd.read_parquet(path) if path.is_file() else None
+
+    def snapshots(self) -> dict[int, Path]:
+        """The files of weights by step."""
+        paths = sorted((self.directory / "weights").glob("step_*.npz"))
+        return {int(path.stem.removeprefix("step_")): path for path in paths}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Point:
+    """A grid point of a run.
+
+    Args:
+        source: The run.
+        label: What is particular about it.
+        instances: The networks in the run.
+    """
+
+    source: Source
+    label: str
+    instances: range
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """The rows of `history` or `collisions` of its networks, if there are any."""
+        table = self.source.table(name)
+        rows = None if table is None else table[table["instance"].isin(self.instances)]
+        return None if rows is None or rows.empty else rows
+
+    def snapshots(self, at_most: int) -> tuple[int, dict[int, Snapshot]] | None:
+        """A network whose weights were kept, and these by step, the first and last among them."""
+        paths = self.source.snapshots()
+        if not paths:
+            return None
+        with np.load(next(iter(paths.values())), allow_pickle=False) as file:
+            kept = file["instance"].tolist()
+        network = next((instance for instance in self.instances if instance in kept), None)
+        if network is None:
+            return None
+        at = kept.index(network)
+        read = (read_snapshot(paths[step]) for step in spread(list(paths), at_most))
+        return network, {step: {k: w[at] for k, w in arrays.items() if k != "instance"} for step, arrays in read}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Material:
+    """Runs side by side.
+
+    Args:
+        sources: The runs.
+        results: Their results in one table, with a column for each axis, and `run` and `point`.
+        axes: The columns in which the runs or their grid points differ on purpose.
+        knobs: Those among them that belong to the input distribution.
+        given: The paths that the report was asked for.
+        unfinished: How many cells of sweeps have no results.
+    """
+
+    sources: list[Source]
+    results: pd.DataFrame
+    axes: list[str]
+    knobs: list[str]
+    given: list[Path]
+    unfinished: int = 0
+
+    @functools.cached_property
+    def points(self) -> list[Point]:
+        """Every grid point of every run."""
+        found = []
+        for source in self.sources:
+            rows = self.results[self.results["run"] == source.name]
+            for at in sorted(set(rows["point"])):
+                first = rows[rows["point"] == at].iloc[0]
+                seeds = source.ensemble.seeds
+                found.append(Point(source, self.point_label(first), range(at * seeds, (at + 1) * seeds)))
+        labels = [point.label for point in found]
+        repeated = {label for label in labels if labels.count(label) > 1}
+        return [dataclasses.replace(p, label=f"{p.source.name} {p.label}") if p.label in repeated else p for p in found]
+
+    def point_label(self, values: Mapping[Any, Any] | pd.Series[Any], axes: list[str] | None = None) -> str:
+        """The values of the axes in words."""
+        shown = self.axes if axes is None else axes
+        named = [f"{axis} = {value_text(values[axis])}" for axis in shown if pd.notna(values[axis])]
+        return ", ".join(named) or "all networks"
+
+    def shown_points(self, at_most: int) -> list[Point]:
+        """Some grid points, spread over all of them."""
+        return spread(self.points, at_most)
+
+    @property
+    def description(self) -> str:
+        """The inputs, sizes and number of networks in a few words."""
+        parts = [f"{_range(self.results['data'])} inputs", f"{_range(self.results['n_features'])} features"]
+        parts += [f"{_range(self.results['n_hidden'])} neurons", f"{len(self.results)} networks"]
+        return ", ".join(parts)
+
+
+def _range(values: pd.Series[Any]) -> str:
+    distinct = list(dict.fromkeys(values.tolist()))
+    if len(distinct) > 3:
+        numbers = all(isinstance(value, (int, float)) for value in distinct)
+        return f"{min(distinct)} to {max(distinct)}" if numbers else f"{len(distinct)} kinds of"
+    return ", ".join(map(str, distinct))
+
+
+def spread(items: list[Any], at_most: int) -> list[Any]:
+    """At most so many items in their order, the first and last among them.
+
+    Example:
+        >>> spread([1, 2, 3, 4, 5], 3)
+        [1, 3, 5]
+    """
+    if len(items) <= at_most:
+        return items
+    return [items[round(at)] for at in np.linspace(0, len(items) - 1, at_most)]
+
+
+def read_material(paths: list[Path]) -> Material:
+    """Read runs and sweeps.
+
+    Raises:
+        ValueError: If a path is neither a finished run nor a sweep with one.
+    """
+    found: list[tuple[Path, pd.DataFrame | None]] = []
+    unfinished = 0
+    for path in dict.fromkeys(paths):
+        cells = sorted(cell for cell in path.glob("cells/*") if cell.is_dir())
+        finished = [cell for cell in cells if _is_run(cell)]
+        unfinished += len(cells) - len(finished)
+        if not finished and not _is_run(path):
+            raise ValueError(f"`report` must be given a finished run or a sweep, got {str(path)!r}.")
+        table = pd.read_parquet(path / "results.parquet") if finished and _has_cells(path) else None
+        found += [(cell, table) for cell in finished] or [(path, None)]
+    names = _names([path for path, _ in found])
+    sources = [_read(name, path, table) for name, (path, table) in zip(names, found, strict=True)]
+    return _side_by_side(sources, paths, unfinished)
+
+
+def _is_run(path: Path) -> bool:
+    return (path / "results.parquet").is_file() and (path / "config.yaml").is_file()
+
+
+def _has_cells(sweep: Path) -> bool:
+    path = sweep / "results.parquet"
+    return path.is_file() and "cell" in pd.read_parquet(path)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The last part of each path, with as much of its parents as tells it apart."""
+    parts = [path.absolute().parts for path in paths]
+    for length in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
+    versions = directory / "versions.yaml"
+    results = pd.read_parquet(directory / "results.parquet")
+    swept: list[str] = []
+    if of_sweep is not None:
+        rows = of_sweep[of_sweep["cell"].astype(str) == directory.name]
+        swept = [str(column) for column in rows if column not in results and column != "cell"]
+        results = results.merge(rows[["instance", *swept]], on="instance", how="left")
+    return Source(
+        name,
+        directory,
+        yaml.safe_load((directory / "config.yaml").read_text()),
+        yaml.safe_load(versions.read_text()) if versions.is_file() else {},
+        results,
+        tuple(swept),
+    )
+
+
+def _side_by_side(sources: list[Source], given: list[Path], unfinished: int) -> Material:
+    varied = list(dict.fromkeys(name for source in sources for name in source.ensemble.vary))
+    every = list(dict.fromkeys(key for source in sources for key in settings(source.config)))
+    differing = [key for key in every if _differs(key, sources) or key.rpartition(".")[2] in varied]
+    names = short_names(differing)
+    results = pd.concat([_rows(source, names) for source in sources], ignore_index=True)
+    columns = [*names.values(), *varied, "n_features", "n_hidden", "data"]
+    extra = [column for source in sources for column in source.swept]
+    axes = [column for column in dict.fromkeys([*columns, *extra]) if _takes_several(results, column)]
+    knobs = {name for key, name in names.items() if key.startswith("data.")} - {"n_features", "batch_size"}
+    return Material(sources, results, axes, [axis for axis in axes if axis in knobs], given, unfinished)
+
+
+def _differs(key: str, sources: list[Source]) -> bool:
+    return len({repr(source.settings.get(key)) for source in sources} - {"None"}) > 1
+
+
+def _rows(source: Source, names: dict[str, str]) -> pd.DataFrame:
+    rows = source.results.assign(run=source.name, point=source.results["instance"] // source.ensemble.seeds)
+    known = {names[key]: value for key, value in source.settings.items() if key in names}
+    return rows.assign(**{name: value for name, value in known.items() if name not in rows})
+
+
+def _takes_several(results: pd.DataFrame, column: str) -> bool:
+    return column in results and column not in _IDENTITY and results[column].dropna().astype(str).nunique() > 1

@@ -1,0 +1,39 @@
+from polysemantic.report.charts import Chart, Section
+from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
+from polysemantic.report.labels import label
+from polysemantic.report.material import Material
+
+_COUNTS = ["polysemantic_neurons", "coverage"]
+
+
+def dose(material: Material) -> Section | None:
+    """Polysemantic neurons against how often features occur together."""
+    x = _dose(material)
+    if x is None or not has(material, *_COUNTS):
+        return None
+    by = [axis for axis in material.axes if axis not in (x, *material.knobs)]
+    by += ["data"] if material.results["data"].nunique() > 1 and "data" not in by else []
+    title = f"{label(_COUNTS[0]).capitalize()} against {label(x)}"
+    axes = panels(x, _COUNTS, log_x=spans_decades(material.results[x]))
+    views = {"": curves(material, x, _COUNTS, by)}
+    chart = Chart("dose", f"{title}: {material.description}", axes, views, counts_table(material, x, _COUNTS, by))
+    return Section(title, [_caution(material), *thinning_note(material)], [chart])
+
+
+def _dose(material: Material) -> str | None:
+    if has(material, "expected_companions"):
+        # The same grid point on another machine may differ in the last digits.
+        rounded = material.results["expected_companions"].map(lambda value: float(f"{value:.9g}"))
+        material.results["expected_companions"] = rounded
+        if rounded.nunique() > 1:
+            return "expected_companions"
+    return next((knob for knob in material.knobs if knob != "data"), None)
+
+
+def _caution(material: Material) -> str:
+    exposures = material.results["exposures"]
+    converged = material.results["converged_step"].notna().mean()
+    return (
+        f"Co-occurrence also changes how often a feature is seen: {exposures.min():.3g} to {exposures.max():.3g} "
+        f"exposures of a feature here, and {converged:.0%} of the networks had converged."
+    )

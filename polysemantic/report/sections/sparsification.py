@@ -1,0 +1,77 @@
+import numpy as np
+import pandas as pd
+
+from polysemantic.report.charts import Chart, Section, Series
+from polysemantic.report.groups import panels
+from polysemantic.report.labels import label
+from polysemantic.report.material import Material, Point
+from polysemantic.report.over_training import POINTS, band, history_table, limit_note
+from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
+
+_COLUMNS = ["sparsity_count", "l1_norm"]
+_LAWS = (sparsity_law, l1_norm_law)
+
+
+def sparsification(material: Material) -> Section | None:
+    """How features gather on single neurons under L1, against the laws where they apply."""
+    found = {}
+    views = {}
+    for point in material.shown_points(POINTS):
+        rows = point.table("history")
+        if rows is not None and set(_COLUMNS) <= set(rows) and _l1(point) > 0 and rows["step"].nunique() > 2:
+            found[point.label] = rows[rows["step"] > 0]
+            views[point.label] = [s for panel in range(2) for s in _curves(point, found[point.label], panel)]
+    if not found:
+        return None
+    title = f"Sparsification: {label(_COLUMNS[0])} and {label(_COLUMNS[1])}"
+    axes = panels("step", _COLUMNS, log_x=True, log_y=True)
+    axes[1].log_y = True
+    chart = Chart("sparsification", f"{title}: {material.description}", axes, views, history_table(found, _COLUMNS))
+    laws = (
+        "Dashed: 1/(1/√m + λt)² and 1/(1/√m + λt), at least 1, drawn for plain SGD on every one-hot input per step, "
+        "where the paper's time t is known. The laws give slopes; prefactors differ."
+    )
+    return Section(title, [laws, *_ratios(views), *limit_note(material)], [chart])
+
+
+def _curves(point: Point, rows: pd.DataFrame, panel: int) -> list[Series]:
+    measured = band(rows, _COLUMNS[panel], panel)
+    rate = _learning_rate(point)
+    if rate is None:
+        return measured
+    steps = np.asarray(measured[0].x)
+    n, m = (int(point.source.results[name].iloc[0]) for name in ("n_features", "n_hidden"))
+    times = np.array([paper_time(rate, int(step), n) for step in steps])
+    law = _LAWS[panel](times, m, paper_lambda(_l1(point)))
+    return [*measured, Series(f"theory, {label(_COLUMNS[panel])}", "theory", steps.tolist(), law.tolist(), panel=panel)]
+
+
+def _l1(point: Point) -> float:
+    results = point.source.results
+    if "l1" in results:
+        return float(results[results["instance"].isin(point.instances)]["l1"].iloc[0])
+    return float(point.source.config["model"].get("l1") or 0)
+
+
+def _learning_rate(point: Point) -> float | None:
+    """That of plain SGD on every one-hot input per step; None for anything else."""
+    model, data = point.source.config["model"], point.source.config["data"]
+    optimizer = model.get("optimizer") or {}
+    options = optimizer.get("init_args") or {}
+    inputs = data.get("init_args") or {}
+    plain = str(optimizer.get("class_path")).endswith(".SGD") and not any(
+        options.get(name) for name in ("momentum", "weight_decay", "nesterov")
+    )
+    whole = str(data.get("class_path")).endswith("OneHot") and inputs.get("batch_size") is None
+    linear = model.get("act", "linear") == "linear" and not model.get("lr_scheduler")
+    return float(options["lr"]) if plain and whole and linear else None
+
+
+def _ratios(views: dict[str, list[Series]]) -> list[str]:
+    """The largest ratio of measured to predicted neurons per feature."""
+    ratios = [
+        float(np.nanmax(np.asarray(series[0].y) / np.asarray(series[1].y)))
+        for series in views.values()
+        if len(series) > 1 and series[1].kind == "theory"
+    ]
+    return [f"{label(_COLUMNS[0]).capitalize()} reaches up to {max(ratios):.2g} times the law."] if ratios else []

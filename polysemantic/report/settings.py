@@ -1,0 +1,43 @@
+"""The settings of a run that an axis can be made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+Setting = str | float | bool
+
+# How fast a run is, and what is kept of it, changes no result.
+_NOT_RESULTS = {"model.compile", "model.inner_steps", "model.n_features"}
+
+
+def settings(config: Mapping[str, Any]) -> dict[str, Setting]:
+    """The scalars of a configuration that decide its results, under dotted keys; classes by their short names."""
+    parts = {name: config.get(name) or {} for name in ("model", "data")}
+    parts["trainer"] = {"max_steps": config.get("trainer", {}).get("max_steps")}
+    parts["seed_everything"] = config.get("seed_everything")
+    return {key: value for key, value in _scalars("", parts) if key not in _NOT_RESULTS}
+
+
+def _scalars(key: str, value: Any) -> Iterator[tuple[str, Setting]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            inside = key if name == "init_args" else f"{key}.{name}".lstrip(".")
+            if name == "class_path":
+                yield key, str(inner).rpartition(".")[2]
+            else:
+                yield from _scalars(inside, inner)
+    elif isinstance(value, (str, int, float)):
+        yield key, value
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """The last dotted part of each key, or the whole key where two would be the same.
+
+    Example:
+        >>> short_names(["model.l1", "model.optimizer.lr", "other.lr"])
+        {'model.l1': 'l1', 'model.optimizer.lr': 'model.optimizer.lr', 'other.lr': 'other.lr'}
+    """
+    keys = list(keys)
+    last = [key.rpartition(".")[2] for key in keys]
+    return {key: name if last.count(name) == 1 else key for key, name in zip(keys, last, strict=True)}

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+from jsonargparse import Namespace
+
+from polysemantic.data import InputDataModule
+from polysemantic.ensemble import Ensemble
+from polysemantic.identity import optimizer_settings
+from polysemantic.module import EnsembleModule
+from polysemantic.sweep.reader import Config
+from polysemantic.trainer import build_trainer
+
+# A sweep may be planned where there is no accelerator, and run where there is one.
+_HERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1, "logger": None, "plugins": None}
+
+
+class Checker:
+    """Checks runs of the same classes as they will be when they start, without their start.
+
+    Args:
+        made: The objects of one of them.
+    """
+
+    def __init__(self, made: Namespace) -> None:
+        self._made = made
+        self.data: InputDataModule = made.data
+        model: EnsembleModule = made.model
+        optimizer_settings(model.optimizer)
+        self._classes = {
+            "optimizer": model.optimizer,
+            "lr_scheduler": model.lr_scheduler,
+            "autoencoder": model.autoencoder_class,
+        }
+        self._trainers: set[str] = set()
+
+    def check(self, config: Config) -> InputDataModule:
+        """Refuse a run that would not start, and give its inputs.
+
+        Args:
+            config: A configuration that differs in numbers and words alone.
+
+        Raises:
+            ValueError: If a value breaks its rule.
+        """
+        self._check_trainer(config["trainer"])
+        data = type(self.data)(**self.data.arguments() | self._numbers(config))
+        ensemble = Ensemble(**config["ensemble"])
+        options = config["model"] | self._classes
+        model = EnsembleModule(data.n_features, ensemble=ensemble, seed=config["seed_everything"], **options)
+        model.check_data(data)
+        data.bind(ensemble)
+        return data
+
+    def _numbers(self, config: Config) -> Config:
+        """Arguments of the data that are plain, where those of classes are objects."""
+        given = config["data"].get("init_args", {})
+        return {name: value for name, value in given.items() if not isinstance(value, (dict, list))}
+
+    def _check_trainer(self, options: Config) -> None:
+        key = json.dumps(options, sort_keys=True)
+        if key not in self._trainers:
+            self._trainers.add(key)
+            plain = {name: value for name, value in options.items() if not isinstance(value, (dict, list))}
+            given = vars(self._made.trainer) | plain | _HERE
+            build_trainer(given.pop("callbacks") or [], None, logged=False, **given)

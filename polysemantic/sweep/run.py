@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import yaml
+
+from polysemantic.checkpoints import read_checkpoint
+from polysemantic.files import CorruptFileError, write_whole
+from polysemantic.sweep.reader import CellCLI, Config, config_hash, parse_yaml
+
+STATE = "cell.yaml"
+_OUTPUT = "output.txt"
+# What the command line's parser exits with when it has said on one line what is wrong.
+_BAD_INPUT = 2
+
+
+class Outcome(NamedTuple):
+    """What became of a run: busy is one that another process is at.
+
+    Args:
+        state: How it ended.
+        error: What made it fail, on one line.
+    """
+
+    state: Literal["finished", "failed", "busy"]
+    error: str | None = None
+
+
+def run_cell(directory: Path, config: Config, home: Path) -> Outcome:
+    """Finish a run in its own directory: nothing to do, go on from its checkpoint, or begin.
+
+    Any number of processes may call this at once with the same arguments, be killed, and call it again.
+
+    Args:
+        directory: The run directory, named by the configuration's hash.
+        config: The resolved configuration.
+        home: The directory that relative paths and the user's modules are in.
+    """
+    with contextlib.chdir(home), _lock(directory) as ours:
+        if not ours:
+            return Outcome("busy")
+        if not is_finished(directory):
+            note(directory, "running")
+            error = _fit(directory, config)
+            note(directory, "finished" if error is None else "failed", error)
+            if error is not None:
+                return Outcome("failed", error)
+        return Outcome("finished")
+
+
+@contextlib.contextmanager
+def _lock(directory: Path) -> Iterator[bool]:
+    """Whether the run is this process's own until the end of the block; the lock of one that dies is released."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".cell.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_finished(directory: Path) -> bool:
+    """Whether a run has its results, and they are those of the configuration that names its directory."""
+    if not (directory / "results.parquet").is_file():
+        return False
+    return config_hash(parse_yaml((directory / "config.yaml").read_text())) == directory.name
+
+
+def note(directory: Path, state: str, error: str | None = None) -> None:
+    """Write down for people, and for `sweep`, what state a run is in."""
+    content = {"state": state} | ({} if error is None else {"error": error})
+    write_whole(directory / STATE, yaml.safe_dump(content, width=10**6).encode())
+
+
+def _fit(directory: Path, config: Config) -> str | None:
+    """Train, and give the error that ended it."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    with (directory / _OUTPUT).open("a") as output:
+        try:
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                if (directory / "results.parquet").is_file():
+                    raise ValueError(f"`{directory}` must hold the run of its name, got another configuration's.")
+                checkpoint = _checkpoint(directory, config["trainer"]["max_steps"])
+                CellCLI({"subcommand": "fit", "fit": config | {"ckpt_path": checkpoint}}, directory)
+        except Exception as error:
+            traceback.print_exc(file=output)
+            return " ".join(f"{type(error).__name__}: {error}".split())
+        except SystemExit as ended:
+            if ended.code != _BAD_INPUT:
+                raise
+            output.flush()
+            return (directory / _OUTPUT).read_text().rstrip().splitlines()[-1].removeprefix("error: ")
+    return None
+
+
+def _checkpoint(directory: Path, max_steps: int) -> str | None:
+    """The newest whole checkpoint to train on from, None if there is none: what was shown of the run is then forgotten.
+
+    That of the last step is none: without training, nothing would observe the collisions that the results count.
+    """
+    for name in ("last.ckpt", "previous.ckpt"):
+        with contextlib.suppress(FileNotFoundError, CorruptFileError):
+            if read_checkpoint(directory / "checkpoints" / name)["global_step"] < max_steps:
+                return str(directory / "checkpoints" / name)
+    for events in directory.rglob("events.out.tfevents.*"):
+        events.unlink()
+    return None

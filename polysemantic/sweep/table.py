@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from pandas.api.types import is_object_dtype
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+
+from polysemantic.files import write_parquet, write_whole
+from polysemantic.sweep.plan import Plan
+from polysemantic.sweep.reader import parse_yaml
+from polysemantic.tables import mean_and_interval
+from polysemantic.theory import polysemantic_neurons_paper
+
+SWEEP = "sweep.yaml"
+CELLS = "cells"
+RESULTS = "results.parquet"
+_CLASS = re.compile(r"(\w+[.])+[A-Z]\w*")
+# What the table of a sweep shows, by its heading.
+_SHOWN = {"polysemantic": "polysemantic_neurons", "coverage": "coverage", "carriers": "carriers"}
+_THEORY = ("n²/4m", "n(n-1)/2(2m-1)")
+# Rows that a terminal shows at most.
+_ROWS = 60
+
+
+def write_sweep(plan: Plan) -> None:
+    """Write `sweep.yaml`: the resolved sweep, and of each run what its ensemble does not hold."""
+    cells = {
+        cell.hash: {key: value for key, value in cell.point.items() if key not in cell.moved} for cell in plan.cells
+    }
+    text = yaml.dump(
+        plan.content | {"cells": cells}, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False
+    )
+    write_whole(plan.directory / SWEEP, text.encode())
+
+
+def column_names(keys: Iterable[str]) -> dict[str, str]:
+    """The column of each axis: the last part of its name, or all of it where two would clash.
+
+    Example:
+        >>> column_names(["model.n_hidden", "model.optimizer.lr", "model.lr_scheduler.lr"])["model.n_hidden"]
+        'n_hidden'
+    """
+    last = {key: key.rpartition(".")[2] for key in keys}
+    times = Counter(last.values())
+    return {key: key if times[name] > 1 else name for key, name in last.items()}
+
+
+def label(value: Any) -> Any:
+    """A value of an axis as it stands in a table; a class by its name and arguments.
+
+    Example:
+        >>> label({"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}})
+        'SGD(lr=0.1)'
+    """
+    if isinstance(value, dict) and "class_path" in value:
+        arguments = ", ".join(f"{name}={label(given)}" for name, given in (value.get("init_args") or {}).items())
+        return label(value["class_path"]) + (f"({arguments})" if arguments else "")
+    if isinstance(value, str) and _CLASS.fullmatch(value):
+        return value.rpartition(".")[2]
+    return str(value) if isinstance(value, (dict, list)) else value
+
+
+def collect(directory: Path) -> pd.DataFrame:
+    """Rebuild a sweep's `results.parquet` from those of its finished runs, and give it.
+
+    Args:
+        directory: The sweep's directory.
+
+    Raises:
+        ValueError: If it holds no sweep or no finished run.
+    """
+    if not (directory / SWEEP).is_file():
+        raise ValueError(f"`collect` must name a sweep's directory or configuration, got {str(directory)!r}.")
+    sweep = parse_yaml((directory / SWEEP).read_text())
+    names = _names(sweep)
+    cells = {name: fixed for name, fixed in sweep["cells"].items() if _results(directory, name).is_file()}
+    if not cells:
+        raise ValueError(f"`collect` must find finished runs, got none in {str(directory)!r}.")
+    tables = [_read(_results(directory, name)) for name in cells]
+    results = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+    points = pd.DataFrame([{names[key]: label(value) for key, value in fixed.items()} for fixed in cells.values()])
+    points = points.assign(cell=list(cells)).loc[points.index.repeat([len(table) for table in tables])]
+    columns = {str(name): column for name, column in points.reset_index(drop=True).items()}
+    for key in {key for fixed in cells.values() for key in names.keys() - fixed.keys()}:
+        # Held by the ensemble, of all cells or of some.
+        held = results[key.rpartition(".")[2]]
+        columns[names[key]] = columns[names[key]].fillna(held) if names[key] in columns else held
+    results = _plain(results.assign(**columns))
+    write_parquet(directory / RESULTS, results)
+    return results
+
+
+def _results(directory: Path, cell: str) -> Path:
+    return directory / CELLS / cell / RESULTS
+
+
+def _read(path: Path) -> pa.Table:
+    # Of a small file, threads and memory maps cost more than its reading.
+    return pq.ParquetFile(pa.BufferReader(path.read_bytes())).read(use_threads=False)
+
+
+def _plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of several kinds, as an axis may have, as text."""
+    mixed = [str(name) for name in table if is_object_dtype(table[name]) and table[name].map(type).nunique() > 1]
+    return table.assign(**{name: table[name].map(_text) for name in mixed})
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def axes_of(directory: Path) -> list[str]:
+    """The columns of a sweep's axes."""
+    return list(_names(parse_yaml((directory / SWEEP).read_text())).values())
+
+
+def _names(sweep: dict[str, Any]) -> dict[str, str]:
+    return column_names([*sweep["axes"], *(key for group in sweep["zip"] for key in group)])
+
+
+def summary(results: pd.DataFrame, axes: list[str]) -> Table:
+    """Polysemantic neurons of each run and grid point, with 95 % intervals over seeds, beside coverage and theory."""
+    table = Table(title=f"{len(results)} instances", box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    for heading in (*axes, *_SHOWN, *_THEORY):
+        table.add_column(heading, justify="right")
+    groups = list(results.groupby(["cell", *axes], sort=False, dropna=False))
+    for point, rows in groups[:_ROWS]:
+        first = rows.iloc[0]
+        paper = polysemantic_neurons_paper(int(first["n_features"]), int(first["n_hidden"]))
+        theory = (paper, float(first["expected_polysemantic_neurons"]))
+        shown = (mean_and_interval(rows[name]) for name in _SHOWN.values())
+        values = (f"{value:g}" if isinstance(value, float) else str(value) for value in point[1:])
+        table.add_row(*values, *shown, *("-" if number != number else f"{number:.4g}" for number in theory))
+    more = f"; {len(groups) - _ROWS} more in {RESULTS}" if len(groups) > _ROWS else ""
+    table.caption, table.caption_justify = f"mean ± 95 % interval over seeds, beside theory{more}", "left"
+    return table

@@ -1,0 +1,42 @@
+import collections
+
+import jaxtyping
+import pytest
+
+import polysemantic
+from faults import victims
+
+TOLD = pytest.StashKey[dict]()
+
+
+def pytest_configure(config):
+    config.stash[TOLD] = collections.defaultdict(list)
+
+
+@pytest.fixture
+def befell(request):
+    """Note that a fault befell a run, and what came of it, for the table at the end."""
+
+    def note(fault, outcome):
+        request.config.stash[TOLD][fault, outcome].append(1)
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    told = config.stash[TOLD]
+    if told:
+        terminalreporter.section("faults")
+    for (fault, outcome), times in sorted(told.items()):
+        terminalreporter.write_line(f"{fault:<58} {len(times):>4} times: {outcome}")
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory):
+    """The run that nothing befalls."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    root = tmp_path_factory.mktemp("whole")
+    statuses, said = victims.run(root)
+    jaxtyping.config.update("jaxtyping_disable", False)
+    assert statuses == [0], said
+    return polysemantic.load(victims.runs(root)[0])

@@ -1,0 +1,138 @@
+"""Small runs that are forked, so that no time goes into imports, and what must be true once something befell them."""
+
+import os
+import signal
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import yaml
+from ranks import assert_same_runs, finish, start
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import polysemantic
+from polysemantic.checkpoints import check_checkpoint
+from polysemantic.cli import main
+
+# No rank may outlive another that ended by more than this.
+PATIENCE = 30
+FIT = [
+    "fit", "--data=IndependentBernoulli", "--data.n_features=16", "--data.probability=0.1", "--data.batch_size=32",
+    "--model.n_hidden=8", "--model.noise_std=0.1", "--ensemble.seeds=4", "--trainer.max_steps=1200",
+    "--trainer.accelerator=cpu", "--measurements.every_n_steps=200", "--collisions.every_n_steps=50",
+    "--convergence.every_n_steps=100", "--model.inner_steps=20", "--checkpoint.every_n_seconds=0",
+]  # fmt: skip
+
+
+def _command(root, arguments, prepare):
+    prepare()
+    sys.argv = ["polysemantic"]  # Lightning warns where the process has arguments of its own
+    os.chdir(root)
+    status = main([str(argument) for argument in arguments])
+    sys.stdout.flush()
+    os._exit(status)
+
+
+def _said(root):
+    # Not in the directory itself, which may be a full disk.
+    return root.with_name(f"{root.name}_said")
+
+
+def nothing():
+    """No preparation."""
+
+
+def begin(root, *arguments, ranks=1, prepare=nothing):
+    """Start a command in the given directory, in so many processes that each prepare a fault."""
+    root.mkdir(parents=True, exist_ok=True)
+    devices = [f"--trainer.devices={ranks}"]
+    return start(ranks, _said(root), _command, root, [*FIT, *devices, *arguments], prepare)
+
+
+def end(processes, root):
+    """Wait for all to end, and give their exit statuses and what they said."""
+    return finish(processes, _said(root))
+
+
+def run(root, *arguments, ranks=1, prepare=nothing):
+    """Start a command and wait for its end."""
+    return end(begin(root, *arguments, ranks=ranks, prepare=prepare), root)
+
+
+def wait_for(condition, processes):
+    """Wait until something is so, which must be before the processes end."""
+    while not condition():
+        assert all(process.is_alive() for process in processes), "ended too early"
+        time.sleep(0.002)
+
+
+def at_step(kind, name, step, does):
+    """Let something happen before the first call of a callback's method from a step on."""
+    method, done = getattr(kind, name), []
+
+    def struck(self, trainer, *arguments, **options):
+        if trainer.global_step >= step and not done:
+            done.append(True)
+            does(trainer)
+        return method(self, trainer, *arguments, **options)
+
+    setattr(kind, name, struck)
+
+
+def killed(root, ready, prepare=nothing):
+    """A run that is killed as soon as something is so."""
+    processes = begin(root, prepare=prepare)
+    wait_for(ready, processes)
+    processes[0].kill()
+    statuses, said = end(processes, root)
+    assert statuses == [-signal.SIGKILL], said
+    return root / "lightning_logs" / "version_0"
+
+
+def error_line(text):
+    """What was said in one line, after which nothing came."""
+    lines = text.splitlines()
+    assert lines[-1].startswith("error: "), text
+    assert "Traceback" not in text
+    return lines[-1]
+
+
+def runs(root):
+    return sorted((root / "lightning_logs").glob("version_*"))
+
+
+def assert_whole_files(root):
+    """Every file that a later run reads is whole: it can be read from its beginning to its end."""
+    for path in root.rglob("*"):
+        if path.suffix == ".parquet":
+            pd.read_parquet(path)
+        elif path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                assert all(len(np.atleast_1d(file[name])) for name in file.files)
+        elif path.suffix == ".ckpt":
+            check_checkpoint(path)
+        elif path.name == "config.yaml":
+            assert "model" in yaml.safe_load(path.read_text())
+
+
+def assert_nothing_lost(whole, root):
+    """The newest run ended as the one that nothing befell, with nothing half written beside it and no point twice."""
+    newest = max(runs(root), key=lambda path: int(path.name.removeprefix("version_")))
+    assert_whole_files(root)
+    assert list(newest.rglob("*.part")) == []
+    assert_same_runs(whole, polysemantic.load(newest))
+    assert points(newest / "mean") == points(whole.directory / "mean")
+
+
+def points(directory):
+    """The points of every curve in TensorBoard."""
+    events = EventAccumulator(str(directory), size_guidance={"scalars": 0})
+    events.Reload()
+    return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+
+def go_on(root, *arguments, ranks=1):
+    """Start the command that continues the newest run, or that starts it anew if it had no checkpoint yet."""
+    begun = any(root.glob("lightning_logs/version_*/checkpoints/*.ckpt"))
+    return begin(root, *(["--ckpt_path=last"] if begun else []), *arguments, ranks=ranks)

@@ -1,0 +1,134 @@
+"""Processes that train together, started as torchrun would start them, and what their runs must agree on."""
+
+import multiprocessing
+import os
+import socket
+import sys
+import traceback
+import warnings
+
+import numpy as np
+import pandas as pd
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+SECONDS = 90
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _run(rank, world, port, directory, function, arguments):
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
+        "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    with (directory / f"rank_{rank}.txt").open("w", buffering=1) as said:
+        sys.stdout = sys.stderr = said
+        try:
+            function(*arguments)
+        except BaseException:
+            traceback.print_exc(file=said)
+            said.flush()
+            os._exit(1)
+    # A fork of the tests has nothing of its own to tidy up.
+    os._exit(0)
+
+
+def start(world, directory, function, *arguments):
+    """Start the ranks of a world as forks of this process, which takes no time for imports."""
+    fork, port = multiprocessing.get_context("fork"), free_port()
+    directory.mkdir(parents=True, exist_ok=True)
+    ranks = [fork.Process(target=_run, args=(at, world, port, directory, function, arguments)) for at in range(world)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads, which are idle here
+        for rank in ranks:
+            rank.start()
+    return ranks
+
+
+def finish(ranks, directory):
+    """Wait for all ranks, and give the exit status and what was printed of each; none outlives its time."""
+    try:
+        for rank in ranks:
+            rank.join(SECONDS)
+    finally:
+        hung = [at for at, rank in enumerate(ranks) if rank.is_alive()]
+        for at in hung:
+            ranks[at].kill()
+            ranks[at].join()
+    said = [(directory / f"rank_{at}.txt").read_text() for at in range(len(ranks))]
+    assert not hung, f"ranks {hung} hung:\n" + "\n".join(said)
+    return [rank.exitcode for rank in ranks], said
+
+
+def launch(world, directory, function, *arguments):
+    """Run a function in every rank of a world, and give what each printed."""
+    statuses, said = finish(start(world, directory, function, *arguments), directory)
+    assert set(statuses) == {0}, "\n".join(said)
+    return said
+
+
+def assert_same_tree(one, other, path=""):
+    """The same numbers, to the last bit, in the same places."""
+    assert isinstance(one, dict) == isinstance(other, dict), path
+    if isinstance(one, torch.Tensor):
+        assert one.dtype == other.dtype, path
+        torch.testing.assert_close(one, other, rtol=0, atol=0, equal_nan=True, msg=lambda text: f"{path}: {text}")
+    elif isinstance(one, dict):
+        assert one.keys() == other.keys(), path
+        for name, value in one.items():
+            assert_same_tree(value, other[name], f"{path}/{name}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), path
+        for at, (left, right) in enumerate(zip(one, other, strict=True)):
+            assert_same_tree(left, right, f"{path}/{at}")
+    else:
+        assert one == other or one != one, path
+
+
+def assert_same_runs(one, other):
+    """The same way, end and snapshots, to the last bit."""
+    pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
+    assert_same_ends(one, other)
+    assert one.weights.keys() == other.weights.keys()
+    for step, arrays in one.weights.items():
+        for name, values in arrays.items():
+            np.testing.assert_array_equal(values, other.weights[step][name])
+
+
+def assert_same_drawings(one, other):
+    """The same pictures and histograms in TensorBoard."""
+    assert drawings(one.directory) == drawings(other.directory)
+
+
+def drawings(run):
+    """Every picture and histogram, by tag and step."""
+    events = EventAccumulator(str(run), size_guidance={"images": 0, "histograms": 0}).Reload()
+    tags = events.Tags()
+    drawn = {tag: [(each.step, each.encoded_image_string) for each in events.Images(tag)] for tag in tags["images"]}
+    return drawn | {tag: [(at.step, at.histogram_value) for at in events.Histograms(tag)] for tag in tags["histograms"]}
+
+
+def assert_same_ends(one, other):
+    """The same results, lives of collisions and checkpoint, to the last bit."""
+    for name in ("results", "collisions"):
+        pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), check_exact=True)
+    saved = [
+        torch.load(run.directory / "checkpoints" / "last.ckpt", weights_only=True, map_location="cpu")
+        for run in (one, other)
+    ]
+    for name in ("state_dict", "optimizer_states", "lr_schedulers", "polysemantic", "global_step"):
+        assert_same_tree(saved[0][name], saved[1][name], name)
+    tracked = [dict(each["callbacks"]) for each in saved]
+    for each in tracked:
+        # Lives that ended are in another order, which the table does not have.
+        for name in list(each):
+            if name.startswith("CollisionTracker"):
+                del each[name]["ended"]
+            if name.startswith("Measurements"):
+                del each[name]["history"], each[name]["steps"]
+    assert_same_tree(*tracked, "callbacks")

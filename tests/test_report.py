@@ -1,0 +1,314 @@
+import functools
+import json
+import re
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from small_runs import make_sweep, small_grid, small_one_hot
+
+from polysemantic.__main__ import main as dispatch
+from polysemantic.functional import (
+    coverage,
+    fourth_norm_null,
+    mean_interval,
+    participation_ratio,
+    participation_ratio_null,
+    polysemantic_neurons,
+)
+from polysemantic.report.command import main
+from polysemantic.report.interactive import payload
+from polysemantic.report.labels import MEASURES, PALETTE
+from polysemantic.report.material import read_material
+from polysemantic.report.sections import SECTIONS
+from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
+
+go = pytest.importorskip("plotly.graph_objects")
+
+
+@pytest.fixture(scope="module")
+def grid(tmp_path_factory):
+    return small_grid(tmp_path_factory.mktemp("grid"))
+
+
+@pytest.fixture(scope="module")
+def one_hot(tmp_path_factory):
+    return small_one_hot(tmp_path_factory.mktemp("one_hot"))
+
+
+@pytest.fixture(scope="module")
+def sweep(grid, tmp_path_factory):
+    wide = small_grid(tmp_path_factory.mktemp("wide"), n_hidden=16)
+    root = tmp_path_factory.mktemp("sweeps") / "widths"
+    axes = [{"model.n_hidden": m, "trainer.devices": 1 + at} for at, m in enumerate((12, 16))]
+    return make_sweep(root, [grid, wide], axes)
+
+
+@functools.cache
+def sections(*paths):
+    material = read_material(list(paths))
+    made = [section for make in SECTIONS if (section := make(material)) is not None]
+    return material, {chart.key: chart for section in made for chart in section.charts}, made
+
+
+def named(chart, name, kind, panel=0, view=None):
+    view = view or next(iter(chart.views))
+    (found,) = [s for s in chart.views[view] if s.name == name and s.kind == kind and s.panel == panel]
+    return found
+
+
+def test_one_run_has_every_section_that_its_data_allows(one_hot):
+    _, charts, _ = sections(one_hot)
+    assert set(charts) == {
+        "width",
+        "frontier",
+        "training",
+        "survival",
+        "lives",
+        "weights",
+        "thresholds",
+        "basis",
+        "sparsification",
+    }
+
+
+def test_a_grid_adds_the_dose_response_and_the_phase_diagram(grid):
+    material, charts, _ = sections(grid)
+    assert material.axes == ["l1", "probability"]
+    assert {"dose", "phase"} <= set(charts)
+    assert charts["phase"].axes == ["l1", "probability"]
+
+
+def test_a_sweep_spans_widths_and_what_varies_within_its_cells(sweep):
+    material, charts, _ = sections(sweep)
+    assert set(material.axes) == {"n_hidden", "l1", "probability", "devices"}
+    assert len(material.points) == 8
+    assert len({point.label for point in material.points}) == 8
+    assert len(charts["phase"].table) == 8
+
+
+def test_means_and_intervals_are_those_of_the_results(sweep):
+    material, charts, _ = sections(sweep)
+    rows = material.results.query("l1 == 0.01 and probability == 0.05 and n_hidden == 16")
+    mean, half = mean_interval(torch.tensor(rows["polysemantic_neurons"].to_numpy(dtype=float)))
+    shown = named(charts["width"], "l1 = 0.01, probability = 0.05, devices = 2", "mean")
+    assert shown.x == [16]
+    np.testing.assert_allclose([*shown.low, *shown.y, *shown.high], [mean - half, mean, mean + half])
+    points = named(charts["width"], shown.name, "points")
+    assert sorted(points.y) == sorted(rows["polysemantic_neurons"])
+    assert all(f"coverage {value:g}" in "".join(points.detail) for value in rows["coverage"])
+
+
+def test_coverage_has_a_panel_beside_every_count(sweep):
+    _, charts, _ = sections(sweep)
+    for key in ("width", "dose", "frontier", "training"):
+        assert any(panel.y.startswith("coverage") for panel in charts[key].panels)
+    assert payload(charts["phase"])["coverage"] == "coverage"
+
+
+def test_both_theory_curves_are_drawn_over_the_widths(sweep):
+    _, charts, _ = sections(sweep)
+    expected = named(charts["width"], "theory, n(n-1)/2(2m-1)", "theory")
+    paper = named(charts["width"], "theory, n²/4m", "theory")
+    assert (paper.x[0], paper.x[-1]) == (12, 16)
+    assert paper.y == [100 / (4 * m) for m in paper.x]
+    assert expected.y == [expected_polysemantic_neurons(10, m) for m in expected.x]
+
+
+def test_the_dose_is_the_expected_number_of_companions(grid):
+    _, charts, _ = sections(grid)
+    assert charts["dose"].panels[0].x.startswith("expected companions")
+    assert named(charts["dose"], "l1 = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
+
+
+def test_the_rotation_null_of_the_fourth_norm_is_that_of_the_weights(grid):
+    material, charts, _ = sections(grid)
+    point = material.points[1]
+    _, snapshots = point.snapshots(3)
+    shown = named(charts["basis"], "random rotations, fourth norm (mean over features)", "theory", view=point.label)
+    last = fourth_norm_null(snapshots[200]["W_enc"])
+    assert shown.x[-1] == 200
+    assert shown.y[-1] == pytest.approx(last.mean.item())
+    assert shown.high[-1] - shown.y[-1] == pytest.approx(2 * last.variance.sqrt().item())
+
+
+def test_the_count_at_a_threshold_stands_beside_the_coverage_at_it(grid):
+    material, charts, _ = sections(grid)
+    point = material.points[0]
+    W = point.snapshots(2)[1][200]["W_enc"]
+    counts, shares = charts["thresholds"].views[point.label]
+    at = counts.x.index(0.3)
+    assert counts.y[at] == polysemantic_neurons(W, 0.3).item()
+    assert shares.y[at] == pytest.approx(coverage(W, 0.3).item())
+    assert shares.y[0] > shares.y[-1]
+
+
+def test_the_null_of_the_participation_ratio_is_the_mean_over_random_directions():
+    W = torch.randn(40_000, 24, dtype=torch.float64)
+    W = W / W.norm(dim=1, keepdim=True)
+    ratios = participation_ratio(W[:, None], threshold=0.1)
+    error = ratios.std().item() * (1 / 40_000 + 1 / 4096) ** 0.5
+    assert participation_ratio_null(24) == pytest.approx(ratios.mean().item(), abs=5 * error)
+    with pytest.raises(ValueError, match="`n_hidden` must be at least 1, got 0"):
+        participation_ratio_null(0)
+
+
+def test_the_law_of_sparsification_stands_beside_plain_gradient_descent(one_hot, grid):
+    _, charts, made = sections(one_hot)
+    law = named(charts["sparsification"], "theory, neurons per feature m'", "theory")
+    times = [paper_time(0.5, int(step), 8) for step in law.x]
+    np.testing.assert_allclose(law.y, sparsity_law(np.array(times), 24, paper_lambda(0.02)))
+    assert any("times the law" in text for section in made for text in section.text)
+    other = sections(grid)[1]["sparsification"]
+    assert not [series for series in next(iter(other.views.values())) if series.kind == "theory"]
+
+
+def test_survival_counts_every_life_of_a_kind(grid):
+    material, charts, _ = sections(grid)
+    lives = material.points[0].table("collisions")
+    every = named(charts["survival"], "all", "line")
+    assert every.detail[0].startswith(f"{len(lives)} lives")
+    assert (every.x[0], every.y[0]) == (0, 1)
+    assert (np.diff(every.y) <= 0).all()
+    same = (lives["kind_at_birth"] == "same_sign").sum()
+    assert named(charts["survival"], "all, same sign at birth", "line").detail[0].startswith(f"{same} lives")
+
+
+def test_a_collisions_life_tells_who_shared_which_neuron_when(grid):
+    material, charts, _ = sections(grid)
+    life = material.points[0].table("collisions").query("instance == 0").iloc[0]
+    view = next(iter(charts["lives"].views.values()))
+    words = [text for series in view for text in series.detail]
+    story = f"features {life.feature_i} and {life.feature_j} on neuron {life.neuron}, born at step {life.born_step}"
+    assert any(text.startswith(story) for text in words)
+    assert f"{life.neuron}: {life.feature_i}, {life.feature_j}" in [y for series in view for y in series.y]
+    resolved = material.points[0].table("collisions").query("instance == 0 and resolved_step.notna()")
+    marks = [x for series in view if (series.name, series.kind) == ("resolved", "mark") for x in series.x]
+    assert sorted(marks) == sorted(resolved["resolved_step"])
+
+
+def test_large_matrices_are_reduced_to_the_neurons_that_carry_most(tmp_path):
+    run = small_one_hot(tmp_path, n_hidden=200)
+    _, charts, made = sections(run)
+    (network,) = charts["weights"].networks
+    assert network.weights.shape[1:] == (8, 128)
+    carried = np.abs(network.weights[-1]) >= 0.5
+    assert (np.diff(carried.sum(0)) <= 0).all()
+    assert any("At most 128 features and 128 neurons" in text for section in made for text in section.text)
+
+
+def test_every_chart_is_one_that_plotly_accepts_and_downloads_all_it_draws(sweep):
+    for chart in sections(sweep)[1].values():
+        data = json.loads(json.dumps(payload(chart), allow_nan=False))
+        if data["kind"] == "chart":
+            for view in data["views"]:
+                go.Figure(view["traces"], data["layout"])
+            lengths = {len(values) for values in data["table"]["values"]}
+            assert len(lengths) == 1
+            assert lengths.pop() > 0
+
+
+def test_the_command_writes_the_page_and_figures_for_print(sweep, tmp_path, monkeypatch, capsys):
+    page, figures = tmp_path / "out" / "report.html", tmp_path / "figures"
+    monkeypatch.setattr(sys, "argv", ["polysemantic", "report", str(sweep), f"--output={page}", f"--figures={figures}"])
+    assert dispatch() == 0
+    assert capsys.readouterr() == ("", "")
+    text = page.read_text()
+    assert "python -m polysemantic sweep --collect" in text
+    assert f"torch {torch.__version__}" in text
+    charts = set(sections(sweep)[1])
+    assert {path.name for path in figures.iterdir()} == {f"{key}.{kind}" for key in charts for kind in ("pdf", "png")}
+    for key in charts:
+        assert_for_print((figures / f"{key}.pdf").read_bytes(), (figures / f"{key}.png").read_bytes())
+
+
+def assert_for_print(pdf, png):
+    """A column wide, with text that stays text."""
+    assert pdf.startswith(b"%PDF")
+    assert b"/CIDFontType2" in pdf
+    assert b"/Type3" not in pdf
+    assert float(re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", pdf)[1]) == pytest.approx(72 * 3.35, abs=0.5)
+    assert png.startswith(b"\x89PNG")
+
+
+def test_several_runs_differ_along_what_their_configurations_say(grid, one_hot):
+    material, charts, _ = sections(grid, one_hot)
+    assert {"data", "n_features", "n_hidden", "l1", "optimizer", "max_steps"} <= set(material.axes)
+    assert set(material.results["l1"]) == {0.001, 0.01, 0.02}
+    assert "dose" in charts
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere", "--output=x.html"], "`report` must be given a finished run or a sweep, got 'nowhere'"),
+        (["nowhere"], "missing: --output"),
+        (["nowhere", "--ouput=x.html"], "missing: --output"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = main(arguments)
+    except SystemExit as exited:
+        status = exited.code
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+def test_unfinished_cells_are_counted(grid, tmp_path):
+    sweep = make_sweep(tmp_path / "half", [grid], [{"model.n_hidden": 12}])
+    (sweep / "cells" / "failed").mkdir()
+    material, _, made = sections(sweep)
+    assert material.unfinished == 1
+    assert any("1 cells have no results" in text for text in made[0].text)
+
+
+def test_the_palette_is_distinct_and_every_measure_has_a_label():
+    assert len(set(PALETTE)) == len(PALETTE)
+    assert {"polysemantic_neurons", "coverage", "loss"} <= set(MEASURES)
+
+
+def test_theory_prints_the_predictions(monkeypatch, capsys):
+    argv = ["polysemantic", "theory", "--n_features", "256", "--n_hidden", "256,512,100"]
+    monkeypatch.setattr(sys, "argv", argv)
+    assert dispatch() == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["256", "256", "64", "63.8748", "63.75"] in lines
+    assert ["256", "512", "32", "31.9062", "31.875"] in lines
+    assert ["256", "100", "163.84", "-", "163.2"] in lines
+
+
+def test_theory_and_the_report_show_the_same_table(sweep, capsys):
+    from polysemantic.predictions import main as predict
+
+    assert predict(["--n_features=10", "--n_hidden=12,16"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    _, _, made = sections(sweep)
+    assert made[-1].title == "Predictions"
+    assert len(made[-1].tables[0].rows) == 2
+    assert all(row in lines for row in made[-1].tables[0].rows)
+
+
+@pytest.mark.parametrize("value", ["0", "1.5", "x", ""])
+def test_theory_refuses_what_is_no_size(value, capsys):
+    from polysemantic.predictions import main as predict
+
+    with pytest.raises(SystemExit, match="2"):
+        predict([f"--n_features={value}", "--n_hidden=4"])
+    expected = f"error: `n_features` must be whole numbers of at least 1 between commas, got {value!r}\n"
+    assert capsys.readouterr() == ("", expected)
+
+
+def test_a_table_without_any_life_of_collisions_is_no_section(one_hot, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(one_hot, run)
+    path = run / "collisions.parquet"
+    pd.read_parquet(path).iloc[:0].to_parquet(path)
+    assert not {"survival", "lives"} & set(sections(run)[1])

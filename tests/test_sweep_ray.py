@@ -1,0 +1,168 @@
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sweeping import at_work, beginnings, results, sweep_directory, wait_for, write_sweep_files
+
+import polysemantic
+from polysemantic.sweep.command import main
+
+pytest.importorskip("ray")
+pytestmark = pytest.mark.slow
+
+
+class Cluster:
+    """Two nodes on loopback, with token authentication, and more as asked for.
+
+    Each node is a process group of its own: what is killed is what was started.
+    """
+
+    def __init__(self, directory):
+        (directory / "token").write_text(secrets.token_hex(16))
+        with socket.socket() as free:
+            free.bind(("127.0.0.2", 0))
+            self.address = f"127.0.0.2:{free.getsockname()[1]}"
+        self.environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(directory / "token"),
+        }
+        self.logs = directory
+        self.nodes = []
+
+    def begin(self):
+        port = self.address.partition(":")[2]
+        head = ["--head", "--include-dashboard=false", f"--port={port}", f"--temp-dir={self.logs}/ray"]
+        self.wait_for_nodes(1, self.start("first", *head, "--node-ip-address=127.0.0.2"))
+        self.add("second", "127.0.0.3")
+
+    def start(self, where, *options):
+        ray = Path(sys.executable).with_name("ray")
+        common = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
+        with (self.logs / f"{where}.log").open("w") as log:
+            node = subprocess.Popen(
+                [ray, "start", *options, *common],
+                env=self.environment | {"WHERE": where, "SLOW": "0.1"},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.nodes.append(node)
+        return node
+
+    def add(self, where, ip):
+        node = self.start(where, f"--address={self.address}", f"--node-ip-address={ip}")
+        self.wait_for_nodes(len([node for node in self.nodes if node.poll() is None]), node)
+        return node
+
+    def wait_for_nodes(self, count, added):
+        def up():
+            asked = f"import ray; ray.init({self.address!r}); print('nodes', sum(n['Alive'] for n in ray.nodes()))"
+            done = subprocess.run([sys.executable, "-c", asked], env=self.environment, capture_output=True, text=True)
+            return f"nodes {count}" in done.stdout
+
+        wait_for(up, added)
+
+    def sweep(self, config):
+        """Start a sweep on the cluster from the directory of its file."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "polysemantic", "sweep", f"--config={config}", "--engine=ray"],
+            cwd=config.parent,
+            env=self.environment | {"RAY_ADDRESS": self.address},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def close(self):
+        for node in reversed(self.nodes):
+            kill(node)
+
+
+def kill(node):
+    if node.poll() is None:
+        os.killpg(node.pid, signal.SIGKILL)
+        node.wait()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    # The sockets of Ray need a short path.
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp", ignore_cleanup_errors=True) as directory:
+        cluster = Cluster(Path(directory))
+        try:
+            cluster.begin()
+            yield cluster
+        finally:
+            cluster.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The same sweep in this process."""
+    directory = tmp_path_factory.mktemp("undisturbed")
+    config = write_sweep_files(directory)
+    before = Path.cwd()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(directory)
+        patch.syspath_prepend(directory)
+        assert main([f"--config={config}"]) == 0
+    assert Path.cwd() == before
+    return directory
+
+
+def assert_complete_and_equal(driver, directory, undisturbed):
+    out, err = driver.communicate(timeout=240)
+    assert driver.returncode == 0, (out, err)
+    ours, theirs = results(directory), results(undisturbed)
+    assert len(ours) == 12
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    for cell in (sweep_directory(directory) / "cells").iterdir():
+        one, other = (
+            polysemantic.load(path / "cells" / cell.name) for path in map(sweep_directory, (directory, undisturbed))
+        )
+        pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
+        assert all((values == other.model[name]).all() for name, values in one.model.items())
+
+
+def assert_resumed(cell, killed):
+    """A cell went on in another process where its checkpoint was."""
+    told = beginnings(cell)
+    assert told[-1]["pid"] != killed["pid"]
+    assert told[-1]["step"] > killed["step"]
+
+
+def test_a_killed_worker_leaves_no_trace_in_the_table(cluster, undisturbed, tmp_path):
+    driver = cluster.sweep(write_sweep_files(tmp_path))
+    cell, who = wait_for(at_work(tmp_path, "second"), driver)
+    os.kill(who["pid"], signal.SIGKILL)
+    assert_complete_and_equal(driver, tmp_path, undisturbed)
+    assert_resumed(cell, who)
+
+
+def test_a_killed_driver_is_started_again_and_goes_on(cluster, undisturbed, tmp_path):
+    config = write_sweep_files(tmp_path)
+    driver = cluster.sweep(config)
+    cell, who = wait_for(at_work(tmp_path, "first"), driver)
+    driver.kill()
+    driver.communicate()
+    assert_complete_and_equal(cluster.sweep(config), tmp_path, undisturbed)
+    assert_resumed(cell, who)
+
+
+def test_a_killed_node_leaves_no_trace_in_the_table(cluster, undisturbed, tmp_path):
+    node = cluster.add("third", "127.0.0.4")
+    driver = cluster.sweep(write_sweep_files(tmp_path))
+    cell, who = wait_for(at_work(tmp_path, "third"), driver)
+    kill(node)
+    assert_complete_and_equal(driver, tmp_path, undisturbed)
+    assert_resumed(cell, who)
+    assert beginnings(cell)[-1]["where"] != "third"

@@ -1,0 +1,76 @@
+import io
+import re
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from polysemantic.tables import mean_and_interval, summary
+
+FIT = [
+    "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=16",
+    "--model.n_hidden=6", "--ensemble.seeds=2", '--ensemble.vary={"l1": [0.01, 0.02], "probability": [0.1, 0.5]}',
+    "--trainer.max_steps=30", "--measurements.every_n_steps=10", "--model.inner_steps=5",
+]  # fmt: skip
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """What rich takes for a terminal, 80 columns wide."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
+
+
+def test_the_bar_shows_loss_counts_coverage_and_the_time_left_within_80_columns(terminal, run_cli):
+    answer = run_cli(*FIT)
+    assert answer.status == 0, answer.err
+    drawn = [line for line in re.split(r"[\r\n]", plain(answer.out)) if "/30" in line]
+    assert max(map(len, drawn)) <= 80
+    shown = r"30/30 .*\d:\d\d:\d\d loss [0-9.e-]+ polysemantic [0-9.]+ coverage [0-9.]+"
+    assert re.search(shown, drawn[-1]), drawn[-1]
+
+
+def test_output_to_a_file_has_no_control_codes_and_no_bar(run_cli):
+    answer = run_cli(*FIT)
+    assert answer.status == 0, answer.err
+    assert "grid point" in answer.out
+    assert not CONTROL.search(answer.out + answer.err)
+    assert "30/30" not in answer.out
+
+
+def test_a_quiet_fit_prints_nothing_and_writes_everything(terminal, run_cli, here):
+    answer = run_cli(*FIT, "--quiet")
+    assert (answer.status, answer.out, answer.err) == (0, "", "")
+    run = here / "lightning_logs/version_0"
+    assert {"results.parquet", "history.parquet", "config.yaml"} <= {path.name for path in run.iterdir()}
+    assert "quiet" not in (run / "config.yaml").read_text()
+
+
+def test_a_quiet_fit_still_says_what_is_wrong(run_cli):
+    answer = run_cli(*FIT, "--quiet", "--model.n_hidden=0")
+    assert (answer.status, answer.out) == (2, "")
+    assert answer.err.startswith("error: `n_hidden` must")
+
+
+@pytest.mark.parametrize("varied", [(), ("l1",), ("l1", "probability"), ("l1", "probability", "noise_std")])
+def test_the_final_table_keeps_every_number_whole_at_80_columns(varied):
+    shares = ["coverage", "carriers"]
+    counts = ["polysemantic_neurons", "polysemantic_neurons_band", "collisions_opposite_sign", "collisions_same_sign"]
+    table = pd.DataFrame({name: [1034.2, 1078.1, 1013.3, 1066.6] for name in counts} | dict.fromkeys(varied, 0.00025))
+    table = table.assign(n_features=2048, n_hidden=2048, step=100, coverage=[0.91, 0.98, 1.03, 1.22])
+    table = table.assign(carriers=table["coverage"])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary(table, list(varied)))
+    printed = console.file.getvalue()
+    for columns in (shares, counts):
+        number = mean_and_interval(table[columns[0]]).replace(" ", " ?")
+        assert len(re.findall(number, printed)) == len(columns) - (columns is counts and "in band" not in printed)
+    assert all(f" {name} " in printed for name in varied)
+    assert printed.count(" 0.00025 ") == len(varied)
+    assert "…" not in printed
