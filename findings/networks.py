@@ -1,0 +1,45 @@
+"""The rows that findings are made of: one for each network of a sweep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+import polysemantic
+from polysemantic.functional import threshold_sweep
+from polysemantic.sweep.table import CELLS, axes_of, collect
+
+# The count of polysemantic neurons and its coverage by the threshold from which a neuron carries a feature.
+COUNTS = {
+    "0.3": ("polysemantic_neurons_0.3", "coverage_0.3"),
+    "0.5": ("polysemantic_neurons", "coverage"),
+    "0.7": ("polysemantic_neurons_0.7", "coverage_0.7"),
+    "band": ("polysemantic_neurons_band", "coverage"),
+}
+_FURTHER = (0.3, 0.7)
+
+
+def networks(directory: Path) -> pd.DataFrame:
+    """The results of a sweep, with counts and coverage at further thresholds; columns without any value are left out.
+
+    Args:
+        directory: The sweep's directory.
+    """
+    results = collect(directory)
+    cells = [_with_thresholds(directory / CELLS / str(cell), rows) for cell, rows in results.groupby("cell", sort=False)]
+    table = pd.concat(cells, ignore_index=True)
+    axes = [name for name in axes_of(directory) if name in table]
+    rest = [name for name in table if name not in (*axes, "cell", "instance")]
+    return table[[*axes, *rest]].dropna(axis="columns", how="all")
+
+
+def _with_thresholds(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    model = polysemantic.load(run).model
+    sweep = threshold_sweep(model["W_enc"], model.get("W_dec"), _FURTHER)
+    counted = {
+        name: values[:, at].numpy()
+        for at, threshold in enumerate(_FURTHER)
+        for name, values in zip(COUNTS[str(threshold)], (sweep.polysemantic_neurons, sweep.coverage), strict=True)
+    }
+    return rows.sort_values("instance").assign(**counted)

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from findings.drawing import GREY, curve, finish, panels
+from findings.networks import COUNTS
+from findings.question import Answer, Question, Tables, override
+from findings.statistics import power_law
+from findings.words import SHARED, by_threshold, markdown, means
+from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
+
+# Read off the collisions figure of the paper's repository (tmychow/incidental-polysemanticity), good to about 5 %.
+PAPER = {256: 72, 512: 24, 768: 13.7, 1024: 10.1, 1280: 8.4, 1536: 8.2, 1792: 6.1, 2048: 5.4, 2304: 5.0, 2560: 4.9}
+PAPER |= {2816: 4.2, 3072: 3.8, 3328: 3.3, 3584: 3.5, 3840: 3.6, 4096: 3.8}
+
+
+class Width(Question):
+    title = "How many neurons are polysemantic against width?"
+    sweeps = ("width", "width_by_optimizer")
+    quick: ClassVar = {
+        "width": {
+            "overrides": {"data.n_features": 32, "model.optimizer.lr": 0.003, "trainer.max_steps": 2000},
+            "axes": {"model.n_hidden": [32, 128]},
+        },
+        "width_by_optimizer": {
+            "overrides": {"data.n_features": 32},
+            "axes": {"model.n_hidden": [32, 128]},
+            "zip": [
+                {
+                    "model.optimizer": [
+                        {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.003, "weight_decay": 0.01}},
+                        {"class_path": "torch.optim.SGD", "init_args": {"lr": 3.2}},
+                    ],
+                    "model.l1": [0.001, 0.003],
+                    "trainer.max_steps": [2000, 4000],
+                }
+            ],
+        },
+    }
+
+    @override
+    def tell(self, tables: Tables) -> Answer:
+        paper = tables["width"]
+        slope, _ = power_law(paper, "n_hidden", "polysemantic_neurons")
+        small = {str(name): rows for name, rows in tables["width_by_optimizer"].groupby("optimizer")}
+        slopes = {name: power_law(rows, "n_hidden", "polysemantic_neurons")[0] for name, rows in small.items()}
+        per = "; ".join(f"{name}: {estimate}" for name, estimate in slopes.items())
+        n = int(paper["n_features"].iloc[0])
+        return Answer(
+            claim=(
+                f"At n = {n} and AdamW the count falls as m^b with b = {slope}, where n²/4m has -1: there are more "
+                "polysemantic neurons than n²/4m at m = n and fewer at large m. Gradient descent and AdamW agree: the "
+                f"slopes at n = 64 are {per}."
+            ),
+            numbers="\n\n".join(
+                [
+                    _ratios(tables),
+                    means(
+                        tables["width_by_optimizer"],
+                        {"optimiser": "optimizer", "neurons m": "n_hidden"},
+                        SHARED | {"carriers": "carriers", "opposite sign": "collisions_opposite_sign"},
+                    ),
+                    "By threshold, n = 256:",
+                    by_threshold(paper, {"neurons m": "n_hidden"}),
+                ]
+            ),
+            meaning=(
+                "Neurons to spare thin collisions out in proportion to width and never end them. n(n-1)/2(2m-1), which "
+                "counts two features in the same neuron with opposite sign, is the same curve at large m, so the "
+                "trained networks fall below both: some pairs that start on one neuron part while they sparsify. All "
+                "surviving collisions have opposite sign."
+            ),
+            limits=(
+                "One input distribution (one-hot) and one L1 weight; means of two networks' sizes more would sharpen "
+                "the slope. At the largest widths the counts are few and the relative intervals wide. The paper's "
+                "points are read off its figure, good to about 5 %."
+            ),
+        )
+
+    @override
+    def draw(self, tables: Tables) -> Figure:
+        figure, (left, right) = panels(2)
+        widths = np.geomspace(256, 4096, 60)
+        left.plot(widths, [polysemantic_neurons_paper(256, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
+        left.plot(PAPER.keys(), PAPER.values(), "o", color="#D55E00", mfc="none", ms=4, label="paper, read off its figure")
+        curve(left, tables["width"], "n_hidden", "polysemantic_neurons_band", name="ours, AdamW")
+        finish(left, "n_hidden", "polysemantic_neurons", title="n = 256", scales={"x": "log", "y": "log"})
+        small = tables["width_by_optimizer"]
+        widths = np.geomspace(small["n_hidden"].min(), small["n_hidden"].max(), 60)
+        right.plot(widths, [polysemantic_neurons_paper(64, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
+        for at, (name, rows) in enumerate(small.groupby("optimizer")):
+            curve(right, rows, "n_hidden", "polysemantic_neurons", name=str(name).partition("(")[0], at=at)
+        finish(right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "symlog"})
+        return figure
+
+    @override
+    def check(self, tables: Tables) -> None:
+        for name, rows in (("paper", tables["width"]), *tables["width_by_optimizer"].groupby("optimizer")):
+            assert rows["coverage"].min() > 0.95, name
+            assert (rows["collisions_same_sign"] == 0).mean() > 0.95, name
+            for count, _ in COUNTS.values():
+                slope = power_law(rows, "n_hidden", count)[0]
+                assert -1.7 < slope.low, (name, count, slope)
+                assert slope.high < -0.7, (name, count, slope)
+
+
+def _ratios(tables: Tables) -> str:
+    """Ours beside the paper's and theory, and the count's share of each."""
+    rows = []
+    for m, networks in tables["width"].groupby("n_hidden"):
+        n, count = int(networks["n_features"].iloc[0]), networks["polysemantic_neurons"]
+        theory, slots = polysemantic_neurons_paper(n, int(m)), expected_polysemantic_neurons(n, int(m))
+        rows.append(
+            [
+                str(m),
+                str(len(networks)),
+                *means_of(networks),
+                f"{PAPER[int(m)]:g}",
+                f"{theory:.3g}",
+                f"{count.mean() / theory:.2f}",
+                f"{count.mean() / slots:.2f}",
+            ]
+        )
+    headings = ["neurons m", "networks", "polysemantic neurons", "in the band", "coverage"]
+    return markdown(rows, [*headings, "paper", "n²/4m", "of n²/4m", "of n(n-1)/2(2m-1)"], left=1)
+
+
+def means_of(networks):  # noqa: ANN001, ANN201, D103
+    from findings.words import told
+
+    return [told(networks[name]) for name in ("polysemantic_neurons", "polysemantic_neurons_band", "coverage")]

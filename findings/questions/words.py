@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import sparse
+
+from findings.drawing import curve, finish, panels
+from findings.networks import COUNTS
+from findings.question import Answer, Question, Tables, override
+from findings.statistics import is_less
+from findings.words import SHARED, by_threshold, means, told
+from polysemantic.files import RUNS
+
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}
+
+
+class Words(Question):
+    title = "Real co-occurrence: where does text lie on the curve of question 2?"
+    sweeps = ("words", "words_shuffled")
+    reads = ("cooccurrence",)
+    quick: ClassVar = {
+        name: {"overrides": {"model.optimizer": _FAST, "trainer.max_steps": 1000}, "axes": {"model.n_hidden": [64]}}
+        for name in sweeps
+    }
+
+    @override
+    def prepare(self, sweep: str, done: Mapping[str, Path]) -> dict[str, Any]:
+        sys.path.insert(0, str(_EXAMPLES))
+        from bag_of_words import bag_of_words
+
+        matrix, _ = bag_of_words(64)
+        if sweep == "words_shuffled":
+            matrix = _shuffled(matrix)
+        path = Path(RUNS) / f"{sweep}.npz"
+        path.parent.mkdir(exist_ok=True)
+        sparse.save_npz(path, matrix)
+        return {"data.path": str(path)}
+
+    @override
+    def tell(self, tables: Tables) -> Answer:
+        text = _joined(tables)
+        by = {"inputs": "inputs", "neurons m": "n_hidden", "expected companions": "expected_companions"}
+        columns = SHARED | {
+            "carriers": "carriers",
+            "opposite sign": "collisions_opposite_sign",
+            "same sign": "collisions_same_sign",
+            "error": "reconstruction_error",
+        }
+        rows = text[text["n_hidden"] == 64]
+        per = "; ".join(f"{told(networks['polysemantic_neurons'])} ({name})" for name, networks in rows.groupby("inputs"))
+        return Answer(
+            claim=f"Polysemantic neurons at n = m = 64: {per}.",
+            numbers="\n\n".join([means(text, by, columns), "By threshold:", by_threshold(text, by)]),
+            meaning="",
+            limits="",
+        )
+
+    @override
+    def draw(self, tables: Tables) -> Figure:
+        figure, axes = panels(2)
+        for panel, column in zip(axes, ("polysemantic_neurons", "coverage"), strict=True):
+            for at, (m, rows) in enumerate(tables["cooccurrence"].groupby("n_hidden")):
+                curve(panel, rows, "expected_companions", column, name=f"independent, m = {m}", at=at)
+                for name in self.sweeps:
+                    found = tables[name][tables[name]["n_hidden"] == m]
+                    marked = "words" if name == "words" else "words, shuffled"
+                    panel.plot(
+                        found["expected_companions"].mean(),
+                        found[column].mean(),
+                        "*" if name == "words" else "x",
+                        color="black",
+                        markersize=9,
+                        label=marked if at == 0 else None,
+                        zorder=9,
+                    )
+            finish(panel, "expected_companions", column, legend=panel is axes[0])
+            panel.set_xscale("symlog", linthresh=0.1)
+        return figure
+
+    @override
+    def check(self, tables: Tables) -> None:
+        for m, rows in tables["words"].groupby("n_hidden"):
+            least = tables["cooccurrence"][tables["cooccurrence"]["n_hidden"] == m]
+            least = least[least["probability"] == least["probability"].min()]
+            for count, _ in COUNTS.values():
+                assert len(least) == 0 or is_less(rows[count], least[count]), (m, count)
+
+
+def _shuffled(matrix: sparse.csr_array) -> sparse.csr_array:
+    """Each word in as many sentences as before, chosen at random: the same marginals, independent."""
+    rng = np.random.default_rng(0)
+    dense = matrix.toarray()
+    return sparse.csr_array(rng.permuted(dense, axis=0))
+
+
+def _joined(tables: Tables) -> pd.DataFrame:
+    """Text, shuffled text and the nearest independent features."""
+    return pd.concat(
+        [
+            tables["words"].assign(inputs="words"),
+            tables["words_shuffled"].assign(inputs="words, shuffled"),
+        ]
+    ).round({"expected_companions": 3})

@@ -1,0 +1,85 @@
+"""Estimates with intervals that come from networks, the only independent units there are."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy import stats
+
+from polysemantic.functional import mean_interval
+
+_RESAMPLES = 2000
+
+
+class Estimate(NamedTuple):
+    """A number with a 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """`-1.07 [-1.10, -1.04]`, to three digits of the value."""
+        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+
+
+def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
+    """Difference of two means and the half width of its 95 % interval (Welch)."""
+    result = stats.ttest_ind(_known(one), _known(other), equal_var=False)
+    interval = result.confidence_interval(0.95)
+    middle = float(_known(one).mean() - _known(other).mean())
+    return middle, float(interval.high - interval.low) / 2
+
+
+def is_less(one: pd.Series, other: pd.Series, level: float = 0.001) -> bool:
+    """Whether a mean is below another beyond chance: one-sided Welch test, and equal values are never less."""
+    a, b = _known(one), _known(other)
+    if a.std() == 0 and b.std() == 0:
+        return bool(a.mean() < b.mean())
+    return bool(stats.ttest_ind(a, b, equal_var=False, alternative="less").pvalue < level)
+
+
+def power_law(table: pd.DataFrame, x: str, y: str) -> tuple[Estimate, Estimate]:
+    """Slope and prefactor of y = c x^b through the means of each x, with intervals by resampling networks.
+
+    Args:
+        table: One row for each network; means must be positive.
+        x: Column of the sizes.
+        y: Column of the counts.
+    """
+    rng = np.random.default_rng(0)
+    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in table.groupby(x)}
+    sizes = np.log(list(groups))
+    fits = np.array([_fit(sizes, [rng.choice(group, len(group)) for group in groups.values()]) for _ in range(_RESAMPLES)])
+    low, high = np.nanquantile(fits, [0.025, 0.975], axis=0)
+    slope, prefactor = _fit(sizes, list(groups.values()))
+    return Estimate(slope, low[0], high[0]), Estimate(prefactor, low[1], high[1])
+
+
+def _fit(log_sizes: np.ndarray, groups: list[np.ndarray]) -> tuple[float, float]:
+    means = np.array([group.mean() for group in groups])
+    if (means <= 0).any():
+        return np.nan, np.nan
+    slope, offset = np.polyfit(log_sizes, np.log(means), 1)
+    return slope, np.exp(offset)
+
+
+def interval(values: pd.Series) -> Estimate:
+    """Mean with its 95 % interval (Student)."""
+    mean, half = (float(x) for x in mean_interval(torch.tensor(values.to_numpy(dtype=float, na_value=np.nan))))
+    return Estimate(mean, mean - half, mean + half)
+
+
+def binomial(successes: int, trials: int) -> Estimate:
+    """A share with its exact 95 % interval (Clopper and Pearson)."""
+    result = stats.binomtest(successes, trials)
+    low, high = result.proportion_ci(0.95)
+    return Estimate(successes / trials, low, high)
+
+
+def _known(values: pd.Series) -> np.ndarray:
+    found = values.to_numpy(dtype=float, na_value=np.nan)
+    return found[~np.isnan(found)]
