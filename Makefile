@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 CONFIG ?= configs/collisions.yaml
 CHROMIUM ?= /usr/bin/chromium
 
-.PHONY: help setup fit test test-slow faults lint bench figures clean
+.PHONY: help setup fit test test-slow faults lint bench findings findings-quick figures clean
 
 help:  ## Explain the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -47,6 +47,12 @@ lint: $(READY)  ## Check format, style, types and the direction of imports
 bench: $(READY)  ## Measure speed; prints and saves the table of benchmarks/README.md
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(RUN) -m benchmarks
+
+findings: $(READY)  ## Answer the open questions in the background, two hours at most: make findings [QUESTIONS="width lives"]
+	$(RUN) -m findings --background $(QUESTIONS)
+
+findings-quick: $(READY)  ## Hold small versions of the findings against what docs/findings.md claims
+	$(RUN) -m findings --quick $(QUESTIONS)
 
 figures: $(READY) $(CHROMIUM)  ## Draw the pictures of the README; trains what a table lacks (half an hour from nothing)
 	$(RUN) docs/figures/collisions.py --train

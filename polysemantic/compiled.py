@@ -23,7 +23,7 @@ _SGD_OPTIONS = ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maxi
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
 _ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
 # Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back.
-_SMALL_STEP, _LONG_RUN = 2**16, 500_000
+_SMALL_STEP, _LONG_RUN = 2**16, 400_000
 
 
 def compiling_pays(n_features: int, n_hidden: int, batch_size: int, max_steps: int) -> bool:
