@@ -8,13 +8,13 @@ import torch
 from polysemantic.sweep.plan import Cell
 
 # Of benchmarks/README.md: products of a step run at about half of the peak rate, and beside them it passes over
-# parameters and optimiser state; in a run's memory are 18 times the parameters, and draws of several steps.
+# parameters and optimiser state; in a run's memory are 8 times the parameters, and draws of several steps.
 _SHARE_OF_PEAK = 0.5
 _SECONDS_PER_RUN = 0.3
 _SECONDS_PER_STEP = 3e-5
 _SECONDS_PER_PARAMETER = 2e-9
-_PARAMETERS_HELD = 18
-_ACTIVATIONS_HELD = 6
+_PARAMETERS_HELD = 8
+_ACTIVATIONS_HELD = 4
 _BYTES = 4
 # What a process with torch holds before any run.
 _PROCESS = 5e8
