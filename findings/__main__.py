@@ -28,7 +28,9 @@ def _parser() -> argparse.ArgumentParser:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--dry_run", action="store_true", help="list the runs and their estimated cost, and end")
     what.add_argument("--page", action="store_true", help="train nothing: rebuild figures and page from docs/findings")
-    what.add_argument("--quick", action="store_true", help="small versions; hold the answers against them, keep nothing")
+    what.add_argument(
+        "--quick", action="store_true", help="small versions; hold the answers against them, keep nothing"
+    )
     what.add_argument("--background", action="store_true", help=f"go on after this command ends; tells to {_LOG}")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
     return parser
@@ -41,7 +43,7 @@ def main() -> None:
         parser.error(f"`questions` must be of {', '.join(QUESTIONS)}, got {unknown[0]}.")
     if options.workers < 1:
         parser.error(f"`workers` must be at least 1, got {options.workers}.")
-    names = options.questions or list(QUESTIONS)
+    names = _with_sources(options.questions or list(QUESTIONS))
     if options.dry_run:
         _list(names)
     elif options.quick:
@@ -52,6 +54,12 @@ def main() -> None:
         if not options.page:
             _train(names, options.workers)
         write_page(QUESTIONS, read_tables())
+
+
+def _with_sources(names: Sequence[str]) -> list[str]:
+    """These questions and those whose tables they read, in the order of the page."""
+    read = {table for name in names for table in QUESTIONS[name].reads}
+    return [name for name, question in QUESTIONS.items() if name in names or read & set(question.sweeps)]
 
 
 def _list(names: Sequence[str]) -> None:
@@ -92,7 +100,11 @@ def _in_background(options: Sequence[str]) -> None:
     _LOG.parent.mkdir(parents=True, exist_ok=True)
     with _LOG.open("a") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "findings", *options], stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+            [sys.executable, "-m", "findings", *options],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
         )
     print(f"findings: process {process.pid}, follow it in {_LOG}; killed, the same command goes on where it was")
 

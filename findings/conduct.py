@@ -58,4 +58,6 @@ def _cut(spec: SweepSpec, changes: dict[str, Any]) -> SweepSpec:
 
 def gather(question: Question, done: dict[str, Path]) -> dict[str, pd.DataFrame]:
     """The tables of a question whose sweeps are finished."""
-    return {name: table for sweep, directory in done.items() for name, table in question.gather(sweep, directory).items()}
+    return {
+        name: table for sweep, directory in done.items() for name, table in question.gather(sweep, directory).items()
+    }

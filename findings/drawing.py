@@ -24,7 +24,9 @@ def panels(count: int, *, height: float = 3.0) -> tuple[Figure, list[Axes]]:
     return figure, axes
 
 
-def curve(axes: Axes, table: pd.DataFrame, x: str, y: str, *, name: str | None = None, at: int = 0, dashed: bool = False) -> None:
+def curve(
+    axes: Axes, table: pd.DataFrame, x: str, y: str, *, name: str | None = None, at: int = 0, dashed: bool = False
+) -> None:
     """Means with 95 % intervals over networks, and faintly the networks.
 
     Args:
@@ -41,10 +43,14 @@ def curve(axes: Axes, table: pd.DataFrame, x: str, y: str, *, name: str | None =
     axes.plot(table[x], table[y], ".", color=colour, alpha=0.12, markersize=3, markeredgewidth=0)
     reach = [found["mean"] - found["low"], found["high"] - found["mean"]]
     style = f"{marker}{'--' if dashed else '-'}"
-    axes.errorbar(found[x], found["mean"], reach, fmt=style, color=colour, markersize=4, capsize=2, linewidth=1, label=name)
+    axes.errorbar(
+        found[x], found["mean"], reach, fmt=style, color=colour, markersize=4, capsize=2, linewidth=1, label=name
+    )
 
 
-def finish(axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True, scales: Mapping[str, str] | None = None) -> None:
+def finish(
+    axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True, scales: Mapping[str, str] | None = None
+) -> None:
     """Name the axes by what their columns are called everywhere."""
     axes.set_xlabel(label(x), fontsize=8)
     axes.set_ylabel(label(y), fontsize=8)

@@ -27,7 +27,9 @@ def networks(directory: Path) -> pd.DataFrame:
         directory: The sweep's directory.
     """
     results = collect(directory)
-    cells = [_with_thresholds(directory / CELLS / str(cell), rows) for cell, rows in results.groupby("cell", sort=False)]
+    cells = [
+        _with_thresholds(directory / CELLS / str(cell), rows) for cell, rows in results.groupby("cell", sort=False)
+    ]
     table = pd.concat(cells, ignore_index=True)
     axes = [name for name in axes_of(directory) if name in table]
     rest = [name for name in table if name not in (*axes, "cell", "instance")]

@@ -16,10 +16,11 @@ FINDINGS = DOCS / "findings"
 _INTRODUCTION = """# Findings
 
 Each open question about incidental polysemanticity, answered by one command from the sweeps in `configs/findings/`.
-This page is written by `python -m findings --page` from the tables in `docs/findings/`; no number in it was typed, and
+This page is written by `python -m findings --page` from the tables in `docs/findings/`: no number in it was typed, and
 `make test` holds every claim against those tables. Means carry 95 % intervals over networks (Student; Welch for
-differences; slopes by resampling networks). A neuron is polysemantic if it carries two features or more at |w| ≥ 0.5;
-*coverage* is the share of features that some neuron carries. Expected companions: features on beside a feature that is on.
+differences; slopes by resampling networks). A neuron is polysemantic if it carries two features or more at |w| ≥ 0.5,
+or in the paper's band of 0.8 to 1.2 where it says so; *coverage* is the share of features that some neuron carries.
+*Expected companions*: how many features are on beside a feature that is on.
 """
 
 
@@ -87,7 +88,14 @@ def _budget(table: pd.DataFrame) -> list[str]:
     converged = table["converged_step"].notna().mean() if "converged_step" in table else 0
     diverged = int(table["diverged_step"].notna().sum()) if "diverged_step" in table else 0
     exposures = _range(table["exposures"])
-    return [str(len(table)), str(table["seed"].nunique()), _range(table["step"]), exposures, f"{converged:.0%}", str(diverged)]
+    return [
+        str(len(table)),
+        str(table["seed"].nunique()),
+        _range(table["step"]),
+        exposures,
+        f"{converged:.0%}",
+        str(diverged),
+    ]
 
 
 def _range(values: pd.Series) -> str:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import pandas as pd
 from matplotlib.figure import Figure
-from typing_extensions import override
 
 from findings.networks import networks
 
@@ -77,6 +76,3 @@ class Question(ABC):
         Raises:
             AssertionError: If they say something else.
         """
-
-
-__all__ = ["Answer", "Question", "Tables", "override"]

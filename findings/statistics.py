@@ -53,7 +53,9 @@ def power_law(table: pd.DataFrame, x: str, y: str) -> tuple[Estimate, Estimate]:
     rng = np.random.default_rng(0)
     groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in table.groupby(x)}
     sizes = np.log(list(groups))
-    fits = np.array([_fit(sizes, [rng.choice(group, len(group)) for group in groups.values()]) for _ in range(_RESAMPLES)])
+    fits = np.array(
+        [_fit(sizes, [rng.choice(group, len(group)) for group in groups.values()]) for _ in range(_RESAMPLES)]
+    )
     low, high = np.nanquantile(fits, [0.025, 0.975], axis=0)
     slope, prefactor = _fit(sizes, list(groups.values()))
     return Estimate(slope, low[0], high[0]), Estimate(prefactor, low[1], high[1])

@@ -4,12 +4,13 @@ from typing import ClassVar
 
 import numpy as np
 from matplotlib.figure import Figure
+from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
 from findings.networks import COUNTS
-from findings.question import Answer, Question, Tables, override
+from findings.question import Answer, Question, Tables
 from findings.statistics import power_law
-from findings.words import SHARED, by_threshold, markdown, means
+from findings.words import SHARED, by_threshold, markdown, means, told
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 # Read off the collisions figure of the paper's repository (tmychow/incidental-polysemanticity), good to about 5 %.
@@ -85,7 +86,9 @@ class Width(Question):
         figure, (left, right) = panels(2)
         widths = np.geomspace(256, 4096, 60)
         left.plot(widths, [polysemantic_neurons_paper(256, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
-        left.plot(PAPER.keys(), PAPER.values(), "o", color="#D55E00", mfc="none", ms=4, label="paper, read off its figure")
+        left.plot(
+            PAPER.keys(), PAPER.values(), "o", color="#D55E00", mfc="none", ms=4, label="paper, read off its figure"
+        )
         curve(left, tables["width"], "n_hidden", "polysemantic_neurons_band", name="ours, AdamW")
         finish(left, "n_hidden", "polysemantic_neurons", title="n = 256", scales={"x": "log", "y": "log"})
         small = tables["width_by_optimizer"]
@@ -93,7 +96,9 @@ class Width(Question):
         right.plot(widths, [polysemantic_neurons_paper(64, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
         for at, (name, rows) in enumerate(small.groupby("optimizer")):
             curve(right, rows, "n_hidden", "polysemantic_neurons", name=str(name).partition("(")[0], at=at)
-        finish(right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "symlog"})
+        finish(
+            right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "symlog"}
+        )
         return figure
 
     @override
@@ -103,7 +108,7 @@ class Width(Question):
             assert (rows["collisions_same_sign"] == 0).mean() > 0.95, name
             for count, _ in COUNTS.values():
                 slope = power_law(rows, "n_hidden", count)[0]
-                assert -1.7 < slope.low, (name, count, slope)
+                assert slope.low > -1.7, (name, count, slope)
                 assert slope.high < -0.7, (name, count, slope)
 
 
@@ -117,7 +122,7 @@ def _ratios(tables: Tables) -> str:
             [
                 str(m),
                 str(len(networks)),
-                *means_of(networks),
+                *(told(networks[name]) for name in ("polysemantic_neurons", "polysemantic_neurons_band", "coverage")),
                 f"{PAPER[int(m)]:g}",
                 f"{theory:.3g}",
                 f"{count.mean() / theory:.2f}",
@@ -126,9 +131,3 @@ def _ratios(tables: Tables) -> str:
         )
     headings = ["neurons m", "networks", "polysemantic neurons", "in the band", "coverage"]
     return markdown(rows, [*headings, "paper", "n²/4m", "of n²/4m", "of n(n-1)/2(2m-1)"], left=1)
-
-
-def means_of(networks):  # noqa: ANN001, ANN201, D103
-    from findings.words import told
-
-    return [told(networks[name]) for name in ("polysemantic_neurons", "polysemantic_neurons_band", "coverage")]

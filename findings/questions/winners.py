@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
-from findings.question import Answer, Question, Tables, override
+from findings.question import Answer, Question, Tables
 from findings.statistics import interval
 from findings.words import means
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import sys
+import runpy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,15 +9,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from scipy import sparse
+from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
 from findings.networks import COUNTS
-from findings.question import Answer, Question, Tables, override
+from findings.question import Answer, Question, Tables
 from findings.statistics import is_less
 from findings.words import SHARED, by_threshold, means, told
 from polysemantic.files import RUNS
 
-_EXAMPLES = Path(__file__).parents[2] / "examples"
+_EXAMPLE = Path(__file__).parents[2] / "examples" / "bag_of_words.py"
 _FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}
 
 
@@ -26,16 +27,13 @@ class Words(Question):
     sweeps = ("words", "words_shuffled")
     reads = ("cooccurrence",)
     quick: ClassVar = {
-        name: {"overrides": {"model.optimizer": _FAST, "trainer.max_steps": 1000}, "axes": {"model.n_hidden": [64]}}
+        name: {"overrides": {"model.optimizer": _FAST, "trainer.max_steps": 1000}, "axes": {"model.n_hidden": [32]}}
         for name in sweeps
     }
 
     @override
     def prepare(self, sweep: str, done: Mapping[str, Path]) -> dict[str, Any]:
-        sys.path.insert(0, str(_EXAMPLES))
-        from bag_of_words import bag_of_words
-
-        matrix, _ = bag_of_words(64)
+        matrix, _ = runpy.run_path(str(_EXAMPLE))["bag_of_words"](32)
         if sweep == "words_shuffled":
             matrix = _shuffled(matrix)
         path = Path(RUNS) / f"{sweep}.npz"
@@ -53,10 +51,12 @@ class Words(Question):
             "same sign": "collisions_same_sign",
             "error": "reconstruction_error",
         }
-        rows = text[text["n_hidden"] == 64]
-        per = "; ".join(f"{told(networks['polysemantic_neurons'])} ({name})" for name, networks in rows.groupby("inputs"))
+        rows = text[text["n_hidden"] == text["n_hidden"].min()]
+        per = "; ".join(
+            f"{told(networks['polysemantic_neurons'])} ({name})" for name, networks in rows.groupby("inputs")
+        )
         return Answer(
-            claim=f"Polysemantic neurons at n = m = 64: {per}.",
+            claim=f"Polysemantic neurons at n = m = 32: {per}.",
             numbers="\n\n".join([means(text, by, columns), "By threshold:", by_threshold(text, by)]),
             meaning="",
             limits="",

@@ -1,0 +1,86 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from findings import page
+from findings.questions import QUESTIONS
+from findings.statistics import binomial, difference, interval, is_less, power_law
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def tables():
+    return page.read_tables()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_claim_holds_for_the_committed_tables(name, tables):
+    QUESTIONS[name].check(tables)
+
+
+def test_the_page_is_what_its_tables_say(tables, tmp_path, monkeypatch):
+    written = (page.DOCS / "findings.md").read_text()
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    monkeypatch.setattr(page, "FINDINGS", tmp_path)
+    page.write_page(QUESTIONS, tables)
+    assert (tmp_path / "findings.md").read_text() == written
+    for picture in re.findall(r"\(findings/(.+?[.]png)\)", written):
+        assert (tmp_path / picture).stat().st_size > 1000
+
+
+def test_every_point_of_every_network_table_has_sixteen_seeds(tables):
+    for question in QUESTIONS.values():
+        for name in question.sweeps:
+            assert tables[name]["seed"].nunique() >= 16, name
+
+
+def test_the_committed_tables_stay_small():
+    assert sum(path.stat().st_size for path in page.FINDINGS.glob("*.csv")) < 5e6
+
+
+def test_a_power_law_is_found_again():
+    rng = np.random.default_rng(0)
+    sizes = np.repeat([16, 32, 64, 128], 50)
+    table = pd.DataFrame({"m": sizes, "count": rng.poisson(1000 / sizes)})
+    slope, prefactor = power_law(table, "m", "count")
+    assert slope.low < -1 < slope.high
+    assert prefactor.low < 1000 < prefactor.high
+
+
+def test_intervals_are_those_of_scipy():
+    a, b = pd.Series([1.0, 2.0, 4.0, 4.0]), pd.Series([3.0, 5.0, 8.0, np.nan])
+    expected = stats.ttest_ind(a, b.dropna(), equal_var=False).confidence_interval(0.95)
+    middle, half = difference(a, b)
+    np.testing.assert_allclose([middle - half, middle + half], [expected.low, expected.high])
+    np.testing.assert_allclose(interval(a)[1:], stats.t.interval(0.95, 3, a.mean(), stats.sem(a)))
+    assert binomial(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "less"),
+    [([1, 2, 3], [11, 12, 13], True), ([1, 5, 9], [2, 6, 10], False), ([0, 0], [1, 1], True), ([1, 1], [1, 1], False)],
+)
+def test_less_means_less_beyond_chance(one, other, less):
+    assert is_less(pd.Series(one, dtype=float), pd.Series(other, dtype=float), level=0.01) == less
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["widht"], r"`questions` must be of width, .*, got widht\."),
+        (["--workers=0"], r"`workers` must be at least 1, got 0\."),
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "findings", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 2
+    assert re.search(message, done.stderr.splitlines()[-1])
