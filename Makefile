@@ -8,7 +8,7 @@ CHROMIUM ?= /usr/bin/chromium
 .PHONY: help setup fit test test-slow faults lint bench findings findings-quick figures clean
 
 help:  ## Explain the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: $(READY)  ## Make .venv with the tested versions (the other targets do so by themselves)
 
@@ -54,8 +54,7 @@ findings: $(READY)  ## Answer the open questions in the background, two hours at
 findings-quick: $(READY)  ## Hold small versions of the findings against what docs/findings.md claims
 	$(RUN) -m findings --quick $(QUESTIONS)
 
-figures: $(READY) $(CHROMIUM)  ## Draw the pictures of the README; trains what a table lacks (half an hour from nothing)
-	$(RUN) docs/figures/collisions.py --train
+figures: $(READY) $(CHROMIUM)  ## Draw the pictures of the README
 	CHROMIUM=$(CHROMIUM) $(RUN) docs/figures/report.py
 	CHROMIUM=$(CHROMIUM) $(RUN) docs/figures/tab.py
 

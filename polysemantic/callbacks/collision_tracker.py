@@ -19,8 +19,9 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
-# Long runs of small networks would spend their time on observations.
-_OBSERVATIONS = 1000
+# At a large learning rate a run would spend its time on observations: where that is more seldom, they come a thousand in
+# a run, or every hundred steps, which is what the usual rate of 0.001 asks for.
+_OBSERVATIONS, _OFTEN_ENOUGH = 1000, 100
 
 
 class CollisionTracker(StepCallback):
@@ -32,7 +33,8 @@ class CollisionTracker(StepCallback):
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
-            its gradients: 0.1 / (learning rate * mean P(i on))), but for at most a thousand observations in a run.
+            its gradients: 0.1 / (learning rate * mean P(i on))), but no more often than a thousand times in a run or
+            every hundred steps.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
 
@@ -74,7 +76,7 @@ class CollisionTracker(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
-        self._default_interval = max(interval, trainer.max_steps // _OBSERVATIONS)
+        self._default_interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, _OFTEN_ENOUGH))
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
 
