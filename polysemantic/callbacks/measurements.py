@@ -26,7 +26,7 @@ class Measurements(StepCallback):
 
     Args:
         every_n_steps: Steps between two measurements; None for a hundredth of the run, or a hundred steps where that
-            leaves ten measurements.
+            leaves eight measurements.
         metrics: Further metrics, beside those that every run has.
 
     Raises:

@@ -25,11 +25,11 @@ def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int
 
 
 def default_interval(max_steps: int) -> int:
-    """Steps between two acts: a hundredth of the run, but a hundred steps if that leaves ten acts.
+    """Steps between two acts: a hundredth of the run, but a hundred steps if that leaves eight acts.
 
     Measuring large networks costs as much as some steps, and short runs of them would do little else.
     """
-    return max(1, max_steps // min(100, max(10, max_steps // 100)))
+    return max(1, max_steps // min(100, max(8, max_steps // 100)))
 
 
 class StepCallback(Callback, ABC):
