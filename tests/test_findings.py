@@ -84,3 +84,23 @@ def test_bad_arguments_are_one_line(arguments, message):
     )
     assert done.returncode == 2
     assert re.search(message, done.stderr.splitlines()[-1])
+
+
+@pytest.mark.parametrize(("both", "stable"), [(0.0, False), (0.02, True), (0.3, True)])
+def test_l1_holds_a_rotated_pair_only_if_the_two_occur_together(both, stable):
+    # The derivation in docs/findings.md, by the penalty of the four inputs themselves.
+    either = both + 2 * 0.1
+    inputs = {(1.0, 0.0): 0.1, (0.0, 1.0): 0.1, (1.0, 1.0): both}
+
+    def penalty(d):
+        angle = np.pi / 4 + d
+        w = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        return sum(p * np.abs(np.array(x) @ w).sum() for x, p in inputs.items())
+
+    d = np.linspace(-0.6, 0.6, 25)
+    formula = np.sqrt(2) * (either * np.cos(d) + both * np.abs(np.sin(d)))
+    np.testing.assert_allclose([penalty(each) for each in d], formula)
+    assert (min(penalty(1e-3), penalty(-1e-3)) > penalty(0)) == stable
+    if stable:
+        edge = np.arctan(both / either)
+        assert penalty(0.99 * edge) < penalty(edge) > penalty(1.01 * edge)

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import pandas as pd
 from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval
-from findings.words import means
+from findings.statistics import is_less
+from findings.words import means, told
 
+_LARGEST = "winner_was_largest"
 _COLUMNS = {
     "winner was largest": "winner_was_largest",
     "winner kept sign": "winner_kept_sign",
@@ -23,22 +25,38 @@ class Winners(Question):
 
     @override
     def tell(self, tables: Tables) -> Answer:
-        small = {str(name): rows for name, rows in tables["width_by_optimizer"].groupby("optimizer")}
+        small = tables["width_by_optimizer"]
         per = "; ".join(
-            f"{interval(rows[rows['n_hidden'] == m]['winner_was_largest'])} under {name.partition('(')[0]} at m = {m}"
-            for name, rows in small.items()
-            for m in (rows["n_hidden"].min(), rows["n_hidden"].max())
+            f"{name}: {' and '.join(f'{told(rows[_LARGEST])} at m = {m}' for m, rows in _ends(networks))}"
+            for name, networks in _by_optimizer(small)
         )
+        wide = tables["width"][tables["width"]["n_hidden"] == tables["width"]["n_hidden"].max()]
+        kept = small["winner_kept_sign"]
         return Answer(
-            claim=f"Share of features whose final neuron was the largest at initialisation, n = 64: {per}.",
+            claim=(
+                "Under gradient descent yes, the more the wider the network; under AdamW no. Share of features whose "
+                f"final neuron was their largest at initialisation, n = 64: {per}. Under both the winner keeps its "
+                f"initial sign ({kept.mean():.1%} of features)."
+            ),
             numbers="\n\n".join(
                 [
-                    means(tables["width_by_optimizer"], {"optimiser": "optimizer", "neurons m": "n_hidden"}, _COLUMNS),
+                    means(small, {"optimiser": "optimizer", "neurons m": "n_hidden"}, _COLUMNS),
                     means(tables["width"], {"neurons m (n = 256, AdamW)": "n_hidden"}, _COLUMNS),
                 ]
             ),
-            meaning="",
-            limits="",
+            meaning=(
+                "The flow of the paper, in which L1 takes the same from every weight and growth is in proportion to "
+                "it, lets the largest win. Adam divides each weight's gradient by its size, so that early on all of a "
+                "feature's weights move alike and their first order is lost. The counts of question 1 are the same "
+                "nevertheless: n²/4m needs two features to choose a neuron and a sign independently and evenly, not "
+                "to choose the one that was largest at first. Predicting collisions from the initialisation works for "
+                f"gradient descent only; at n = 256, m = {wide['n_hidden'].iloc[0]} under AdamW the largest wins in "
+                f"{told(wide[_LARGEST])} of features."
+            ),
+            limits=(
+                "One-hot input, one learning rate for each optimiser and one L1 weight. That Adam's normalisation is "
+                "the cause is the reading, not a measurement: no optimiser in between was tried."
+            ),
         )
 
     @override
@@ -54,8 +72,20 @@ class Winners(Question):
 
     @override
     def check(self, tables: Tables) -> None:
-        for name, rows in tables["width_by_optimizer"].groupby("optimizer"):
-            for m, networks in rows.groupby("n_hidden"):
-                chance = 1 / m
-                assert interval(networks["winner_was_largest"]).low > 10 * chance, (name, m)
-                assert interval(networks["winner_kept_sign"]).low > 0.5, (name, m)
+        small = tables["width_by_optimizer"]
+        ends = {name.partition("(")[0]: dict(_ends(networks)) for name, networks in _by_optimizer(small)}
+        narrow, wide = sorted(ends["SGD"])
+        assert is_less(ends["SGD"][narrow][_LARGEST], ends["SGD"][wide][_LARGEST])
+        assert is_less(ends["AdamW"][wide][_LARGEST], ends["AdamW"][narrow][_LARGEST])
+        assert is_less(ends["AdamW"][wide][_LARGEST], ends["SGD"][wide][_LARGEST])
+        assert small["winner_kept_sign"].mean() > 0.9
+
+
+def _by_optimizer(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), rows) for name, rows in table.groupby("optimizer")]
+
+
+def _ends(networks: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
+    """The narrowest networks and the widest."""
+    widths = networks["n_hidden"]
+    return [(int(m), networks[widths == m]) for m in (widths.min(), widths.max())]
