@@ -31,7 +31,7 @@ class Necessary(Question):
                 "data.n_features": 16,
                 "model.l1": 0.03,
                 "model.optimizer.lr": 0.01,
-                "trainer.max_steps": 1000,
+                "trainer.max_steps": 1500,
             },
             "axes": {"model.n_hidden": [8, 16, 32]},
         }
