@@ -61,8 +61,9 @@ class Frontier(Question):
         n = int(table["n_features"].iloc[0])
         linear, relu = (spare[spare["act"] == act] for act in ("linear", "relu"))
         widest = linear["n_hidden"].max()
-        counts = {
-            (act, m): told(rows[_COUNT]) for (act, m), rows in spare.groupby(["act", "n_hidden"]) if m in (n, widest)
+        falls = {
+            act: f"from {told(rows[rows['n_hidden'] == n][_COUNT])} to {told(rows[rows['n_hidden'] == widest][_COUNT])}"
+            for act, rows in (("linear", linear), ("relu", relu))
         }
         inits = {
             act: against(*(_centred(rows)[rows["init"] == init] for init in ("orthogonal", "normal")))
@@ -73,10 +74,9 @@ class Frontier(Question):
         return Answer(
             claim=(
                 "Take more neurons than features, a relu on the hidden layer, and no more L1 than sparsifies within "
-                f"the training. From m = n = {n} to {widest} the count falls from "
-                f"{counts['linear', n]} to {counts['linear', widest]} in a linear hidden layer and from {counts['relu', n]} to "
-                f"{counts['relu', widest]} behind a relu, whose error is {ratios.min():.2f} to {ratios.max():.2f} times "
-                "that of the linear layer. A stronger L1 costs error and, in a linear layer, buys nothing."
+                f"the training. From m = n = {n} to m = {widest} the count falls {falls['linear']} in a linear hidden "
+                f"layer and {falls['relu']} behind a relu, whose error is {ratios.min():.2f} to {ratios.max():.2f} "
+                "times that of the linear layer. A stronger L1 costs error and, in a linear layer, buys nothing."
             ),
             numbers="\n\n".join(
                 [
