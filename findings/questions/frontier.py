@@ -40,10 +40,10 @@ class Frontier(Question):
     sweeps = ("frontier",)
     quick: ClassVar = {
         "frontier": {
-            "overrides": {"data.n_features": 16, "model.optimizer.lr": 0.01, "trainer.max_steps": 1200},
+            "overrides": {"data.n_features": 16, "model.optimizer.lr": 0.01, "trainer.max_steps": 990},
             "axes": {
                 "model.l1": [0.0, 0.03, 0.3],
-                "model.n_hidden": [16, 48],
+                "model.n_hidden": [16, 40],
                 "model.init": ["normal"],
                 "model.act": ["linear", "relu"],
             },
@@ -140,7 +140,7 @@ class Frontier(Question):
             assert is_less(settled["relu"][count], settled["linear"][count]), count
             by_l1 = settled["linear"].groupby("l1")[count].mean()
             assert by_l1.max() < 1.3 * by_l1.min(), count
-            assert is_less(*_by_l1(settled["relu"], count)), count
+            assert is_less(*_by_l1(settled["relu"], count), level=0.01), count
         for covered in ("coverage", "coverage_0.7"):
             for act, rows in settled.items():
                 assert interval(without[act][covered]).high < rows[covered].mean() - 0.1, (act, covered)
