@@ -34,12 +34,12 @@ class WithoutL1(Question):
     sweeps = ("without_l1",)
     quick: ClassVar = {
         "without_l1": {
-            "overrides": {"data.n_features": 32, "trainer.max_steps": 1500},
+            "overrides": {"ensemble.seeds": 16, "trainer.max_steps": 600},
             "axes": {
-                "model.l1": [0.0, 0.003],
-                "model.n_hidden": [32],
+                "model.l1": [0.0, 0.03],
+                "model.n_hidden": [64],
                 "model.optimizer": [
-                    {"class_path": "torch.optim.SGD", "init_args": {"lr": 3.2, "weight_decay": 0.0}},
+                    {"class_path": "torch.optim.SGD", "init_args": {"lr": 6.4, "weight_decay": 0.0}},
                     {"class_path": "torch.optim.Adam", "init_args": {"lr": 0.002, "weight_decay": 0.0}},
                 ],
             },
@@ -89,15 +89,15 @@ class WithoutL1(Question):
                 f"encodings are at an acute angle: the smallest of all angles is {without['min_angle'].min():.4g} "
                 "degrees. Yet a feature is spread over many neurons and a neuron responds to "
                 f"{interval(without['features_per_neuron'])} features, about what a random rotation of the same code "
-                f"gives ({interval(without[_ROTATED])}; n/3 = {without['n_features'].iloc[0] / 3:.3g}). Every neuron is "
-                "then highly polysemantic, and the count of polysemantic neurons does not show it: no weight is large, "
+                f"gives ({interval(without[_ROTATED])}; n/3 = {without['n_features'].iloc[0] / 3:.3g}). Every neuron "
+                "is highly polysemantic, and the count of polysemantic neurons does not show it: no weight is large, "
                 f"coverage is {interval(without['coverage'])}, and a count near 0 says nothing."
             ),
             limits=(
                 "Gradient descent, with or without momentum, follows a rotation of its start exactly, so its result "
                 "was to be expected: it tests the measure. The rotation gap is exactly 0 without L1 and noise, by its "
                 "formula. torch 2.13 has no other rotation-equivariant optimiser that trains many networks in one "
-                "tensor: Muon takes matrices only. With L1 the networks are stopped while they still sparsify (carriers "
+                "tensor: Muon takes matrices only. With L1 the networks stop while they still sparsify (carriers "
                 f"{interval(strong['carriers'])}): their counts are a contrast and not final. One-hot input, m ≥ n, "
                 "normal initialisation, a linear hidden layer."
             ),
@@ -110,7 +110,7 @@ class WithoutL1(Question):
         left.axhspan(-_LIMIT, _LIMIT, color=GREY, alpha=0.15, linewidth=0, label="chance, 95 %")
         _strip(left, table, "privilege_z")
         finish(left, "optimiser", "privilege_z", scales={"y": "symlog"})
-        right.axhline(table["n_features"].iloc[0] / 3, color=GREY, linestyle="--", label="random directions, n/3")
+        right.axhline(table[_ROTATED].mean(), color=GREY, linestyle="--", label="after random rotations")
         _strip(right, table, "features_per_neuron")
         finish(right, "optimiser", "features_per_neuron")
         right.set_ylim(0)

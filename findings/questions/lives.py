@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from typing_extensions import override
+
+import polysemantic
+from findings.drawing import finish, panels
+from findings.networks import networks
+from findings.question import Answer, Question, Tables
+from findings.statistics import Estimate, is_less
+from findings.words import SHARED, by_threshold, markdown, means
+from polysemantic import random
+from polysemantic.functional import bootstrap_over_instances
+from polysemantic.initialisation import normal
+from polysemantic.report.labels import PALETTE
+from polysemantic.runs import Run
+from polysemantic.sweep.table import CELLS, axes_of, collect
+
+_FATES = ("alive", "resolved before it settled", "resolved after it settled")
+_KINDS = ("opposite_sign", "same_sign")
+_PLACE = ["instance", "neuron"]
+_COUNTS = ["one_left", "weaker_left", "leaver_largest", "stayer_largest"]
+_TOTALS = dict.fromkeys(("lives", "costly", *_COUNTS), "sum") | {"born_step": "median", "steps": "median"}
+_COSTLY = 0.05
+# Networks with more carriers a feature than this have not finished to sparsify.
+_CARRIERS = 1.05
+_BY = {"optimiser": "name", "L1": "l1"}
+
+
+class Lives(Question):
+    title = "What makes a benign collision go away when features never occur together?"
+    sweeps = ("lives",)
+    quick: ClassVar = {
+        "lives": {
+            "overrides": {"data.n_features": 32, "model.n_hidden": 32, "trainer.max_steps": 2000},
+            "axes": {
+                "model.l1": [0.01, 0.03],
+                "model.optimizer": [
+                    {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.005, "weight_decay": 0.01}},
+                    {"class_path": "torch.optim.SGD", "init_args": {"lr": 4.8, "weight_decay": 0.0}},
+                ],
+            },
+        }
+    }
+
+    @override
+    def gather(self, sweep: str, directory: Path) -> Tables:
+        return {sweep: networks(directory), "lives_by_fate": _by_fate(directory)}
+
+    @override
+    def tell(self, tables: Tables) -> Answer:
+        table, lives = _named(tables["lives"]), _finished(tables)
+        opposite, same = (lives[lives["kind_at_birth"] == kind] for kind in _KINDS)
+        ended, settled = opposite[opposite["fate"] != _FATES[0]], opposite[opposite["settled"]]
+        early = _share(ended, ended["fate"] == _FATES[1])
+        held = _share(settled, settled["fate"] == _FATES[0])
+        gone = _share(same, same["fate"] != _FATES[0])
+        rival, alone = (_share(rows, rows["fate"] != _FATES[0]) for rows in _by_rival(opposite))
+        weaker = "; ".join(
+            f"{name}: {_percent(_of(rows, 'weaker_left', 'one_left'))}" for name, rows in ended.groupby("name")
+        )
+        return Answer(
+            claim=(
+                "Sparsification: a feature that is on several neurons ends on one, and its collisions elsewhere go. Of "
+                f"the opposite-sign collisions that end, {_percent(early)} end before both weights have reached 0.7, "
+                f"and of those that settle {_percent(held)} stay. They do not end because they cost: "
+                f"{_percent(_of(ended, 'costly', 'lives'))} had a cost of {_COSTLY:g} or more when last seen."
+            ),
+            numbers="\n\n".join(
+                [
+                    _fates(_named(tables["lives_by_fate"])),
+                    _leavers(lives),
+                    _rivals(lives),
+                    means(table, _BY, SHARED | {"carriers": "carriers", "opposite sign": "collisions_opposite_sign"}),
+                    "By threshold:",
+                    by_threshold(table, _BY),
+                ]
+            ),
+            meaning=(
+                "Which of the two features leaves is hardly told by the weights at initialisation: the one that was "
+                f"weaker on the neuron at step 0 left in these shares: {weaker}. Beside a third feature of the "
+                f"same sign as one of the two on that neuron, {_percent(rival)} of opposite-sign collisions end, "
+                f"without one {_percent(alone)}. L1 sets when they end and hardly how many do. Of same-sign collisions "
+                f"{_percent(gone)} end, at a cost still below {_COSTLY:g} in all but "
+                f"{_percent(_of(same, 'costly', 'lives'))}. Once features sit on one neuron each, a benign collision "
+                "is there for good."
+            ),
+            limits=(
+                "Collisions are seen from |w| ≥ 0.5 on and every 0.1 / learning rate steps, so a third feature below "
+                "0.5 and shorter lives are missed. The weights at birth are not kept; weaker means weaker at step 0. "
+                "That a rival and an end go together does not show that one causes the other: both are more common "
+                "early. Shares leave out grid points that still sparsify (carriers above "
+                f"{_CARRIERS:g}). One width (m = n), one-hot input, no noise."
+            ),
+        )
+
+    @override
+    def draw(self, tables: Tables) -> Figure:
+        figure, axes = panels(2)
+        lives = _named(tables["lives_by_fate"])
+        for panel, kind in zip(axes, _KINDS, strict=True):
+            rows = lives[lives["kind_at_birth"] == kind]
+            per = rows.pivot_table(index=["name", "l1"], columns="fate", values="lives", aggfunc="sum").fillna(0)
+            per = per / lives["seed"].nunique()
+            below = np.zeros(len(per))
+            for at, fate in enumerate(_FATES):
+                heights = per.get(fate, pd.Series(0.0, per.index)).to_numpy()
+                panel.bar(range(len(per)), heights, bottom=below, color=PALETTE[at], label=fate)
+                below += heights
+            panel.set_xticks(range(len(per)), [f"{name}\n{l1:g}" for name, l1 in per.index], fontsize=6)
+            title = f"born with {kind.replace('_', ' ')}"
+            finish(panel, "optimiser and L1", "collisions a network", title=title, legend=panel is axes[1])
+        axes[1].sharey(axes[0])
+        return figure
+
+    @override
+    def check(self, tables: Tables) -> None:
+        assert tables["lives"]["coverage"].min() > 0.95
+        for name, rows in _finished(tables).groupby("name"):
+            opposite, same = (rows[rows["kind_at_birth"] == kind] for kind in _KINDS)
+            ended, settled = opposite[opposite["fate"] != _FATES[0]], opposite[opposite["settled"]]
+            assert _share(ended, ended["fate"] == _FATES[1]).low > 0.8, name
+            assert _share(settled, settled["fate"] == _FATES[0]).low > 0.8, name
+            assert _share(same, same["fate"] != _FATES[0]).low > 0.9, name
+            assert _of(ended, "costly", "lives").high < 0.1, name
+            weaker = _of(ended, "weaker_left", "one_left")
+            assert weaker.low > 0.3, (name, weaker)
+            assert weaker.high < 0.7, (name, weaker)
+            rival, alone = (_share(group, group["fate"] != _FATES[0]) for group in _by_rival(opposite))
+            assert rival.low > alone.high, (name, rival, alone)
+            by_l1 = [group for _, group in opposite.groupby("l1")]
+            shares = [_share(group, group["fate"] != _FATES[0]).value for group in by_l1]
+            assert max(shares) - min(shares) < 0.15, (name, shares)
+            assert is_less(by_l1[-1]["born_step"], by_l1[0]["born_step"]), name
+
+
+def _by_fate(directory: Path) -> pd.DataFrame:
+    """How many collisions of each network had which life."""
+    axes = axes_of(directory)
+    parts = []
+    for cell, rows in collect(directory).groupby("cell", sort=False):
+        told = _described(polysemantic.load(directory / CELLS / str(cell)))
+        by = [*axes, "seed", "kind_at_birth", "settled", "rival", "fate"]
+        lives = told.merge(rows[["instance", "seed", *axes]], on="instance").groupby(by, sort=True)
+        parts.append(lives[list(_TOTALS)].agg(_TOTALS).reset_index())
+    return pd.concat(parts, ignore_index=True)
+
+
+def _described(run: Run) -> pd.DataFrame:
+    """The run's collisions with what became of them, and who left."""
+    assert run.collisions is not None
+    lives = run.collisions
+    settled, resolved = lives["settled_step"].notna(), lives["resolved_step"].notna()
+    end = lives["resolved_step"].fillna(lives["last_seen_step"]).astype(int)
+    fate = np.select([~resolved, ~settled], _FATES[:2], _FATES[2])
+    described = lives.assign(settled=settled, fate=fate, steps=end - lives["born_step"], lives=1, rival=_rival(lives))
+    return described.assign(costly=lives["cost_at_end"] >= _COSTLY, **_who_left(run, lives))
+
+
+def _rival(lives: pd.DataFrame) -> pd.Series:
+    """Whether a third feature of the same sign as one of the two was on at the neuron while a collision lived."""
+    found = lives.reset_index().merge(lives[lives["kind_at_birth"] == _KINDS[1]], on=_PLACE, suffixes=("", "_other"))
+    pair, other = (found[[f"feature_i{end}", f"feature_j{end}"]].to_numpy() for end in ("", "_other"))
+    shared = (pair[:, :, None] == other[:, None, :]).any((1, 2)) & (pair != other).any(1)
+    together = (found["born_step_other"] <= found["last_seen_step"]) & (
+        found["born_step"] <= found["last_seen_step_other"]
+    )
+    return pd.Series(lives.index.isin(found.loc[shared & together, "index"]), lives.index)
+
+
+def _who_left(run: Run, lives: pd.DataFrame) -> Mapping[str, np.ndarray]:
+    """Whether one feature left, was the weaker at initialisation, and whose largest the neuron was then."""
+    start = _start(run).abs().numpy()
+    seed = run.results.set_index("instance")["seed"].loc[lives["instance"]].to_numpy()
+    neuron, i, j = (lives[name].to_numpy() for name in ("neuron", "feature_i", "feature_j"))
+    i_left = (lives["ended_by"] == "i").to_numpy()
+    one = i_left | (lives["ended_by"] == "j").to_numpy()
+    leaver, stayer = np.where(i_left, i, j), np.where(i_left, j, i)
+    largest = start.argmax(-1)
+    return {
+        "one_left": one,
+        "weaker_left": one & (start[seed, leaver, neuron] < start[seed, stayer, neuron]),
+        "leaver_largest": one & (largest[seed, leaver] == neuron),
+        "stayer_largest": one & (largest[seed, stayer] == neuron),
+    }
+
+
+def _start(run: Run) -> torch.Tensor:
+    """The initial weights of each seed, drawn again from their keys."""
+    _, n_features, n_hidden = run.model["W_enc"].shape
+    seeds = torch.arange(int(run.results["seed"].max()) + 1)
+    return normal(random.make_keys(run.config["seed_everything"], "init", seeds), n_features, n_hidden)
+
+
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(name=table["optimizer"].str.partition("(")[0])
+
+
+def _finished(tables: Tables) -> pd.DataFrame:
+    """Lives in grid points that no longer sparsify."""
+    points = tables["lives"].groupby(["optimizer", "l1"])["carriers"].mean()
+    done = points[points < _CARRIERS].index
+    lives = _named(tables["lives_by_fate"])
+    return lives[pd.MultiIndex.from_frame(lives[["optimizer", "l1"]]).isin(done)]
+
+
+def _by_rival(lives: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return lives[lives["rival"]], lives[~lives["rival"]]
+
+
+def _share(lives: pd.DataFrame, which: pd.Series) -> Estimate:
+    """Share of collisions for which something is so."""
+    return _of(lives.assign(which=lives["lives"] * which), "which", "lives")
+
+
+def _of(lives: pd.DataFrame, part: str, whole: str) -> Estimate:
+    """Share with a 95 % interval by resampling seeds, which grid points share."""
+    sums = [rows[[part, whole]].to_numpy(dtype=float).sum(0, keepdims=True) for _, rows in lives.groupby("seed")]
+    low, high = bootstrap_over_instances(sums, _ratio, rng=np.random.default_rng(0))
+    return Estimate(_ratio(np.concatenate(sums)), low, high)
+
+
+def _ratio(sums: np.ndarray) -> float:
+    part, whole = sums.sum(0)
+    return part / whole if whole > 0 else np.nan
+
+
+def _percent(share: Estimate) -> str:
+    return f"{share.value:.1%} [{share.low:.1%}, {share.high:.1%}]"
+
+
+def _fates(lives: pd.DataFrame) -> str:
+    """Born, settled and ended in each group."""
+    rows = []
+    for (name, l1, kind), group in lives.groupby(["name", "l1", "kind_at_birth"]):
+        counts = group.groupby("fate")["lives"].sum().reindex(_FATES, fill_value=0)
+        total, settled = group["lives"].sum(), group.loc[group["settled"], "lives"].sum()
+        when = [f"{group[column].mean():.0f}" for column in ("born_step", "steps")]
+        rows.append([name, f"{l1:g}", kind.replace("_", " "), *map(str, (total, settled, *counts)), *when])
+    headings = ["born", "settled", *_FATES, "born at step", "steps lived"]
+    return markdown(rows, [*_BY, "kind at birth", *headings], left=3)
+
+
+def _leavers(lives: pd.DataFrame) -> str:
+    """Who left, among collisions that one feature ended."""
+    rows = []
+    for (name, kind), group in lives[lives["fate"] != _FATES[0]].groupby(["name", "kind_at_birth"]):
+        shares = (_percent(_of(group, count, "one_left")) for count in _COUNTS[1:])
+        rows.append([name, kind.replace("_", " "), str(group["one_left"].sum()), *shares])
+    headings = ["one feature left", "the weaker at step 0", "leaver had its largest there", "stayer had its largest"]
+    return markdown(rows, ["optimiser", "kind at birth", *headings], left=2)
+
+
+def _rivals(lives: pd.DataFrame) -> str:
+    """Whether collisions with a third feature of the same sign end more often."""
+    rows = []
+    for (name, rival), group in lives[lives["kind_at_birth"] == _KINDS[0]].groupby(["name", "rival"]):
+        ended = _share(group, group["fate"] != _FATES[0])
+        rows.append([name, "yes" if rival else "no", str(group["lives"].sum()), _percent(ended)])
+    headings = ["optimiser", "a third feature of the same sign as one", "opposite-sign collisions", "ended"]
+    return markdown(rows, headings, left=2)
