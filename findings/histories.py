@@ -24,11 +24,15 @@ def over_steps(directory: Path, columns: Sequence[str], points: int = 25) -> pd.
         points: How many steps, before those that no measurement tells apart are merged.
     """
     axes = axes_of(directory)
-    return pd.concat([_means(history, axes, columns, points) for history in _histories(directory)], ignore_index=True)
+    return pd.concat([_means(history, axes, columns, points) for history in histories(directory)], ignore_index=True)
 
 
-def _histories(directory: Path) -> Iterator[pd.DataFrame]:
-    """The history of each run, with the sweep's axes."""
+def histories(directory: Path) -> Iterator[pd.DataFrame]:
+    """The history of each run, with the sweep's axes.
+
+    Args:
+        directory: The sweep's directory.
+    """
     axes = axes_of(directory)
     for cell, rows in collect(directory).groupby("cell", sort=False):
         history = polysemantic.load(directory / CELLS / str(cell)).history
