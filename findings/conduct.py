@@ -52,8 +52,12 @@ def run(question: Question, engine: Engine, quick_in: Path | None = None) -> dic
     return done
 
 
+# In runs of seconds, following collisions at the default cadence would take longer than training.
+_SELDOM = {"collisions.every_n_steps": 200, "measurements.every_n_steps": 400}
+
+
 def _cut(spec: SweepSpec, changes: dict[str, Any]) -> SweepSpec:
-    return dataclasses.replace(spec, **changes | {"overrides": spec.overrides | changes.get("overrides", {})})
+    return dataclasses.replace(spec, **changes | {"overrides": spec.overrides | _SELDOM | changes.get("overrides", {})})
 
 
 def gather(question: Question, done: dict[str, Path]) -> dict[str, pd.DataFrame]:

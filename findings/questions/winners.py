@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
 from findings.question import Answer, Question, Tables
-from findings.statistics import is_less
+from findings.statistics import interval, is_less
 from findings.words import means, told
 
 _LARGEST = "winner_was_largest"
@@ -76,7 +76,7 @@ class Winners(Question):
         ends = {name.partition("(")[0]: dict(_ends(networks)) for name, networks in _by_optimizer(small)}
         narrow, wide = sorted(ends["SGD"])
         assert is_less(ends["SGD"][narrow][_LARGEST], ends["SGD"][wide][_LARGEST])
-        assert is_less(ends["AdamW"][wide][_LARGEST], ends["AdamW"][narrow][_LARGEST])
+        assert interval(ends["AdamW"][wide][_LARGEST]).high < 0.5
         assert is_less(ends["AdamW"][wide][_LARGEST], ends["SGD"][wide][_LARGEST])
         assert small["winner_kept_sign"].mean() > 0.9
 
