@@ -66,7 +66,7 @@ class Cooccurrence(Question):
                 curve(panel, rows, "expected_companions", column, name=f"{sweep}, m = 32", at=at, dashed=True)
             finish(panel, "expected_companions", column, title=title, legend=panel is axes[0])
             panel.set_xscale("symlog", linthresh=0.1)
-            panel.set_ylabel("")
+            panel.set(xlabel="expected companions", ylabel="")
         axes[2].set_ylim(0, 1.05)
         return figure
 
@@ -121,6 +121,8 @@ def _companions(rows: pd.DataFrame) -> str:
 def _meaning(found: Tables) -> str:
     strong = found["cooccurrence_l1"]
     some = strong[strong["expected_companions"].between(0.5, 1)]
+    dialled = found["dial"][found["dial"]["n_hidden"] == found["dial"]["n_hidden"].min()]
+    exclusive = dialled[dialled["dial"] == dialled["dial"].min()]
     by_l1 = ", ".join(f"{told(rows['whole'])} at l1 = {l1:g}" for l1, rows in some.groupby("l1"))
     return (
         "Readers predicted that the count falls to zero with enough co-occurrence and training. It does for neurons "
@@ -129,7 +131,9 @@ def _meaning(found: Tables) -> str:
         "as every weight is near 0.71. L1 itself holds them: turned by d from 45 degrees, the penalty of such a pair "
         "is √2 [P(either) cos d + P(both) |sin d|] per unit of L1, a maximum at d = 0 if the two are never on "
         "together and a minimum as soon as they are, with a basin of arctan(P(both)/P(either)) on each side. More "
-        "co-occurrence makes the basin wider and the blocks larger. Stronger L1 shifts the balance back: with "
+        "co-occurrence makes the basin wider and the blocks larger. What counts is whether the two themselves occur "
+        f"together: with mutually exclusive groups, at {_companions(exclusive)} companions from other groups, "
+        f"{told(exclusive['whole'])} of 32 neurons carry two whole features. Stronger L1 shifts the balance back: with "
         f"{_companions(some)} companions {by_l1}."
     )
 

@@ -58,9 +58,9 @@ class Width(Question):
         opposite, same = (paper[f"collisions_{sign}_sign"].sum() for sign in ("opposite", "same"))
         return Answer(
             claim=(
-                f"At n = {n} under AdamW the count falls as m^b with b = {slope}: more than n²/4m at m = n, about three "
-                f"quarters of it from m = 2n on, and it never vanishes. At n = 64 b = {slopes['SGD']} under gradient "
-                f"descent, in line with the -1 of n²/4m, and {slopes['AdamW']} under AdamW."
+                f"At n = {n} under AdamW the count falls as m^b with b = {slope}: more than n²/4m at m = n, about "
+                f"three quarters of it from m = 2n on, and it never vanishes. At n = 64 b = {slopes['SGD']} under "
+                f"gradient descent, in line with the -1 of n²/4m, and {slopes['AdamW']} under AdamW."
             ),
             numbers="\n\n".join(
                 [
@@ -81,9 +81,10 @@ class Width(Question):
                 "collisions have opposite sign."
             ),
             limits=(
-                "One input distribution (one-hot) and one L1 weight. Gradient descent at n = 64 still has more carriers "
-                "than features after its steps: some of its collisions are transients. At the largest widths counts are "
-                "few and their relative intervals wide. The paper's points are read off its figure, good to about 5 %."
+                "One input distribution (one-hot) and one L1 weight. Gradient descent at n = 64 still has more "
+                "carriers than features after its steps: some of its collisions are transients. At the largest widths "
+                "counts are few and their relative intervals wide. The paper's points are read off its figure, good "
+                "to about 5 %."
             ),
         )
 
@@ -105,6 +106,10 @@ class Width(Question):
         finish(
             right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "symlog"}
         )
+        for axes, rows in ((left, tables["width"]), (right, small)):
+            ticks = sorted(rows["n_hidden"].unique())
+            axes.set_xticks(ticks, labels=[str(tick) for tick in ticks])
+            axes.minorticks_off()
         return figure
 
     @override
