@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import override
 
-from findings.drawing import GREY, curve, finish, panels
+from findings.drawing import curve, finish, panels
 from findings.histories import over_steps
 from findings.measured import measured
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval, is_less
+from findings.statistics import binomial, interval, is_less
 from findings.words import markdown, means, share, told
 from polysemantic.data import HalfSplit
 from polysemantic.functional import disambiguation_by_ablation, find_collisions, partition_energies
@@ -73,6 +73,7 @@ class Disambiguation(Question):
         tied, untied = (_at(narrow, is_tied, narrow["l1"].max()) for is_tied in (True, False))
         free, spare = _at(narrow, True, 0.0), _at(wide, True, wide["l1"].max())
         n, m = int(found["n_features"].iloc[0]), int(narrow["n_hidden"].iloc[0])
+        descent = _descent(found)
         start = path[path["step"] == 0]["reconstruction_error"].max()
         return Answer(
             claim=(
@@ -82,7 +83,7 @@ class Disambiguation(Question):
                 f"partition energy on one). Networks do find such neurons from random weights, but only where neurons "
                 f"are short: at n = {n}, m = {m}, tied, AdamW and l1 = {tied['l1'].iloc[0]:g} in "
                 f"{share(tied['disambiguates'])}, without L1 in {share(free['disambiguates'])}, untied in "
-                f"{share(untied['disambiguates'])}."
+                f"{share(untied['disambiguates'])}, under gradient descent in {share(descent['disambiguates'])}."
             ),
             numbers="\n\n".join(
                 [
@@ -97,12 +98,13 @@ class Disambiguation(Question):
                 ]
             ),
             meaning=(
-                "All three questions have an answer that depends on width. With n/2 + 1 neurons, L1 gathers what tells "
-                "the halves apart on one neuron, and features of different halves then share neurons with the same "
-                "sign more often than by chance. With neurons to spare, tied networks under L1 also grow a neuron that "
-                f"holds the partition ({told(spare['partition_concentration'])} of the energy), but same-sign "
-                f"collisions across halves are hardly used ({told(spare['same_sign_across'])} a network). Tying does "
-                "not hinder: untied networks under our L1 term spread the direction instead."
+                "The answers depend on width. With n/2 + 1 neurons, L1 gathers what tells the halves apart on one "
+                "neuron, and at l1 = 0.01 same-sign collisions then lie across halves more often than by chance. "
+                "With neurons to spare, tied networks under L1 also grow a neuron that holds the partition "
+                f"({told(spare['partition_concentration'])} of the energy), but there are "
+                f"{told(spare['same_sign_across'])} same-sign collisions across halves in a network and "
+                f"{told(spare['same_sign_within'])} within. Solutions without tying are not more natural: untied "
+                "networks spread the direction over their neurons under L1."
             ),
             limits=(
                 f"n = {n} (constructed: {int(kept['n_features'].iloc[0])}) and {int(found['step'].max())} steps. "
@@ -123,16 +125,13 @@ class Disambiguation(Question):
         finish(left, "step", "partition_concentration", title="from the constructed solution, tied, AdamW")
         found = tables["disambiguation_found"]
         found = found[found["optimizer"] == "AdamW"]
-        at = 0
-        for m, networks in found.groupby("n_hidden"):
-            for is_tied, rows in networks.groupby("tied"):
-                name = f"m = {m}, {'tied' if is_tied else 'untied'}"
-                curve(right, rows, "l1", "disambiguates", name=name, at=at, dashed=not is_tied)
-                at += 1
-        right.axhline(0, color=GREY, lw=0.5)
+        for at, ((m, is_tied), rows) in enumerate(found.groupby(["n_hidden", "tied"])):
+            name = f"m = {m}, {'tied' if is_tied else 'untied'}"
+            curve(right, rows, "l1", "disambiguates", name=name, at=at, dashed=not is_tied)
         finish(right, "l1", "disambiguates", title="from random weights, AdamW")
         right.set_ylabel("networks with a disambiguation neuron (share)", fontsize=8)
         right.set_xscale("symlog", linthresh=0.001)
+        right.set(xlim=(-0.0002, 0.13), ylim=(-0.03, 1.03))
         return figure
 
     @override
@@ -152,6 +151,9 @@ class Disambiguation(Question):
         assert is_less(spare["disambiguates"], tied["disambiguates"])
         assert interval(spare["partition_concentration"]).low > 0.9
         assert is_less(spare["same_sign_across"], spare["same_sign_within"])
+        middle, descent = _at(narrow, True, 0.01), _descent(found)
+        assert middle.empty or is_less(middle["same_sign_within"], middle["same_sign_across"])
+        assert descent.empty or binomial(int(descent["disambiguates"].sum()), len(descent)).low > 0.05
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
@@ -171,6 +173,12 @@ def _ends(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _at(networks: pd.DataFrame, tied: bool, l1: float) -> pd.DataFrame:
     return networks[(networks["tied"] == tied) & (networks["l1"] == l1)]
+
+
+def _descent(found: pd.DataFrame) -> pd.DataFrame:
+    """The narrowest tied networks under gradient descent and the largest L1 weight."""
+    rows = found[(found["optimizer"] == "SGD") & (found["n_hidden"] == found["n_hidden"].min())]
+    return _at(rows, True, rows["l1"].max())
 
 
 def _shares(found: pd.DataFrame) -> str:

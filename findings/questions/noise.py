@@ -112,11 +112,19 @@ class Noise(Question):
         formed = _named(tables["noise_collisions"])
         widths = np.geomspace(formed["n_hidden"].min(), formed["n_hidden"].max(), 40)
         n = int(formed["n_features"].iloc[0])
-        theory = [expected_polysemantic_neurons(n, int(m)) for m in widths]
+        theory = n * (n - 1) / (2 * (2 * widths - 1))
         right.plot(widths, theory, "--", color=GREY, label="theory, n(n-1)/2(2m-1)")
         for at, arm in enumerate(["L1", *_arms(formed)]):
-            curve(right, formed[formed["arm"] == arm], "n_hidden", "polysemantic_neurons", name=arm, at=at)
-        finish(right, "n_hidden", "polysemantic_neurons", title=f"collisions, n = {n}", scales={"x": "log"})
+            rows = formed[formed["arm"] == arm]
+            curve(right, rows, "n_hidden", "polysemantic_neurons", name=arm, at=at)
+            for m, at_width in rows.groupby("n_hidden"):
+                place = (m, at_width["polysemantic_neurons"].mean())
+                shift, shown = (4, 12 - 10 * at), f"{at_width['coverage'].mean():.2f}"
+                right.annotate(shown, place, shift, textcoords="offset points", color=PALETTE[at], fontsize=6)
+        finish(right, "n_hidden", "polysemantic_neurons", title=f"n = {n}; small: coverage", scales={"x": "log"})
+        right.set_xticks(formed["n_hidden"].unique(), labels=[str(m) for m in formed["n_hidden"].unique()])
+        right.minorticks_off()
+        right.set_ylim(bottom=-0.7)
         return figure
 
     @override
