@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--dry_run", action="store_true", help="list the runs and their estimated cost, and end")
     what.add_argument("--page", action="store_true", help="train nothing: rebuild figures and page from docs/findings")
     what.add_argument(
-        "--quick", action="store_true", help="small versions; hold the answers against them, keep nothing"
+        "--quick", action="store_true", help="small versions of those that have one; hold the answers against them"
     )
     what.add_argument("--background", action="store_true", help=f"go on after this command ends; tells to {_LOG}")
     parser.add_argument("--workers", type=int, default=2, metavar="N", help="processes (default: %(default)s)")
@@ -89,7 +89,7 @@ def _quick(names: Sequence[str], n_workers: int) -> None:
     failed = []
     with tempfile.TemporaryDirectory() as directory, contextlib.closing(_engine(n_workers)) as engine:
         found: dict[str, pd.DataFrame] = {}
-        for name in names:
+        for name in filter(_can_be_quick, names):
             began = time.perf_counter()
             found |= gather(QUESTIONS[name], run(QUESTIONS[name], engine, quick_in=Path(directory)))
             try:
@@ -100,6 +100,10 @@ def _quick(names: Sequence[str], n_workers: int) -> None:
             print(f"{name}: {'fails' if name in failed else 'holds'}, {time.perf_counter() - began:.0f} s", flush=True)
     if failed:
         sys.exit(f"error: small runs do not bear out {', '.join(failed)}")
+
+
+def _can_be_quick(name: str) -> bool:
+    return bool(QUESTIONS[name].quick) or not QUESTIONS[name].sweeps
 
 
 def _engine(n_workers: int) -> Engine:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -30,23 +29,6 @@ _OVER_STEPS = ("fourth_norm", "privilege", "polysemantic_neurons", "coverage")
 class Noise(Question):
     title = "Does hidden noise align features with neurons, and do collisions form under it?"
     sweeps = ("noise", "noise_collisions")
-    quick: ClassVar = {
-        "noise": {
-            "overrides": {"trainer.max_steps": 5000},
-            "axes": {"model.noise": list(LAWS), "model.noise_std": [0.15]},
-        },
-        "noise_collisions": {
-            "overrides": {"data.n_features": 8, "trainer.max_steps": 12_000, "collisions.every_n_steps": 12_000},
-            "axes": {"model.n_hidden": [8]},
-            "zip": [
-                {
-                    "model.noise": ["bernoulli", "gaussian", "bernoulli"],
-                    "model.noise_std": [0.15, 0.15, 0.0],
-                    "model.l1": [0.0, 0.0, 0.003],
-                }
-            ],
-        },
-    }
 
     @override
     def gather(self, sweep: str, directory: Path) -> Tables:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,21 +39,6 @@ _LIMITS = (
 class Sparsification(Question):
     title = "Does the sparsification law 1/(1/√m + λt) hold in trained networks?"
     sweeps = ("sparsification",)
-    quick: ClassVar = {
-        "sparsification": {
-            "overrides": {"model.n_hidden": 256, "model.l1": 0.006},
-            "zip": [
-                {
-                    "model.optimizer": [
-                        {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.8, "weight_decay": 0.0}},
-                        {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.001, "weight_decay": 0.0}},
-                    ],
-                    "trainer.max_steps": [2500, 2500],
-                    "measurements.every_n_steps": [50, 25],
-                }
-            ],
-        }
-    }
 
     @override
     def gather(self, sweep: str, directory: Path) -> Tables:

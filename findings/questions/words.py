@@ -3,7 +3,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,12 @@ from findings.words import SHARED, by_threshold, means, told
 from polysemantic.files import RUNS
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bag_of_words.py"
-_FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}
 
 
 class Words(Question):
     title = "Real co-occurrence: where does text lie on the curve of question 2?"
     sweeps = ("words", "words_shuffled")
     reads = ("cooccurrence",)
-    quick: ClassVar = {
-        name: {"overrides": {"model.optimizer": _FAST, "trainer.max_steps": 1000}, "axes": {"model.n_hidden": [32]}}
-        for name in sweeps
-    }
 
     @override
     def prepare(self, sweep: str, done: Mapping[str, Path]) -> dict[str, Any]:
