@@ -19,8 +19,8 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
-# At a large learning rate a run would spend its time on observations: where that is more seldom, they come a thousand in
-# a run, or every hundred steps, which is what the usual rate of 0.001 asks for.
+# At a large learning rate a run would spend its time on observations: where that is more seldom, they come a thousand
+# in a run, or every hundred steps, which is what the usual rate of 0.001 asks for.
 _OBSERVATIONS, _OFTEN_ENOUGH = 1000, 100
 
 
