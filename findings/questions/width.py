@@ -91,7 +91,7 @@ class Width(Question):
     @override
     def draw(self, tables: Tables) -> Figure:
         figure, (left, right) = panels(2)
-        widths = np.geomspace(256, 4096, 60)
+        widths = _between(256, 4096)
         left.plot(widths, [polysemantic_neurons_paper(256, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
         left.plot(
             PAPER.keys(), PAPER.values(), "o", color="#D55E00", mfc="none", ms=4, label="paper, read off its figure"
@@ -99,7 +99,7 @@ class Width(Question):
         curve(left, tables["width"], "n_hidden", "polysemantic_neurons_band", name="ours, AdamW")
         finish(left, "n_hidden", "polysemantic_neurons", title="n = 256", scales={"x": "log", "y": "log"})
         small = tables["width_by_optimizer"]
-        widths = np.geomspace(small["n_hidden"].min(), small["n_hidden"].max(), 60)
+        widths = _between(int(small["n_hidden"].min()), int(small["n_hidden"].max()))
         right.plot(widths, [polysemantic_neurons_paper(64, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
         for at, (name, rows) in enumerate(small.groupby("optimizer")):
             curve(right, rows, "n_hidden", "polysemantic_neurons", name=str(name).partition("(")[0], at=at)
@@ -121,6 +121,12 @@ class Width(Question):
                 slope = power_law(rows, "n_hidden", count)[0]
                 assert slope.low > -1.7, (name, count, slope)
                 assert slope.high < -0.4, (name, count, slope)
+
+
+def _between(least: int, most: int) -> list[int]:
+    """Widths to draw a smooth curve through."""
+    widths: list[int] = np.geomspace(least, most, 60).round().astype(int).tolist()
+    return widths
 
 
 def _ratios(tables: Tables) -> str:

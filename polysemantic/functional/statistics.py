@@ -38,7 +38,7 @@ def mean_interval(values: Float[Tensor, "*group value"], level: float = 0.95) ->
     values = values.double()
     count = values.isnan().logical_not().sum(-1)
     mean = values.nanmean(-1)
-    freedom = torch.where(count > 1, count - 1, torch.nan)
+    freedom = (count - 1).double().masked_fill(count < 2, torch.nan)
     variance = (values - mean.unsqueeze(-1)).square().nansum(-1) / freedom
     quantile = torch.as_tensor(stdtrit(freedom.cpu().numpy(), (1 + level) / 2), device=values.device)
     return MeanInterval(mean, quantile * (variance / count).sqrt())
