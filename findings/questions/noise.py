@@ -47,8 +47,8 @@ class Noise(Question):
                 "positive excess kurtosis spreads them: at a standard deviation of "
                 f"{strong['noise_std'].iloc[0]:g} the fourth norm ends at "
                 + ", ".join(f"{told(rows['fourth_norm'])} ({law})" for law, rows in ends.items())
-                + f". Collisions form under it and dissolve: at n = {formed['n_features'].iloc[0]}, m = {m} "
-                f"{told(few['collisions_born'])} are born in a network and {told(few['polysemantic_neurons'])} "
+                + f". Collisions do not last under it: at n = {formed['n_features'].iloc[0]}, m = {m}, of "
+                f"{told(few['collisions_born'])} born in a network {told(few['polysemantic_neurons'])} "
                 f"polysemantic neurons are left, with {told(few['coverage'])} of the features covered, where L1 leaves "
                 f"{told(many['polysemantic_neurons'])} with {told(many['coverage'])} covered."
             ),
@@ -83,7 +83,8 @@ class Noise(Question):
                 "The time to align grows as the noise weakens and with width: at sd = 0.07, and at the largest width "
                 "of the second sweep, it is not over, and fewer features are covered there. With larger learning rates "
                 "or more features the jitter of the weights is stronger than the pull of the noise. Why the last "
-                "feature stays spread was not tested."
+                "feature stays spread was not tested. At m = n most births are chance crossings of the threshold by "
+                "weights that are still spread, as under gaussian noise, so their number is no rate of formation."
             ),
         )
 
