@@ -201,12 +201,16 @@ def _points(table: pd.DataFrame) -> Iterator[tuple[tuple[Any, ...], pd.DataFrame
     return iter(table.groupby(_POINT))
 
 
+def _any_diverged(rows: pd.DataFrame) -> bool:
+    return "diverged_step" in rows and bool(rows["diverged_step"].notna().any())
+
+
 def _covered(table: pd.DataFrame) -> dict[tuple[Any, ...], pd.DataFrame]:
-    """Grid points whose networks cover their features, each on one neuron."""
+    """Grid points whose networks cover their features, each on one neuron, and of which none diverged."""
     return {
         point: rows
         for point, rows in _points(table)
-        if rows["coverage"].mean() > _COVERED and rows["carriers"].mean() < _CARRIERS
+        if rows["coverage"].mean() > _COVERED and rows["carriers"].mean() < _CARRIERS and not _any_diverged(rows)
     }
 
 
