@@ -48,7 +48,7 @@ bench: $(READY)  ## Measure speed; prints and saves the table of benchmarks/READ
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(RUN) -m benchmarks
 
-findings: $(READY)  ## Answer the open questions in the background, two hours at most: make findings [QUESTIONS="width lives"]
+findings: $(READY)  ## Answer the open questions in the background: make findings [QUESTIONS="width lives"]
 	$(RUN) -m findings --background $(QUESTIONS)
 
 findings-quick: $(READY)  ## Hold small versions of the findings against what docs/findings.md claims
