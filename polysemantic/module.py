@@ -109,6 +109,7 @@ class EnsembleModule(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.clip_norm, self.inner_steps, self.compile_steps = clip_norm, inner_steps, compile
         self.steps: Steps
+        self.noise_scale: Float[Tensor, "instance 1 1"] | None = None
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
         self.loss: Float[Tensor, " instance"] | None = None
@@ -196,6 +197,8 @@ class EnsembleModule(LightningModule):
         assert isinstance(optimizer, Optimizer)
         schedule = self.lr_schedulers()
         assert not isinstance(schedule, list)
+        std = self.number("noise_std").to(self.networks.W_enc)
+        self.noise_scale = std[:, None, None] if bool(std.any()) else None
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
         eager = EagerSteps(self.networks, optimizer, schedule, self.clip_norm, self.rows)
         self.steps = self._compiled(optimizer) or eager
@@ -225,7 +228,8 @@ class EnsembleModule(LightningModule):
         with interrupts_wait():
             self.between_chunks = False
             for steps in self._blocks(range(start, stop)):
-                self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps))
+                last = steps.stop == stop
+                self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=last)
             count_steps(self.trainer, stop - start)
             self.between_chunks = True
         self.seconds_per_step = (time.perf_counter() - began) / (stop - start)
@@ -242,15 +246,21 @@ class EnsembleModule(LightningModule):
         return int(min(step + length, self.trainer.max_steps, *waits))
 
     def _blocks(self, steps: range) -> Iterator[range]:
-        """Steps whose draws are made at once."""
-        per_step = self.data.batch_size * (self.n_features + self.n_hidden) * self.ensemble.n_instances
-        unrolled = self.steps.unrolled
-        length = max(1, _DRAWS_AT_ONCE // per_step // unrolled) * unrolled
+        """Steps whose draws are made at once, all of them if nothing is drawn."""
+        numbers = self._draws_inputs * self.n_features + (self.noise_scale is not None) * self.n_hidden
+        length = len(steps)
+        if numbers:
+            per_step = numbers * self.data.batch_size * self.ensemble.n_instances
+            length = max(1, _DRAWS_AT_ONCE // per_step // self.steps.unrolled) * self.steps.unrolled
         for start in range(steps.start, steps.stop, length):
             yield range(start, min(start + length, steps.stop))
 
+    @property
+    def _draws_inputs(self) -> bool:
+        return not self.data.every_feature_once or self.rows is not None
+
     def _inputs(self, steps: range) -> Tensor | None:
-        if self.data.every_feature_once and self.rows is None:
+        if not self._draws_inputs:
             return None
         return self._of_rows(self.data.sample(self.data.keys("data", steps)).to(self.networks.W_enc.dtype))
 
@@ -259,11 +269,10 @@ class EnsembleModule(LightningModule):
         return draws if self.rows is None else draws[..., self.rows.held, :].contiguous()
 
     def _noise(self, steps: range) -> Tensor | None:
-        std = self.number("noise_std")
-        if not bool(std.any()):
+        if self.noise_scale is None:
             return None
         draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
-        return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(std.to(self.networks.W_enc)[:, None, None])
+        return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(self.noise_scale)
 
     @torch.no_grad()
     def evaluate(self, batch: int) -> dict[str, Tensor]:

@@ -24,8 +24,13 @@ class Steps(Protocol):
         steps: int,
         x: Float[Tensor, "step instance batch feature"] | None,
         noise: Float[Tensor, "step instance batch hidden"] | None,
-    ) -> Float[Tensor, " instance"]:
-        """Take `steps` steps on given inputs (None: every feature once) and noise, and give the last one's losses."""
+        *,
+        with_loss: bool = True,
+    ) -> Float[Tensor, " instance"] | None:
+        """Take `steps` steps on given inputs (None: every feature once) and noise.
+
+        Gives the last one's losses; None may come where they are not asked for.
+        """
 
 
 class EagerSteps:
@@ -52,11 +57,13 @@ class EagerSteps:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.clip_norm, self.rows = clip_norm, rows
 
-    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
+    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
         for at in range(steps):
             loss = self.network.backward(
-                None if x is None else x[at], None if noise is None else noise[at], with_loss=at == steps - 1
+                None if x is None else x[at],
+                None if noise is None else noise[at],
+                with_loss=with_loss and at == steps - 1,
             )
             if self.rows is not None:
                 self._average(self.rows, loss)
@@ -65,7 +72,6 @@ class EagerSteps:
             self.optimizer.step()
             if self.schedule is not None:
                 self.schedule.step()
-        assert loss is not None
         return loss
 
     @property
