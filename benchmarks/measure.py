@@ -93,7 +93,8 @@ def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: floa
     x, noise = case.draws(case.data(), range(FOLLOWED_STEPS))
     ends = {other.name: other.follow(x, noise, FOLLOWED_STEPS).clone() for other in others}
     at_once = {other.name: max(1, int(seconds / 5 / calibrate(other))) for other in others}
-    estimate = seconds / 5 / at_once["bare"]
+    # A run of a minute has the more steps, and looks the more seldom, the faster it is: its own pace decides.
+    pace = timed_fit(case, seconds / 5 / at_once["bare"], seconds / 5, 1, lambda: None, run_seconds)
     rows: list[dict[str, float]] = []
     peak: list[float] = []
     for other in others:
@@ -103,7 +104,7 @@ def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: floa
         rows.append({other.name: seconds_per_step(other, at_once[other.name], seconds) for other in others})
         peak.append(peak_rate(case, seconds / 4))
 
-    ours = timed_fit(case, estimate, seconds, rounds, between, run_seconds)
+    ours = timed_fit(case, pace.seconds_per_step[0], seconds, rounds, between, run_seconds)
     assert ours.followed is not None
     ends["ours"] = ours.followed
     for row, own in zip(rows, ours.seconds_per_step, strict=True):

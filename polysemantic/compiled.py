@@ -54,7 +54,7 @@ class CompiledSteps:
         ValueError: If the optimiser is another.
     """
 
-    unrolled = 16
+    unrolled = 32
 
     def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
         if not self.takes(optimizer):

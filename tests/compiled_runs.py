@@ -52,7 +52,7 @@ def weights(root):
 
 def main(directory):
     torch.set_num_threads(1)
-    CompiledSteps.unrolled = 2  # a graph of sixteen steps takes longer to compile
+    CompiledSteps.unrolled = 2  # a graph of 32 steps takes longer to compile
     # First, as a fork must not find the compiler's threads.
     launch(2, directory / "ranks", on_ranks, directory / "ranks")
     fit(directory / "whole")

@@ -21,7 +21,7 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
 from polysemantic.steps import EagerSteps
 
-CompiledSteps.unrolled = 2  # a graph of sixteen steps takes longer to compile
+CompiledSteps.unrolled = 2  # a graph of 32 steps takes longer to compile
 noise = 0.1 * torch.randn(5, 3, 4, 8, generator=torch.Generator().manual_seed(0))
 for kind, options in ((torch.optim.SGD, {"momentum": 0.9}), (torch.optim.AdamW, {})):
     ends = []

@@ -20,8 +20,9 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
 # At a large learning rate a run would spend its time on observations: where that is more seldom, they come a thousand
-# in a run, or every hundred steps, which is what the usual rate of 0.001 asks for.
-_OBSERVATIONS, _OFTEN_ENOUGH = 1000, 100
+# in a run, or every hundred steps, which is what the usual rate of 0.001 asks for; in networks so small that a step is
+# nothing beside an observation, every so many multiplications of one instance.
+_OBSERVATIONS, _OFTEN_ENOUGH, _WORK = 1000, 100, 2**22
 
 
 class CollisionTracker(StepCallback):
@@ -34,7 +35,7 @@ class CollisionTracker(StepCallback):
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
             its gradients: 0.1 / (learning rate * mean P(i on))), but no more often than a thousand times in a run or
-            every hundred steps.
+            every hundred steps, in networks of a few neurons every few thousand.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
 
@@ -76,7 +77,8 @@ class CollisionTracker(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
-        self._default_interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, _OFTEN_ENOUGH))
+        often_enough = max(_OFTEN_ENOUGH, _WORK // multiplications(pl_module))
+        self._default_interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, often_enough))
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
 
@@ -120,6 +122,11 @@ class CollisionTracker(StepCallback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
         self._loaded = state_dict
+
+
+def multiplications(module: Any) -> int:
+    """Multiplications of one matrix product of one instance's step."""
+    return int(module.n_features * module.n_hidden * module.data.batch_size)
 
 
 def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float[Tensor, " collision"]:
