@@ -33,11 +33,13 @@ class Effort:
     Args:
         rounds: Rounds of each measurement.
         seconds: Seconds of each contender in a round.
+        runs: Whether whole runs of ours are timed, a minute each, instead of as many seconds.
         whole: Whether to measure start-up, memory, draws, scaling and ranks too.
     """
 
     rounds: int = 5
     seconds: float = 1.0
+    runs: bool = True
     whole: bool = True
 
 
@@ -82,7 +84,7 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
         task = progress.add_task("", total=len(cases) + (5 if effort.whole else 0))
         for case in cases:
             progress.update(task, description=case.name)
-            measured.append(measure(case, effort.rounds, effort.seconds))
+            measured.append(measure(case, effort.rounds, effort.seconds, whole=effort.runs))
             progress.advance(task)
         if output is not None:
             _raw(measured).to_csv(output / "results.csv", index=False)
@@ -148,7 +150,7 @@ def main() -> None:
     if options.busy:
         clock.use_processor_time()
     if options.quick:
-        effort = Effort(2, 0.25, whole=False)
+        effort = Effort(2, 0.25, runs=False, whole=False)
         cases = [case for case in cases if case.parameters < _TOO_LARGE]
     output = HERE if effort.whole else None
     parts = []

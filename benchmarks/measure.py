@@ -77,7 +77,9 @@ def contenders(case: Case) -> list[Contender]:
     return [kind(case, W) for kind in kinds]
 
 
-def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: float = RUN_SECONDS) -> Measured:
+def measure(
+    case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: float = RUN_SECONDS, *, whole: bool = False
+) -> Measured:
     """Time every contender in turns, after a check that all of them train alike.
 
     Args:
@@ -85,6 +87,7 @@ def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: floa
         rounds: Rounds.
         seconds: Seconds of each contender in a round, about.
         run_seconds: Length of the fit whose cadences hold.
+        whole: Whether ours is timed over all of that fit, divided among the rounds, and not over its beginning.
 
     Raises:
         AssertionError: If contenders on the same draws end at different weights.
@@ -104,7 +107,8 @@ def measure(case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: floa
         rows.append({other.name: seconds_per_step(other, at_once[other.name], seconds) for other in others})
         peak.append(peak_rate(case, seconds / 4))
 
-    ours = timed_fit(case, pace.seconds_per_step[0], seconds, rounds, between, run_seconds)
+    of_ours = run_seconds / rounds if whole else seconds
+    ours = timed_fit(case, pace.seconds_per_step[0], of_ours, rounds, between, run_seconds)
     assert ours.followed is not None
     ends["ours"] = ours.followed
     for row, own in zip(rows, ours.seconds_per_step, strict=True):

@@ -29,27 +29,25 @@ class Rounds(Callback):
     `beside_steps` is the share of each round that went to anything but optimiser steps and their draws.
 
     Args:
-        every_n_steps: Steps between two measurements; a round has a whole number of them.
+        steps: Steps of a round.
         rounds: Rounds to time.
-        seconds: Least length of a round.
         between: What to do after each round.
     """
 
-    def __init__(self, every_n_steps: int, rounds: int, seconds: float, between: Callable[[], None]) -> None:
-        self.every_n_steps = every_n_steps
+    def __init__(self, steps: int, rounds: int, between: Callable[[], None]) -> None:
+        self.steps = steps
         self.rounds = rounds
-        self.seconds = seconds
         self.between = between
         self.seconds_per_step: list[float] = []
         self.beside_steps: list[float] = []
         self.followed: Tensor | None = None
-        self._began: float | None = None
+        self._began = 0.0
         self._first = 0
         self._in_steps = 0.0
 
     def next_step(self, step: int) -> int:
         """The first optimiser step after `step` to return to the trainer at."""
-        end = (step // self.every_n_steps + 1) * self.every_n_steps
+        end = (step // self.steps + 1) * self.steps
         return min(end, FOLLOWED_STEPS) if step < FOLLOWED_STEPS else end
 
     @override
@@ -68,15 +66,13 @@ class Rounds(Callback):
         step = trainer.global_step
         if step == FOLLOWED_STEPS:
             self.followed = pl_module.networks.W_enc.detach().clone()
-        if step < FOLLOWED_STEPS or step % self.every_n_steps:
-            return
-        if self._began is not None:
+        elif step % self.steps == 0 and step > FOLLOWED_STEPS:
             took = now() - self._began
-            if took < self.seconds:
-                return
             self.seconds_per_step.append(took / (step - self._first))
             self.beside_steps.append(1 - self._in_steps / took)
             self.between()
+        else:
+            return
         trainer.should_stop = len(self.seconds_per_step) >= self.rounds
         self._began, self._first, self._in_steps = now(), step, 0.0
 
@@ -101,7 +97,7 @@ def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: 
 def timed_fit(
     case: Case, estimate: float, seconds: float, rounds: int, between: Callable[[], None], run_seconds: float
 ) -> Rounds:
-    """Time rounds of a fit that would take `run_seconds` in all.
+    """Time rounds of a fit that would take `run_seconds` in all, or of all of it if the rounds are as long.
 
     Args:
         case: What to train.
@@ -112,10 +108,10 @@ def timed_fit(
         run_seconds: Length of the run whose cadences hold.
     """
     cadence = default_interval(max(1, round(run_seconds / estimate)))
-    callback = Rounds(cadence, rounds, 0.9 * seconds, between)
-    # The callback ends the fit, whose length decides what is compiled; quicker rounds than estimated hold more steps.
-    needed = FOLLOWED_STEPS + int(4 * (rounds + 1) * max(seconds / estimate, cadence))
-    fit(case, max(100 * cadence, needed), cadence, callback)
+    # Whole cadences, so that each round has as many measurements as another.
+    steps = cadence * max(1, round(seconds / estimate / cadence), -(-(FOLLOWED_STEPS + 1) // cadence))
+    callback = Rounds(steps, rounds, between)
+    fit(case, max(round(run_seconds / estimate), rounds * steps), cadence, callback)
     return callback
 
 

@@ -67,7 +67,7 @@ def cases_table(measured: list[Measured]) -> str:
 
 def _case_row(one: Measured) -> list[str]:
     targets = one.case.targets
-    beside = statistics.median(one.beside)
+    beside = statistics.fmean(one.beside)
     others = max(distance for name, distance in one.apart.items() if name != "standard")
     return [
         one.case.name,

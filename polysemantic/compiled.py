@@ -73,7 +73,14 @@ class CompiledSteps:
         return type(optimizer) in (SGD, Adam, AdamW) and not optimizer.param_groups[0].get("dampening")
 
     @torch.no_grad()
-    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor:
+    def __call__(
+        self,
+        steps: int,
+        x: Tensor | None,
+        noise: Tensor | None,
+        *,
+        with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
+    ) -> Tensor:
         """See `Steps`."""
         # What does not fill a block is stepped one by one, in a graph of its own.
         for start in range(0, steps - self.unrolled + 1, self.unrolled):
