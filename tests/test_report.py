@@ -20,6 +20,7 @@ from polysemantic.functional import (
     polysemantic_neurons,
 )
 from polysemantic.report.command import main
+from polysemantic.report.groups import in_words
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
 from polysemantic.report.material import read_material
@@ -166,6 +167,45 @@ def test_the_law_of_sparsification_stands_beside_plain_gradient_descent(one_hot,
     assert not [series for series in next(iter(other.views.values())) if series.kind == "theory"]
 
 
+def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid):
+    material, charts, _ = sections(grid)
+    chart = charts["width"]
+    means = named(chart, "all networks", "mean")
+    assert means.x == ["0.001, 0.05", "0.001, 0.3", "0.01, 0.05", "0.01, 0.3"]
+    expected = material.results.groupby(["l1", "probability"])["polysemantic_neurons"].mean()
+    assert means.y == expected.tolist()
+    assert set(named(chart, "theory, n²/4m", "theory").y) == {100 / 48}
+    assert chart.panels[0].x == "L1 coefficient, probability"
+    assert [axis["type"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name] == ["category"] * 2
+
+
+def test_logarithmic_axes_have_ticks_in_plain_numbers(one_hot):
+    layout = payload(sections(one_hot)[1]["sparsification"])["layout"]
+    axes = [layout[name] for name in ("xaxis", "yaxis", "xaxis2", "yaxis2")]
+    assert [(axis["type"], axis["tickformat"]) for axis in axes] == [("log", "~g")] * 4
+
+
+def test_shares_have_the_same_axis_in_every_chart(sweep):
+    panels = [panel for chart in sections(sweep)[1].values() for panel in getattr(chart, "panels", [])]
+    shares = [panel.limits for panel in panels if "share" in panel.y]
+    assert len(shares) > 4
+    assert len(set(shares)) == 1
+
+
+def test_curves_on_top_of_one_another_differ_in_pattern(grid):
+    view = next(iter(sections(grid)[1]["survival"].views.values()))
+    assert len({series.dash for series in view}) == len(view) > 2
+
+
+def test_survival_is_told_beside_coverage(grid):
+    material, charts, made = sections(grid)
+    coverage = material.results.query("point == 0")["coverage"].mean()
+    told = named(charts["survival"], "all", "line").detail[0]
+    assert told.endswith(f"coverage {coverage:.3g}")
+    (table,) = next(section for section in made if section.title.startswith("Survival")).tables
+    assert table.rows[0][table.columns.index("coverage")] == f"{coverage:.3g}"
+
+
 def test_survival_counts_every_life_of_a_kind(grid):
     material, charts, _ = sections(grid)
     lives = material.points[0].table("collisions")
@@ -268,6 +308,21 @@ def test_unfinished_cells_are_counted(grid, tmp_path):
     material, _, made = sections(sweep)
     assert material.unfinished == 1
     assert any("1 cells have no results" in text for text in made[0].text)
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ((0.82421, 0.776, 0.8725), "0.824 ± 0.048"),
+        ((12.62, 10.4, 14.8), "12.6 ± 2.2"),
+        ((0.75, 0.75, 0.75), "0.75"),
+        ((1034.2, 1000, 1068.4), "1034 ± 34"),
+        ((0.002986, 0.00292, 0.003052), "0.002986 ± 6.6e-05"),
+        ((float("nan"), 0, 1), "-"),
+    ],
+)
+def test_a_mean_has_the_digits_of_its_interval(ends, words):
+    assert in_words(*ends) == words
 
 
 def test_the_palette_is_distinct_and_every_measure_has_a_label():

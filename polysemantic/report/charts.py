@@ -26,6 +26,7 @@ class Series:
         high: Upper ends.
         colour: Number of the colour.
         panel: Number of the panel.
+        dash: Number of the pattern of a `line`, so that curves on top of one another are all seen.
         detail: What hovering tells beyond the numbers.
     """
 
@@ -37,6 +38,7 @@ class Series:
     high: Sequence[float] | None = None
     colour: int = 0
     panel: int = 0
+    dash: int = 0
     detail: Sequence[str] | None = None
 
 
@@ -50,7 +52,9 @@ class Panel:
         log_x: Whether the horizontal axis is logarithmic.
         log_y: Likewise the vertical one.
         categories: Whether the vertical axis holds words.
+        words: Whether the horizontal axis holds words.
         ticks: Where the horizontal axis has ticks; None for round numbers.
+        limits: Ends of the vertical axis; None for those of the data.
     """
 
     x: str
@@ -58,7 +62,9 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     categories: bool = False
+    words: bool = False
     ticks: list[float] | None = None
+    limits: tuple[float, float] | None = None
 
 
 @dataclasses.dataclass
@@ -82,6 +88,11 @@ class Chart:
     table: pd.DataFrame
     chooser: str = "networks"
     height: int = 440
+
+    @property
+    def legend(self) -> bool:
+        """Whether a legend tells more than the labels of the axes."""
+        return any(one.name != self.panels[one.panel].y for series in self.views.values() for one in series)
 
 
 @dataclasses.dataclass

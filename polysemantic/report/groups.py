@@ -16,6 +16,9 @@ from polysemantic.report.charts import Panel, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
 
+SHARE = (-0.02, 1.04)
+"""An axis from 0 to 1 on which marks at both ends are whole."""
+
 # Single networks in one panel: a browser draws as many at once.
 _POINTS = 1500
 
@@ -102,7 +105,10 @@ def counts_table(material: Material, x: str, columns: list[str], by: list[str]) 
 
 def panels(x: str, columns: list[str], *, log_x: bool = False, log_y: bool = False) -> list[Panel]:
     """Axes of some columns against another; the first may be logarithmic."""
-    return [Panel(label(x), label(column), log_x, log_y and at == 0) for at, column in enumerate(columns)]
+    return [
+        Panel(label(x), label(column), log_x, log_y and at == 0, limits=SHARE if column == "coverage" else None)
+        for at, column in enumerate(columns)
+    ]
 
 
 def spans_decades(values: pd.Series[Any]) -> bool:
@@ -117,7 +123,11 @@ def in_words(mean: float, low: float, high: float) -> str:
     """Mean and 95 % interval of networks, a dash where there is none."""
     if math.isnan(mean):
         return "-"
-    return f"{mean:.4g}" + (f" ± {(high - low) / 2:.2g}" if high > low else "")
+    if not high > low:
+        return f"{mean:.4g}"
+    half = (high - low) / 2
+    digits = 1 - math.floor(math.log10(half))
+    return f"{mean:.{digits}f} ± {half:.{digits}f}" if 0 <= digits <= 4 else f"{mean:.4g} ± {half:.2g}"
 
 
 def has(material: Material, *columns: str) -> bool:

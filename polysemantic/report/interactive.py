@@ -11,11 +11,13 @@ import numpy as np
 import pandas as pd
 
 from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides
-from polysemantic.report.labels import PALETTE, SYMBOLS, THEORY, label, markup, value_text
+from polysemantic.report.labels import DASHES, PALETTE, SYMBOLS, THEORY, label, look, markup, value_text
 
 Json = dict[str, Any]
 
 _GAP = 0.09
+# Every tick of a logarithmic axis is a number to read: no bare digits, no "n" for a billionth, and few of them.
+_LOG: Json = {"tickformat": "~g", "nticks": 3}
 
 
 def payload(chart: Chart | Phase | Slides) -> Json:
@@ -75,7 +77,7 @@ def _trace(series: Series, panel: Panel) -> list[Json]:
         "type": "scatter",
         "name": markup(series.name),
         "legendgroup": series.name,
-        "x": _plain(series.x),
+        "x": [markup(x) if isinstance(x, str) else _scalar(x) for x in series.x],
         "y": _plain(series.y),
         "xaxis": f"x{_axis(series.panel)}",
         "yaxis": f"y{_axis(series.panel)}",
@@ -104,15 +106,20 @@ def _interval_text(series: Series) -> list[str]:
 
 
 def _points(series: Series) -> Json:
-    colour = PALETTE[series.colour % len(PALETTE)]
-    marker = {"color": colour, "size": 6, "opacity": 0.4, "symbol": SYMBOLS[series.colour % len(SYMBOLS)]}
-    return {"mode": "markers", "marker": marker}
+    return {"mode": "markers", "marker": _symbol(series) | {"size": 6, "opacity": 0.4}}
+
+
+def _symbol(series: Series) -> Json:
+    colour, symbol = look(series.colour)
+    return {"color": PALETTE[colour], "symbol": SYMBOLS[symbol]}
 
 
 def _mean(series: Series) -> Json:
-    colour = PALETTE[series.colour % len(PALETTE)]
-    marker = {"color": colour, "size": 9, "symbol": SYMBOLS[series.colour % len(SYMBOLS)]}
-    style = {"mode": "lines+markers", "marker": marker, "line": {"color": colour}}
+    marker = _symbol(series) | {"size": 9}
+    colour = marker["color"]
+    # Words are in no order that a line could follow.
+    mode = "markers" if any(isinstance(x, str) for x in series.x) else "lines+markers"
+    style = {"mode": mode, "marker": marker, "line": {"color": colour}}
     if series.low is None or series.high is None:
         return style
     up = [high - mean for high, mean in zip(series.high, series.y, strict=True)]
@@ -121,7 +128,7 @@ def _mean(series: Series) -> Json:
 
 
 def _line(series: Series) -> Json:
-    line = {"color": PALETTE[series.colour % len(PALETTE)], "shape": "hv"}
+    line = {"color": PALETTE[series.colour % len(PALETTE)], "shape": "hv", "dash": DASHES[series.dash]}
     return {"mode": "lines", "line": line}
 
 
@@ -142,9 +149,7 @@ def _life(series: Series) -> Json:
 
 
 def _mark(series: Series) -> Json:
-    at = series.colour
-    marker = {"color": PALETTE[at % len(PALETTE)], "size": 11, "symbol": SYMBOLS[at % len(SYMBOLS)]}
-    return {"mode": "markers", "marker": marker | {"line": {"color": "white", "width": 1}}}
+    return {"mode": "markers", "marker": _symbol(series) | {"size": 11, "line": {"color": "white", "width": 1}}}
 
 
 _SHAPES = {
@@ -171,27 +176,30 @@ def _band(series: Series, trace: Json) -> list[Json]:
 
 def _layout(chart: Chart) -> Json:
     width = (1 - _GAP * (len(chart.panels) - 1)) / len(chart.panels)
-    layout: Json = {"height": chart.height}
+    layout: Json = {"height": chart.height, "showlegend": chart.legend}
     for at, panel in enumerate(chart.panels):
         start = at * (width + _GAP)
         y_kind = "category" if panel.categories else "log" if panel.log_y else "-"
-        log = {"dtick": "D2"}
         layout[f"xaxis{_axis(at)}"] = (
             {
-                "title": {"text": markup(panel.x)},
+                "title": {"text": markup(panel.x), "standoff": 10},
                 "domain": [start, min(1.0, start + width)],
-                "type": "log" if panel.log_x else "-",
+                "type": "category" if panel.words else "log" if panel.log_x else "-",
                 "anchor": f"y{_axis(at)}",
+                "automargin": True,
             }
-            | (log if panel.log_x else {})
+            | (_LOG if panel.log_x else {})
+            | ({"tickangle": -40} if panel.words else {})
+            | ({"rangemode": "tozero"} if panel.categories else {})
             | ({"tickvals": panel.ticks} if panel.ticks else {})
         )
         layout[f"yaxis{_axis(at)}"] = {
-            "title": {"text": markup(panel.y)},
+            "title": {"text": markup(panel.y), "standoff": 10},
             "type": y_kind,
             "anchor": f"x{_axis(at)}",
             "automargin": True,
-        } | (log if panel.log_y else {})
+        }
+        layout[f"yaxis{_axis(at)}"] |= (_LOG if panel.log_y else {}) | ({"range": panel.limits} if panel.limits else {})
     return layout
 
 

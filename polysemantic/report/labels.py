@@ -10,6 +10,9 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5
 THEORY = ("#333333", "#888888")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
 MARKERS = ("o", "s", "D", "^", "P", "X", "*", "v")
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
+STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.", (0, (8, 2)), (0, (8, 2, 1, 2)))
+DIVERGING = ("#0072B2", "#FFFFFF", "#D55E00")
 
 LABELS = {
     "n_features": "features n",
@@ -70,11 +73,26 @@ def label(column: str) -> str:
     return LABELS.get(column, column.replace("_", " "))
 
 
+def heading(column: str) -> str:
+    """The label of a column without its unit, for headings."""
+    return label(column).partition(" (")[0]
+
+
 def value_text(value: Any) -> str:
     """A value of an axis in few characters."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     return f"{value:g}"
+
+
+def look(colour: int) -> tuple[int, int]:
+    """Which colour and which symbol: when the colours are used up, the same ones come with other symbols.
+
+    Example:
+        >>> look(1), look(9)
+        ((1, 1), (1, 2))
+    """
+    return colour % len(PALETTE), (colour + colour // len(PALETTE)) % len(SYMBOLS)
 
 
 def markup(text: str) -> str:

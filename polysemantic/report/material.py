@@ -79,6 +79,12 @@ class Point:
     label: str
     instances: range
 
+    @property
+    def coverage(self) -> float:
+        """The mean coverage of its networks at the end, to three digits."""
+        rows = self.source.results[self.source.results["instance"].isin(self.instances)]
+        return float(f"{rows['coverage'].mean():.3g}")
+
     def table(self, name: str) -> pd.DataFrame | None:
         """The rows of `history` or `collisions` of its networks, if there are any."""
         table = self.source.table(name)
@@ -154,9 +160,10 @@ class Material:
 
 def _range(values: pd.Series[Any]) -> str:
     distinct = list(dict.fromkeys(values.tolist()))
+    numbers = all(isinstance(value, (int, float)) for value in distinct)
     if len(distinct) > 3:
-        numbers = all(isinstance(value, (int, float)) for value in distinct)
         return f"{min(distinct)} to {max(distinct)}" if numbers else f"{len(distinct)} kinds of"
+    distinct = sorted(distinct) if numbers else distinct
     return ", ".join(map(str, distinct))
 
 

@@ -8,11 +8,15 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides
-from polysemantic.report.labels import MARKERS, PALETTE, THEORY, label, value_text
+from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text
 
 # Inches: a column of a two-column paper.
 _WIDTH = 3.35
@@ -20,6 +24,7 @@ _STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "ps.fonttype": 42,
     "font.size": 7,
+    "text.parse_math": False,
     "axes.linewidth": 0.6,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -29,6 +34,12 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 6,
 }
 _LEGEND = 12
+# Inches.
+_LINE = 0.12
+# Characters of a name in a legend of two columns.
+_LONG = 28
+_WORDS = 20
+_SIGNS = LinearSegmentedColormap.from_list("signs", DIVERGING)
 
 
 def draw(chart: Chart | Phase | Slides) -> dict[str, bytes]:
@@ -58,8 +69,9 @@ def _figure(chart: Chart | Phase | Slides) -> Figure:
 def _curves(chart: Chart) -> Figure:
     rows = len(chart.panels)
     name, series = next(iter(chart.views.items()))
-    tall = 4.2 if chart.panels[0].categories else 2.1
-    figure = Figure(figsize=(_WIDTH, tall * rows), layout="constrained")
+    tall = 4.2 if chart.panels[0].categories else 2.4 if chart.panels[0].words else 2.0
+    names = list(dict.fromkeys(one.name for one in series)) if chart.legend else []
+    figure = Figure(figsize=(_WIDTH, tall * rows + _LINE * _lines(names)), layout="constrained")
     for at, panel in enumerate(chart.panels):
         axes = figure.add_subplot(rows, 1, at + 1)
         for one in series:
@@ -68,13 +80,14 @@ def _curves(chart: Chart) -> Figure:
         _finish(axes, panel)
     if name:
         figure.axes[0].set_title(name, loc="left", fontsize=7, wrap=True)
-    _legend(figure)
+    if _lines(names):
+        _legend(figure, names)
     return figure
 
 
 def _series(axes: Axes, series: Series, panel: Panel) -> None:
-    colour = PALETTE[series.colour % len(PALETTE)]
-    marker = MARKERS[series.colour % len(MARKERS)]
+    at, symbol = look(series.colour)
+    colour, marker = PALETTE[at], MARKERS[symbol]
     x, y = _numbers(series.x), series.y if panel.categories else _numbers(series.y)
     if series.kind == "life":
         _strokes(axes, series, colour)
@@ -87,9 +100,9 @@ def _series(axes: Axes, series: Series, panel: Panel) -> None:
     else:
         theory = series.kind == "theory"
         colour = THEORY[series.colour % len(THEORY)] if theory else colour
-        style = ("--", ":")[series.colour % 2] if theory else "-"
+        style = ("--", ":")[series.colour % 2] if theory else STYLES[series.dash]
         steps = "steps-post" if series.kind == "line" else "default"
-        axes.plot(x, y, style, color=colour, label=series.name, drawstyle=steps)
+        axes.plot(x, y, linestyle=style, color=colour, label=series.name, drawstyle=steps)
         if series.low is not None and series.high is not None:
             axes.fill_between(x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
@@ -99,7 +112,9 @@ def _mean(axes: Axes, series: Series, colour: str, marker: str) -> None:
     assert series.high is not None
     y = np.array(series.y, dtype=float)
     reach = np.abs([y - series.low, np.array(series.high) - y])
-    axes.errorbar(_numbers(series.x), y, reach, fmt=f"{marker}-", color=colour, capsize=2, label=series.name)
+    # Words are in no order that a line could follow.
+    line = "" if any(isinstance(x, str) for x in series.x) else "-"
+    axes.errorbar(_numbers(series.x), y, reach, fmt=f"{marker}{line}", color=colour, capsize=2, label=series.name)
 
 
 def _strokes(axes: Axes, series: Series, colour: str) -> None:
@@ -115,42 +130,85 @@ def _numbers(values: Any) -> Any:
 
 
 def _finish(axes: Axes, panel: Panel) -> None:
-    axes.set(xlabel=panel.x, ylabel=panel.y)
+    # A unit below its name: a label is no longer than its axis.
+    axes.set(xlabel=panel.x, ylabel=panel.y.replace(" (", "\n("))
     if panel.log_x:
         axes.set_xscale("log")
+        _plain_ticks(axes.xaxis)
     if panel.log_y:
         axes.set_yscale("log")
+        _plain_ticks(axes.yaxis)
+    if panel.limits:
+        axes.set_ylim(panel.limits)
     if panel.categories:
         axes.tick_params(axis="y", labelsize=4)
+    if panel.words:
+        _words(axes)
     if panel.ticks:
         axes.set_xticks(panel.ticks, labels=[value_text(tick) for tick in panel.ticks])
         axes.minorticks_off()
 
 
-def _legend(figure: Figure) -> None:
-    handles = [axes.get_legend_handles_labels() for axes in figure.axes]
-    named = {name: handle for shown, names in handles for handle, name in zip(shown, names, strict=True)}
-    # A longer legend would leave no room for the curves.
-    if 0 < len(named) <= _LEGEND:
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=1 if len(named) < 4 else 2)
+def _words(axes: Axes) -> None:
+    """As many words below the horizontal axis as can be read."""
+    places, words = axes.get_xticks(), [text.get_text() for text in axes.get_xticklabels()]
+    every = -(-len(places) // _WORDS)
+    axes.set_xticks(places[::every], labels=words[::every], rotation=45, ha="right", fontsize=5)
+
+
+def _plain_ticks(axis: Axis) -> None:
+    """Few ticks of a logarithmic axis, in plain numbers, however few decades it spans."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(MaxNLocator(4) if high < 10 * low else LogLocator(subs=(1, 3) if high < 1e3 * low else (1,)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _lines(names: list[str]) -> int:
+    """Lines of a legend; none if it would leave no room for the curves."""
+    return -(-len(names) // _columns(names)) if len(names) <= _LEGEND else 0
+
+
+def _columns(names: list[str]) -> int:
+    return 2 if len(names) > 3 and max(map(len, names)) <= _LONG else 1
+
+
+def _legend(figure: Figure, names: list[str]) -> None:
+    shown: dict[str, Any] = {}
+    for axes in figure.axes:
+        handles, drawn = axes.get_legend_handles_labels()
+        shown |= dict(zip(drawn, handles, strict=True))
+    named = {name: shown[name] for name in names if name in shown}
+    if named:
+        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=_columns(names))
 
 
 def _phase(phase: Phase) -> Figure:
-    x, y, measure = phase.axes[0], phase.axes[1], phase.measures[0]
-    weights = phase.table["networks"]
-    summed = phase.table.assign(
-        total=phase.table[measure] * weights, weight=weights.where(phase.table[measure].notna())
-    )
-    grid = summed.pivot_table(index=y, columns=x, values=["total", "weight"], aggfunc="sum")
-    mean = grid["total"] / grid["weight"]
-    figure = Figure(figsize=(_WIDTH, 2.6), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(mean.to_numpy(dtype=float), origin="lower", aspect="auto", cmap="viridis")
+    """The first measurement over the first two axes, and coverage below it."""
+    measures = list(dict.fromkeys([phase.measures[0], *(name for name in phase.measures if name == "coverage")]))
+    figure = Figure(figsize=(_WIDTH, 2.6 * len(measures)), layout="constrained")
+    for at, measure in enumerate(measures):
+        _heatmap(figure, figure.add_subplot(len(measures), 1, at + 1), phase, measure)
+    return figure
+
+
+def _heatmap(figure: Figure, axes: Axes, phase: Phase, measure: str) -> None:
+    x, y = phase.axes[:2]
+    mean = _pivot(phase.table, x, y, measure)
+    ends = (0, 1) if measure == "coverage" else (None, None)
+    image = axes.imshow(mean.to_numpy(float), origin="lower", aspect="auto", cmap="viridis", vmin=ends[0], vmax=ends[1])
     axes.set_xticks(range(mean.shape[1]), labels=[value_text(value) for value in mean.columns], rotation=45, ha="right")
     axes.set_yticks(range(mean.shape[0]), labels=[value_text(value) for value in mean.index])
     axes.set(xlabel=label(x), ylabel=label(y))
     figure.colorbar(image, ax=axes, label=label(measure))
-    return figure
+
+
+def _pivot(table: pd.DataFrame, x: str, y: str, measure: str) -> pd.DataFrame:
+    """Averages over the grid points that share both coordinates, weighted by their networks."""
+    weights = table["networks"]
+    summed = table.assign(total=table[measure] * weights, weight=weights.where(table[measure].notna()))
+    grid = summed.pivot_table(index=y, columns=x, values=["total", "weight"], aggfunc="sum")
+    return pd.DataFrame(grid["total"] / grid["weight"])
 
 
 def _slides(slides: Slides) -> Figure:
@@ -161,7 +219,7 @@ def _slides(slides: Slides) -> Figure:
         for column, (name, values) in enumerate(columns.items()):
             axes = figure.add_subplot(2, 2, 2 * row + column + 1)
             largest = float(np.abs(values).max()) or 1.0
-            image = axes.imshow(values[step], cmap="RdBu_r", vmin=-largest, vmax=largest, aspect="auto")
+            image = axes.imshow(values[step], cmap=_SIGNS, vmin=-largest, vmax=largest, aspect="auto")
             axes.set_title(f"{name}, step {network.steps[step]}", fontsize=7)
             axes.set(xlabel="neuron" if column == 0 else "feature", ylabel="feature", xticks=[], yticks=[])
             figure.colorbar(image, ax=axes)

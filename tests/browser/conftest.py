@@ -7,7 +7,7 @@ import pytest
 
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
 ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
-LOCAL = ("file://", "data:", "blob:", "http://127.0.0.1:", "http://localhost:")
+LOCAL = ("file://", "about:", "data:", "blob:", "http://127.0.0.1:", "http://localhost:")
 
 
 @pytest.fixture(scope="package")

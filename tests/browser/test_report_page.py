@@ -1,6 +1,7 @@
 import csv
 import io
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from PIL import Image
 from small_runs import make_sweep, repeated_sweep, small_grid, small_one_hot
 
+from browser.conftest import ARTIFACTS
 from polysemantic.report.command import main
 from polysemantic.report.material import read_material
 
@@ -52,10 +54,10 @@ def hovered(page, selector, at=(0.5, 0.5)):
     return " ".join(label.all_text_contents())
 
 
-def downloaded(page, key):
+def downloaded(page, key, at=0, name=None):
     with page.expect_download() as waiting:
-        page.locator(f"#{key} button.csv").click()
-    assert waiting.value.suggested_filename == f"{key}.csv"
+        page.locator(f"#{key} button.csv").nth(at).click()
+    assert waiting.value.suggested_filename == f"{name or key}.csv"
     with Path(waiting.value.path()).open(newline="") as file:
         return list(csv.DictReader(file))
 
@@ -139,6 +141,11 @@ def test_the_phase_diagram_takes_any_two_axes_and_any_measurement(page, report):
     np.testing.assert_allclose(drawn(page, "#phase .js-plotly-plot"), expected, rtol=1e-5)
     assert np.abs(pixels(page, "#phase .plots") - before).max() > 50
     assert {"probability", "neurons m", "L1 coefficient"} == set(names)
+    assert page.locator("#phase .plots .coverage").is_hidden()
+    what.select_option(label="polysemantic neurons")
+    page.locator("#phase .plots .coverage .heatmaplayer image").wait_for()
+    np.testing.assert_allclose(drawn(page, "#phase .coverage"), expected, rtol=1e-5)
+    what.select_option(label="coverage (share of features)")
     told = hovered(page, "#phase .heatmaplayer", (0.25, 0.75))
     assert "4 networks, coverage" in told
     assert f"coverage (share of features): {expected[0, 0]:.5g}" in told
@@ -173,7 +180,17 @@ def test_downloads_hold_the_numbers_of_the_charts(page, report):
     )
     weights = pd.DataFrame(downloaded(page, "weights"))
     assert len(weights) == weights["step"].nunique() * 10 * 12
-    for key in ("dose", "frontier", "training", "survival", "lives", "basis", "sparsification"):
+    products = pd.DataFrame(downloaded(page, "weights", 1, "weights_products"))
+    assert len(products) == weights["step"].nunique() * 10 * 10
+    shown = drawn(page, "#weights .products")
+    last = products[products["step"] == "200"]["product"].astype(float)
+    np.testing.assert_allclose(last, shown.ravel(), atol=1e-6)
+
+
+def test_every_other_chart_can_be_downloaded(page, report):
+    # A test of its own: headless Chromium lets a page save ten files and no more.
+    opened(page, report[1])
+    for key in ("dose", "frontier", "training", "survival", "lives", "thresholds", "basis", "sparsification"):
         assert downloaded(page, key), key
 
 
@@ -194,10 +211,10 @@ def test_hostile_names_do_no_harm(page, tmp_path):
     assert page.locator("h1 *, td *, figcaption *, option *").count() == 0
     assert page.locator("img, iframe").count() == 0
     assert page.locator("script:not([type])").count() == 2
-    legend = " ".join(page.locator("#width .legendtext").all_text_contents())
-    assert f"=1+1{HOSTILE}%{{x}}" in legend
+    ticks = page.locator("#width .xtick text").all_text_contents()
+    assert f"=1+1{HOSTILE}%{{x}}" in ticks
     rows = downloaded(page, "width")
-    assert {row["init_from"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
+    assert {row["grid_point"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
 
 
 def test_an_injected_script_would_not_run(browser, report, tmp_path):
@@ -213,13 +230,30 @@ def test_an_injected_script_would_not_run(browser, report, tmp_path):
     page.close()
 
 
-@pytest.mark.slow
-def test_a_sweep_of_100_cells_is_small_and_opens_at_once(page, grid, tmp_path):
+def seconds_to_open(page, file):
+    """Until the page is ready and its first chart drawn."""
+    page.goto("about:blank")
+    began = time.perf_counter()
+    page.goto(file.as_uri())
+    page.locator("body[data-ready=yes]").wait_for()
+    page.locator("#width").scroll_into_view_if_needed()
+    page.locator("#width[data-drawn=yes]").wait_for()
+    return time.perf_counter() - began
+
+
+def test_a_sweep_of_100_cells_is_small_and_opens_at_once(page, grid, tmp_path, record_property):
     sweep = repeated_sweep(
         tmp_path / "large", grid, [16 * (1 + at) for at in range(20)], [0.001 * (1 + at) for at in range(5)]
     )
     file = tmp_path / "report.html"
     assert main([str(sweep), f"--output={file}"]) == 0
-    assert file.stat().st_size < 15e6
+    size = file.stat().st_size
+    assert size < 15e6
+    # Whatever else the machine does can only add to it.
+    took = min(seconds_to_open(page, file) for _ in range(3))
+    record_property("seconds", took)
+    ARTIFACTS.mkdir(parents=True, exist_ok=True)
+    (ARTIFACTS / "report_of_100_cells.txt").write_text(f"{size / 1e6:.1f} MB, drawn after {took:.2f} s\n")
+    assert took < 5
     opened(page, file)
     assert page.locator("figure.chart[data-drawn=yes]").count() == page.locator("figure.chart").count()

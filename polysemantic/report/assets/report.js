@@ -3,11 +3,13 @@
 (() => {
   const CONFIG = { displaylogo: false, responsive: true };
   const DIVERGING = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]];
+  // Columns of a phase diagram whose cells have room for their numbers.
+  const MOST_NUMBERS = 8;
   const BASE = {
     margin: { l: 70, r: 20, t: 16, b: 56 },
     hovermode: "closest",
     hoverlabel: { align: "left", namelength: -1 },
-    legend: { orientation: "h", y: -0.2, groupclick: "togglegroup" },
+    legend: { orientation: "h", y: 0, yref: "container", yanchor: "bottom", groupclick: "togglegroup" },
     font: { family: "system-ui, sans-serif", size: 13 },
   };
 
@@ -47,8 +49,8 @@
     return table.values.length ? table.values[0].map((_, at) => table.values.map((column) => column[at])) : [];
   }
 
-  function download(controls, key, content) {
-    const button = element(controls, "button", { type: "button", class: "csv" }, "CSV");
+  function download(controls, key, content, name = "CSV") {
+    const button = element(controls, "button", { type: "button", class: "csv" }, name);
     button.addEventListener("click", () => {
       const address = URL.createObjectURL(new Blob([content()], { type: "text/csv;charset=utf-8" }));
       const link = element(document.body, "a", { href: address, download: `${key}.csv` });
@@ -95,7 +97,8 @@
   }
 
   function drawPhase(data, controls, plots) {
-    const plot = element(plots, "div");
+    const plot = element(plots, "div", { class: "measurement" });
+    const beside = data.coverage ? element(plots, "div", { class: "coverage" }) : null;
     const named = (name) => data.labels[name];
     const redraw = () => draw();
     const x = choice(controls, "horizontal", data.axes.map(named), redraw);
@@ -104,16 +107,27 @@
     y.value = 1;
     download(controls, data.key, () => csv(data.table.columns, rowsOf(data.table)));
     function draw() {
-      const [across, up, what] = [data.axes[x.value], data.axes[y.value], data.measures[measure.value]];
+      const chosen = data.measures[measure.value];
+      if (beside) beside.hidden = chosen === data.coverage;
+      return Promise.all([
+        heatmap(plot, chosen),
+        ...(beside && !beside.hidden ? [heatmap(beside, data.coverage)] : []),
+      ]);
+    }
+    function heatmap(where, what) {
+      const [across, up] = [data.axes[x.value], data.axes[y.value]];
       const { xs, ys, z, told } = pivot(data, across, up, what);
       const trace = {
         type: "heatmap", x: xs.map((v) => markup(shorten(v))), y: ys.map((v) => markup(shorten(v))), z,
-        customdata: told, colorscale: "Viridis", colorbar: { title: { text: markup(named(what)), side: "right" } },
+        customdata: told, colorscale: "Viridis", colorbar: { thickness: 14, title: { text: markup(named(what)), side: "right" } },
+        ...(what === data.coverage ? { zmin: 0, zmax: 1 } : {}),
+        ...(xs.length <= MOST_NUMBERS && ys.length <= 2 * MOST_NUMBERS ? { texttemplate: "%{z:.3~g}" } : {}),
         hovertemplate: `${markup(named(across))}: %{x}<br>${markup(named(up))}: %{y}<br>`
           + `<b>${markup(named(what))}: %{z:.5~g}</b><br>%{customdata}<extra></extra>`,
       };
-      const axis = (name) => ({ type: "category", title: { text: markup(named(name)) }, automargin: true });
-      return Plotly.react(plot, [trace], { ...BASE, height: 480, xaxis: axis(across), yaxis: axis(up) }, CONFIG);
+      const title = (name) => ({ text: markup(named(name)), standoff: 10 });
+      const axis = (name) => ({ type: "category", title: title(name), automargin: true });
+      return Plotly.react(where, [trace], { ...BASE, height: 480, xaxis: axis(across), yaxis: axis(up) }, CONFIG);
     }
     return draw();
   }
@@ -134,11 +148,12 @@
     const shown = element(label, "output");
     let network, weights, products;
     slider.addEventListener("input", () => draw());
-    download(controls, data.key, () => {
-      const rows = network.steps.flatMap((step, at) => network.features.flatMap((feature, i) => (
-        network.neurons.map((neuron, k) => [step, feature, neuron, weights[at][i][k]]))));
-      return csv(["step", "feature", "neuron", "weight"], rows);
-    });
+    const long = (matrices, columns) => network.steps.flatMap((step, at) => network.features.flatMap((feature, i) => (
+      columns.map((column, k) => [step, feature, column, matrices[at][i][k]]))));
+    download(controls, data.key, () => csv(["step", "feature", "neuron", "weight"], long(weights, network.neurons)),
+      "CSV of W");
+    download(controls, `${data.key}_products`, () => (
+      csv(["step", "feature", "other_feature", "product"], long(products, network.features))), "CSV of W Wᵀ");
     function heatmap(plot, z, columns, what, largest, name) {
       const trace = {
         type: "heatmap", z, x: columns.map((at) => `${what} ${at}`), y: network.features.map((at) => `feature ${at}`),

@@ -3,7 +3,7 @@ import pandas as pd
 from polysemantic.functional import effective_weight, fourth_norm_null, participation_ratio_null
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, band, histories, history_table, limit_note
 
@@ -22,7 +22,7 @@ def basis(material: Material) -> Section | None:
         name: [s for panel, column in enumerate(_COLUMNS) for s in (*band(rows, column, panel), *nulls[name][panel])]
         for name, rows in found.items()
     }
-    title = f"{' and '.join(label(column) for column in _COLUMNS).capitalize()} against their rotation null"
+    title = f"{' and '.join(heading(column) for column in _COLUMNS).capitalize()} against their rotation null"
     axes = panels("step", _COLUMNS)
     table = pd.concat([history_table(found, _COLUMNS), *(_null_table(name, s) for name, s in nulls.items())])
     chart = Chart("basis", f"{title}: {material.description}", axes, views, table)

@@ -1,6 +1,6 @@
 from polysemantic.report.charts import Chart, Section
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
 
 _COUNTS = ["polysemantic_neurons", "coverage"]
@@ -13,7 +13,7 @@ def dose(material: Material) -> Section | None:
         return None
     by = [axis for axis in material.axes if axis not in (x, *material.knobs)]
     by += ["data"] if material.results["data"].nunique() > 1 and "data" not in by else []
-    title = f"{label(_COUNTS[0]).capitalize()} against {label(x)}"
+    title = f"{heading(_COUNTS[0]).capitalize()} against {heading(x)}"
     axes = panels(x, _COUNTS, log_x=spans_decades(material.results[x]))
     views = {"": curves(material, x, _COUNTS, by)}
     chart = Chart("dose", f"{title}: {material.description}", axes, views, counts_table(material, x, _COUNTS, by))
@@ -34,6 +34,6 @@ def _caution(material: Material) -> str:
     exposures = material.results["exposures"]
     converged = material.results["converged_step"].notna().mean()
     return (
-        f"Co-occurrence also changes how often a feature is seen: {exposures.min():.3g} to {exposures.max():.3g} "
+        f"Co-occurrence also changes how often a feature is seen: {exposures.min():,.0f} to {exposures.max():,.0f} "
         f"exposures of a feature here, and {converged:.0%} of the networks had converged."
     )

@@ -2,7 +2,7 @@ import pandas as pd
 
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import has, numbers, panels, spans_decades, split, statistics, thinned, thinning_note
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 
 _X, _Y = "polysemantic_neurons", ["loss", "coverage"]
@@ -15,7 +15,7 @@ def frontier(material: Material) -> Section | None:
     numeric = [axis for axis in material.axes if pd.api.types.is_numeric_dtype(material.results[axis])]
     along = "l1" if "l1" in numeric else next(iter(numeric), None)
     by = [axis for axis in material.axes if axis != along]
-    title = f"{label(_Y[0]).capitalize()} against {label(_X)}"
+    title = f"{heading(_Y[0]).capitalize()} against {heading(_X)}"
     series = [
         curve
         for colour, (name, rows) in enumerate(split(material, by, material.results))
@@ -48,4 +48,4 @@ def _trace(
         for value, count in zip(at.index, means["networks"], strict=True)
     ]
     low, mean, high = (numbers(means[name]) for name in ("low", "mean", "high"))
-    return [points, Series(name, "mean", numbers(at), mean, low, high, colour, panel, told)]
+    return [points, Series(name, "mean", numbers(at), mean, low, high, colour, panel, detail=told)]

@@ -20,7 +20,7 @@ def lives(material: Material) -> Section | None:
         rows = _of_first_network(point)
         if rows is not None:
             shortened += len(rows) > _LIVES
-            found[f"{point.label}, seed 0"] = _longest(rows)
+            found[_name(point)] = _longest(rows)
     if not found:
         return None
     title = "A collision's life: who shared which neuron when"
@@ -36,6 +36,12 @@ def lives(material: Material) -> Section | None:
     text = "A stroke is the life of a collision of two features on a neuron, from birth to resolution or the end."
     limits = f"Shown are the {_LIVES} longest lives of each network, to keep the page small."
     return Section(title, [text, *([limits] if shortened else [])], [chart])
+
+
+def _name(point: Point) -> str:
+    results = point.source.results
+    coverage = float(results.loc[results["instance"] == point.instances.start, "coverage"].iloc[0])
+    return f"{point.label}, seed 0, coverage {coverage:.3g}"
 
 
 def _of_first_network(point: Point) -> pd.DataFrame | None:
@@ -59,7 +65,8 @@ def _strokes(rows: pd.DataFrame) -> list[Series]:
             y = [at for life in of_kind for at in (_place(life), _place(life), None)]
             told = [text for life in of_kind for text in (_story(life), _story(life), "")]
             series.append(Series(words, "life", x, y, colour=colour, detail=told))
-    marks = {"settled": ("settled_step", 2), "resolved": ("resolved_step", 3)}
+    # Without the first a life that is seen once would not be seen here.
+    marks = {"born": ("born_step", 4), "settled": ("settled_step", 2), "resolved": ("resolved_step", 3)}
     for name, (column, colour) in marks.items():
         ones = rows[rows[column].notna()].to_dict("records")
         if ones:

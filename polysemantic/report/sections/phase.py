@@ -2,7 +2,7 @@ import pandas as pd
 
 from polysemantic.report.charts import Phase, Section
 from polysemantic.report.groups import has
-from polysemantic.report.labels import MEASURES, label
+from polysemantic.report.labels import MEASURES, heading
 from polysemantic.report.material import Material
 
 
@@ -13,6 +13,6 @@ def phase(material: Material) -> Section | None:
         return None
     groups = material.results.groupby(material.axes, sort=True, dropna=False)
     table = pd.DataFrame({name: groups[name].mean() for name in measures}).assign(networks=groups.size()).reset_index()
-    title = f"Phase diagram over {', '.join(label(axis) for axis in material.axes)}"
-    text = "Mean over networks; axes that are not chosen are averaged over. Hovering tells coverage beside every value."
+    title = f"Phase diagram over {', '.join(heading(axis) for axis in material.axes)}"
+    text = "Mean over networks; axes that are not chosen are averaged over. Coverage stands beside every count."
     return Section(title, [text], [Phase("phase", f"{title}: {material.description}", table, material.axes, measures)])

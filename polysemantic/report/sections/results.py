@@ -1,6 +1,8 @@
+import pandas as pd
+
 from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.groups import has, in_words, statistics
-from polysemantic.report.labels import label
+from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
 
 _COLUMNS = [
@@ -17,10 +19,10 @@ def results(material: Material) -> Section | None:
     words = [[in_words(*ends) for ends in zip(t["mean"], t["low"], t["high"], strict=True)] for t in tables]
     points = tables[0].to_dict("records")
     rows = [
-        [material.point_label(point), str(point["networks"]), *numbers]
+        [*(value_text(point[axis]) if pd.notna(point[axis]) else "-" for axis in by), str(point["networks"]), *numbers]
         for point, *numbers in zip(points, *words, strict=True)
     ]
     diverged = int(material.results["diverged_step"].notna().sum())
     text = [f"{diverged} networks diverged and are left out of every number."] if diverged else []
-    headings = ["networks", "number", *map(label, columns)]
+    headings = [*map(label, by), "networks", *map(label, columns)]
     return Section("Results", text, tables=[TextTable("Mean ± 95 % interval over networks", headings, rows)])

@@ -3,13 +3,17 @@ import pandas as pd
 
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, band, history_table, limit_note
 from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
 
 _COLUMNS = ["sparsity_count", "l1_norm"]
 _LAWS = (sparsity_law, l1_norm_law)
+_LAW_TEXT = "1/(1/√m + λt)² and 1/(1/√m + λt), at least 1,"
+_WHERE = "plain SGD (no momentum, no weight decay) on every one-hot input per step, where the paper's time t is known"
+_DRAWN = f"Dashed: {_LAW_TEXT} drawn for {_WHERE}. The laws give slopes; prefactors differ."
+_NOT_DRAWN = f"The laws, {_LAW_TEXT} are not drawn: none of these runs is {_WHERE}."
 
 
 def sparsification(material: Material) -> Section | None:
@@ -23,15 +27,12 @@ def sparsification(material: Material) -> Section | None:
             views[point.label] = [s for panel in range(2) for s in _curves(point, found[point.label], panel)]
     if not found:
         return None
-    title = f"Sparsification: {label(_COLUMNS[0])} and {label(_COLUMNS[1])}"
+    title = f"Sparsification: {heading(_COLUMNS[0])} and {heading(_COLUMNS[1])}"
     axes = panels("step", _COLUMNS, log_x=True, log_y=True)
     axes[1].log_y = True
     chart = Chart("sparsification", f"{title}: {material.description}", axes, views, history_table(found, _COLUMNS))
-    laws = (
-        "Dashed: 1/(1/√m + λt)² and 1/(1/√m + λt), at least 1, drawn for plain SGD on every one-hot input per step, "
-        "where the paper's time t is known. The laws give slopes; prefactors differ."
-    )
-    return Section(title, [laws, *_ratios(views), *limit_note(material)], [chart])
+    drawn = any(series.kind == "theory" for view in views.values() for series in view)
+    return Section(title, [_DRAWN if drawn else _NOT_DRAWN, *_ratios(views), *limit_note(material)], [chart])
 
 
 def _curves(point: Point, rows: pd.DataFrame, panel: int) -> list[Series]:

@@ -5,7 +5,8 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.functional import kaplan_meier
 from polysemantic.lifetimes import Since, durations, in_words, lifetimes
 from polysemantic.report.charts import Chart, Panel, Section, Series, TextTable
-from polysemantic.report.labels import label
+from polysemantic.report.groups import SHARE
+from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, limit_note
 
@@ -19,12 +20,12 @@ def survival(material: Material) -> Section | None:
     points = {point: rows for point in material.shown_points(POINTS) if (rows := point.table("collisions")) is not None}
     if not points:
         return None
-    views = {point.label: _curves(rows) for point, rows in points.items()}
+    views = {point.label: _curves(rows, f"coverage {value_text(point.coverage)}") for point, rows in points.items()}
     title = "Survival of collisions by kind"
     chart = Chart(
         "survival",
         f"{title}: {material.description}",
-        [Panel(label("life"), label("survival"))],
+        [Panel(label("life"), label("survival"), limits=SHARE)],
         views,
         _table(views),
     )
@@ -35,7 +36,7 @@ def survival(material: Material) -> Section | None:
     return Section(title, [text, *limit_note(material)], [chart], [_counts(points)])
 
 
-def _curves(rows: pd.DataFrame) -> list[Series]:
+def _curves(rows: pd.DataFrame, coverage: str) -> list[Series]:
     series: list[Series] = []
     for since, name in _SINCE.items():
         for kind, words in _KINDS.items():
@@ -43,16 +44,17 @@ def _curves(rows: pd.DataFrame) -> list[Series]:
             duration, resolved, _ = durations(lives, since)
             if len(duration):
                 shown = f"{name}{', ' if words else ''}{words}"
-                series.append(_curve(shown, duration, resolved, colour=len(series)))
+                series.append(_curve(shown, duration, resolved, len(series), coverage))
     return series
 
 
-def _curve(name: str, duration: np.ndarray, resolved: np.ndarray, colour: int) -> Series:
+def _curve(name: str, duration: np.ndarray, resolved: np.ndarray, colour: int, coverage: str) -> Series:
     curve = kaplan_meier(duration, resolved)
     times, alive = np.append(0, curve.times), np.append(1, curve.survival)
     kept = np.unique(np.linspace(0, len(times) - 1, min(_TIMES, len(times))).round().astype(int))
-    told = [f"{len(duration)} lives, {int((~resolved).sum())} alive when last seen"] * len(kept)
-    return Series(name, "line", times[kept].tolist(), alive[kept].tolist(), colour=colour, detail=told)
+    told = [f"{len(duration)} lives, {int((~resolved).sum())} alive when last seen, {coverage}"] * len(kept)
+    x, y = times[kept].tolist(), alive[kept].tolist()
+    return Series(name, "line", x, y, colour=colour, dash=colour, detail=told)
 
 
 def _table(views: dict[str, list[Series]]) -> pd.DataFrame:
@@ -69,9 +71,13 @@ def _counts(points: dict[Point, pd.DataFrame]) -> TextTable:
     rows = []
     for point, lives in points.items():
         own = lives.assign(instance=lives["instance"] - point.instances.start)
-        rows += [[point.label, *in_words(life)] for life in lifetimes(own, Ensemble(seeds=len(point.instances)))]
+        covered = value_text(point.coverage)
+        rows += [
+            [point.label, covered, *in_words(life)] for life in lifetimes(own, Ensemble(seeds=len(point.instances)))
+        ]
     columns = [
         "networks",
+        "coverage",
         "lives",
         "number",
         "alive at the end",

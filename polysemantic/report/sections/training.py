@@ -1,6 +1,6 @@
 from polysemantic.report.charts import Chart, Section
 from polysemantic.report.groups import panels
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import band, histories, history_table, limit_note
 
@@ -16,7 +16,10 @@ def training(material: Material) -> Section | None:
         name: [series for panel, column in enumerate(_COUNTS) for series in band(rows, column, panel)]
         for name, rows in found.items()
     }
-    title = f"{label(_COUNTS[0]).capitalize()}, coverage and {label(_COUNTS[2])} over {label('step')}"
+    title = f"{heading(_COUNTS[0]).capitalize()}, coverage and {heading(_COUNTS[2])} over {heading('step')}"
     table = history_table(found, _COUNTS)
-    chart = Chart("training", f"{title}: {material.description}", panels("step", _COUNTS), views, table)
+    axes = panels("step", _COUNTS)
+    # It falls by orders of magnitude at once, and what matters comes after.
+    axes[2].log_y = all((rows[_COUNTS[2]].dropna() > 0).all() for rows in found.values())
+    chart = Chart("training", f"{title}: {material.description}", axes, views, table)
     return Section(title, ["Bands: 95 % interval of the mean over networks.", *limit_note(material)], [chart])

@@ -1,14 +1,21 @@
+import dataclasses
+
 import numpy as np
 
 from polysemantic.predictions import COLUMNS
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
-from polysemantic.report.labels import label
+from polysemantic.report.labels import heading, label, value_text
 from polysemantic.report.material import Material
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 _TICKS = 12
 _COUNTS = ["polysemantic_neurons", "coverage"]
+_LAWS = {
+    "polysemantic_neurons_paper": polysemantic_neurons_paper,
+    "expected_polysemantic_neurons": expected_polysemantic_neurons,
+}
+_TEXT = "Each faint point is a network, each mark a mean with its 95 % interval over networks; dashed is theory."
 
 
 def width(material: Material) -> Section | None:
@@ -17,7 +24,9 @@ def width(material: Material) -> Section | None:
         return None
     by = [axis for axis in material.axes if axis != "n_hidden"]
     several = material.results["n_hidden"].nunique() > 1
-    title = f"{label(_COUNTS[0]).capitalize()} against {label('n_hidden')}"
+    if by and not several:
+        return _of_one_width(material, by)
+    title = f"{heading(_COUNTS[0]).capitalize()} against {heading('n_hidden')}"
     axes = panels("n_hidden", _COUNTS, log_x=several, log_y=several and spans_decades(material.results[_COUNTS[0]]))
     widths = sorted(map(float, material.results["n_hidden"].unique()))
     for panel in axes:
@@ -29,8 +38,7 @@ def width(material: Material) -> Section | None:
         {"": [*curves(material, "n_hidden", _COUNTS, by), *_theory(material)]},
         counts_table(material, "n_hidden", _COUNTS, by),
     )
-    text = "Each faint point is a network, each mark a mean with its 95 % interval over networks; dashed is theory."
-    return Section(title, [text, *thinning_note(material)], [chart])
+    return Section(title, [_TEXT, *thinning_note(material)], [chart])
 
 
 def _theory(material: Material) -> list[Series]:
@@ -39,8 +47,6 @@ def _theory(material: Material) -> list[Series]:
     reach = 1.0 if widths.nunique() > 1 else 1.25
     m = np.unique(np.geomspace(max(1.0, widths.min() / reach), widths.max() * reach, 60).round().astype(int)).tolist()
     sizes = sorted(set(material.results["n_features"].tolist()))
-    laws = {"polysemantic_neurons_paper": polysemantic_neurons_paper}
-    laws |= {"expected_polysemantic_neurons": expected_polysemantic_neurons}
     return [
         Series(
             f"theory, {COLUMNS[name]}" + (f", n = {n}" if len(sizes) > 1 else ""),
@@ -50,5 +56,32 @@ def _theory(material: Material) -> list[Series]:
             colour=colour,
         )
         for n in sizes
-        for colour, (name, law) in enumerate(laws.items())
+        for colour, (name, law) in enumerate(_LAWS.items())
     ]
+
+
+def _of_one_width(material: Material, by: list[str]) -> Section:
+    """Grid points beside one another, which on an axis of widths would all stand in one place."""
+    results = material.results
+    names = [", ".join(value_text(row[axis]) for axis in by) for row in results[by].to_dict("records")]
+    named = dataclasses.replace(material, results=results.assign(grid_point=names))
+    points = named.results.drop_duplicates("grid_point")
+    sizes = list(zip(points["n_features"].astype(int), points["n_hidden"].astype(int), strict=True))
+    laws = [
+        Series(
+            f"theory, {COLUMNS[name]}", "theory", list(points["grid_point"]), [law(*size) for size in sizes], colour=at
+        )
+        for at, (name, law) in enumerate(_LAWS.items())
+    ]
+    title = f"{heading(_COUNTS[0]).capitalize()} of each grid point"
+    axes = panels("grid_point", _COUNTS)
+    for panel in axes:
+        panel.x, panel.words = ", ".join(map(label, by)), True
+    chart = Chart(
+        "width",
+        f"{title}: {material.description}",
+        axes,
+        {"": [*curves(named, "grid_point", _COUNTS, []), *laws]},
+        counts_table(named, "grid_point", _COUNTS, []),
+    )
+    return Section(title, [_TEXT, *thinning_note(material)], [chart])
