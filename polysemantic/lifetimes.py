@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from typing import Literal
 
@@ -103,14 +104,19 @@ def _lifetimes(collisions: pd.DataFrame, point: str, instances: range, since: Si
 
 def summary(rows: list[Lifetimes]) -> Table:
     """Median lives and resolution rates as a table for a terminal."""
-    table = Table(title="Lives of collisions", box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(
+        title="Lives of collisions", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+    )
     points = {row.point for row in rows} != {"all"}
-    for heading in (*(["grid point"] if points else []), "lives"):
-        table.add_column(heading)
+    if points:
+        table.add_column("grid point", overflow="fold")
+    table.add_column("lives", no_wrap=True)
     for heading in ("number", "alive", "median life", "per 1000 steps"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        table.add_row(*([row.point] if points else []), *map(escape, in_words(row)))
+        table.add_column(heading, justify="right", no_wrap=True)
+    for point, lives in itertools.groupby(rows, lambda row: row.point):
+        # One name of the grid point a line, beside a line for each kind of lives.
+        words = ("\n".join(column) for column in zip(*map(in_words, lives), strict=True))
+        table.add_row(*([point.replace(" ", "\n")] if points else []), *map(escape, words))
     table.caption = (
         "\\[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; ∞: most outlived the run. Resolved per "
         "1000 steps of life. Settled lives count from settlement."

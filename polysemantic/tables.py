@@ -71,7 +71,7 @@ def _wide(results: pd.DataFrame, varied: list[str]) -> Table:
 
 def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
     """One name of the grid point a line, headings of two lines, and without the count for comparison with the paper."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("grid point", overflow="fold")
     shown = {heading: name for heading, name in _SHOWN.items() if name != "polysemantic_neurons_band"}
     for heading in shown:

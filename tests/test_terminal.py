@@ -5,6 +5,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from polysemantic import Ensemble, lifetimes
+from polysemantic.sweep.table import summary as sweep_summary
 from polysemantic.tables import mean_and_interval, summary
 
 FIT = [
@@ -74,3 +76,27 @@ def test_the_final_table_keeps_every_number_whole_at_80_columns(varied):
     assert all(f" {name} " in printed for name in varied)
     assert printed.count(" 0.00025 ") == len(varied)
     assert "…" not in printed
+
+
+def test_the_table_of_lives_keeps_every_number_and_every_name_whole_at_80_columns():
+    ensemble = Ensemble(2, {"pair_probability": [0.1, 0.3], "l1": [0.00025]})
+    lives = pd.DataFrame({"instance": [0, 1, 2, 3] * 300, "born_step": 0, "settled_step": 10, "last_seen_step": 3000})
+    lives = lives.assign(resolved_step=pd.Series([1234.0, None, None, None] * 300))
+    console = Console(file=io.StringIO(), width=80)
+    rows = lifetimes.lifetimes(lives, ensemble)
+    console.print(lifetimes.summary(rows))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert all(number in printed for row in rows for number in lifetimes.in_words(row))
+    assert all(name in printed for name in ("pair_probability=0.1 ", "pair_probability=0.3 ", "l1=0.00025 "))
+
+
+def test_an_output_of_a_sweep_names_its_columns_whole_at_80_columns():
+    columns = {"cell": "a", "n_hidden": 2048, "n_features": 2048, "expected_polysemantic_neurons": 512.3}
+    counts = {"polysemantic_neurons": [1034.2, 1078.1], "coverage": [0.91, 0.98], "carriers": [1.03, 1.22]}
+    console = Console(file=io.StringIO(), width=80)
+    console.print(sweep_summary(pd.DataFrame(counts).assign(**columns, l1=0.0005), ["l1", "n_hidden"]))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert all(mean_and_interval(pd.Series(values)) in printed for values in counts.values())
+    assert all(name in printed for name in ("polysemantic", "coverage", "carriers", "n²/4m", "2(2m-1)"))

@@ -129,9 +129,13 @@ def _names(sweep: dict[str, Any]) -> dict[str, str]:
 
 def summary(results: pd.DataFrame, axes: list[str]) -> Table:
     """Polysemantic neurons of each run and grid point, with 95 % intervals over seeds, beside coverage and theory."""
-    table = Table(title=f"{len(results)} instances", box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for heading in (*axes, *_SHOWN, *_THEORY):
-        table.add_column(heading, justify="right")
+    table = Table(
+        title=f"{len(results)} instances", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
+    )
+    for heading in axes:
+        table.add_column(heading, justify="right", overflow="fold")
+    for heading in (*_SHOWN, *_THEORY):
+        table.add_column(heading.replace("/2(", "/\n2("), justify="right", no_wrap=True)
     groups = list(results.groupby(["cell", *axes], sort=False, dropna=False))
     for point, rows in groups[:_ROWS]:
         first = rows.iloc[0]
