@@ -104,10 +104,10 @@ def _lifetimes(collisions: pd.DataFrame, point: str, instances: range, since: Si
 
 def summary(rows: list[Lifetimes]) -> Table:
     """Median lives and resolution rates as a table for a terminal."""
-    table = Table(
-        title="Lives of collisions", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
-    )
     points = {row.point for row in rows} != {"all"}
+    # Close together where they name grid points, which must be told whole.
+    padding = (0, 1, 0, 0) if points else (0, 1)
+    table = Table(title="Lives of collisions", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=padding)
     if points:
         table.add_column("grid point", overflow="fold")
     table.add_column("lives", no_wrap=True)
