@@ -272,6 +272,7 @@ def test_a_fit_fills_tensorboards_own_tabs(page, address):
         "custom_scalars": "tf-custom-scalar-margin-chart-card:has-text('polysemantic_neurons')",
         "histograms": "tf-histogram-loader:has-text('activations/hidden/')",
         "images&tagFilter=weights": "tf-image-loader:has-text('weights/W_WT') img",
+        "hparams": "tf-hparams-table-view :text('l1')",
     }.items():
         page.goto(f"{address}/#{name}")
         page.locator(shown).first.wait_for()
