@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
 from findings import page
 from findings.questions import QUESTIONS
 from findings.statistics import binomial, difference, interval, is_less, power_law
+from polysemantic.autoencoder import Autoencoder
+from polysemantic.objective import Weights
 
 ROOT = Path(__file__).parent.parent
 
@@ -104,3 +107,16 @@ def test_l1_holds_a_rotated_pair_only_if_the_two_occur_together(both, stable):
     if stable:
         edge = np.arctan(both / either)
         assert penalty(0.99 * edge) < penalty(edge) > penalty(1.01 * edge)
+
+
+@pytest.mark.parametrize("l1", [0.0, 1e-3, 0.1])
+def test_l1_holds_a_feature_on_the_neuron_that_it_shares_whatever_that_costs(l1):
+    # Two features of opposite sign on neuron 0, always on together in a third of the inputs: leaving costs L1 at once.
+    inputs = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]], dtype=torch.float64)
+
+    def loss(step):
+        W = torch.tensor([[[1.0, 0.0], [-1.0, step]]], dtype=torch.float64)
+        return Autoencoder(Weights(W), l1=torch.tensor([l1], dtype=torch.float64)).loss(inputs).item()
+
+    assert (min(loss(1e-4), loss(-1e-4)) > loss(0.0)) == (l1 > 0)
+    assert loss(0.9) < loss(0.0)

@@ -16,7 +16,7 @@ from findings.drawing import curve, finish, panels
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval, is_less
+from findings.statistics import binomial, interval, is_less
 from findings.words import SHARED, against, by_threshold, markdown, means, told
 from polysemantic.functional import kaplan_meier
 from polysemantic.lifetimes import durations
@@ -76,9 +76,9 @@ class Resolved(Question):
         held = [dict(_points(resolved))[point] for point, rows in _points(prevented) if rows["coverage"].mean() < 0.5]
         return Answer(
             claim=(
-                f"It prevents them and resolves few. With features on at p = {probability:g} "
-                f"({there['expected_companions'].mean():.2g} expected companions), magnitude {magnitude} and L1 = "
-                f"{l1:g}, {told(there['polysemantic_neurons'])} neurons are polysemantic if the features occur "
+                f"It prevents them and resolves {'none' if _none_ended(resolved) else 'few'}. "
+                f"With features on at p = {probability:g} ({there['expected_companions'].mean():.2g} expected "
+                f"companions), magnitude {magnitude} and L1 = {l1:g}, {told(there['polysemantic_neurons'])} neurons are polysemantic if the features occur "
                 f"together from the first step, and {told(kept['polysemantic_neurons'])} if they do after collisions "
                 f"have formed ({told(first['polysemantic_neurons'])} before), at coverage "
                 f"{told(there['coverage'])} and {told(kept['coverage'])}."
@@ -97,11 +97,10 @@ class Resolved(Question):
                 ]
             ),
             meaning=(
-                f"Of {told(resolved['formed'])} collisions a network that had formed, {_share_alive(resolved)} are "
-                f"alive at the end over all grid points, and {_share_alive(_fewest(resolved))} at the one with the "
-                "fewest. So the end depends on the history. A reason that fits, not tested here: to leave a shared "
-                "neuron a feature has to put weight on a second one, and L1 charges for that at once, while the gain "
-                "from it grows from zero. Coverage has a history too: where training from the first step leaves "
+                f"{_how_many_ended(resolved)} So the end depends on the history. To leave a shared neuron a feature "
+                "has to put weight on a second one: L1 charges for that in proportion, while the gain, on inputs with "
+                "both on, grows with the square of it. So under any L1 no small step leaves a collision that has "
+                "formed, whatever it costs. Coverage has a history too: where training from the first step leaves "
                 "fewer than half of "
                 f"the features with a neuron ({len(bare)} grid points, coverage {_over(bare, 'coverage')}), a count "
                 "near zero is there because coverage is gone; networks that had formed keep coverage "
@@ -222,6 +221,23 @@ def _fewest(table: pd.DataFrame) -> pd.DataFrame:
 def _share_alive(table: pd.DataFrame) -> str:
     share = interval(table[_ALIVE] / table["formed"])
     return f"{share.value:.0%} [{share.low:.0%}, {share.high:.0%}]"
+
+
+def _none_ended(table: pd.DataFrame) -> bool:
+    return bool((table[_ALIVE] == table["formed"]).all())
+
+
+def _how_many_ended(table: pd.DataFrame) -> str:
+    if _none_ended(table):
+        lost = binomial(0, len(table))
+        return (
+            f"None of {table['formed'].sum():g} collisions that had formed ended, in {len(table)} networks over all "
+            f"grid points (by the exact binomial interval fewer than {lost.high:.1%} of networks lose one)."
+        )
+    return (
+        f"Of {told(table['formed'])} collisions a network that had formed, {_share_alive(table)} are alive at the end "
+        f"over all grid points, and {_share_alive(_fewest(table))} at the one with the fewest."
+    )
 
 
 def _over(points: list[pd.DataFrame], column: str) -> str:
