@@ -4,7 +4,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import polysemantic
 from polysemantic import theory
-from polysemantic.data import OneHot
+from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 
 
@@ -43,3 +43,38 @@ def test_no_law_is_drawn_where_none_holds(tmp_path):
     run = trained(tmp_path, torch.optim.AdamW)
     assert not (run / "l1=0.1" / "theory").exists()
     assert curves(run, "theory").keys() == {"collisions/polysemantic_neurons", "collisions/polysemantic_neurons_band"}
+
+
+def tags(run):
+    """The tags of each kind that TensorBoard shows of a run; those that only draw bands stand apart."""
+    found = {kind: set() for kind in ("scalars", "images", "histograms", "tensors")}
+    for directory in {path.parent for path in run.rglob("events.*")}:
+        for kind, names in EventAccumulator(str(directory)).Reload().Tags().items():
+            if kind in found:
+                found[kind] |= set(names)
+    bands = {tag for tag in found["scalars"] if tag.startswith("with_bands/")}
+    return found | {"scalars": found["scalars"] - bands, "bands": bands}
+
+
+def test_a_large_grid_has_no_more_charts_than_a_person_can_read(tmp_path):
+    grid = {"l1": [0.0, 0.001, 0.002, 0.003], "probability": [0.1, 0.2, 0.3, 0.4, 0.5]}
+    few, many = (
+        tags(
+            polysemantic.fit(
+                IndependentBernoulli(8, probability=0.2, batch_size=16),
+                ensemble=Ensemble(seeds=2, vary={name: values[:points] for name, values in grid.items()}),
+                n_hidden=6,
+                max_steps=2,
+                trainer={"default_root_dir": str(tmp_path / str(points)), "enable_progress_bar": False},
+            ).directory
+        )
+        for points in (1, 5)
+    )
+    dozen = 12
+    assert len(many["scalars"]) <= 4 * dozen
+    # One curve more for each grid point, and not one chart: a curve may be missing where nothing was to measure.
+    assert len(many["scalars"] - few["scalars"]) <= 2
+    assert len(many["images"]) <= 2 * dozen
+    assert len(many["histograms"]) <= dozen
+    assert few["bands"] == many["bands"]
+    assert {"inputs/text_summary", "custom_scalars__config__"} >= many["tensors"]

@@ -281,7 +281,7 @@ def test_tensorboard_has_a_row_for_each_cell_and_grid_point(done):
     for group in groups:
         point = group.hparams["n_hidden"].number_value, group.hparams["l1"].number_value
         values = {metric.name.tag: metric.value for metric in group.metric_values}
-        assert values["end/polysemantic_neurons"] == pytest.approx(table[point])
+        assert values["collisions/polysemantic_neurons"] == pytest.approx(table[point])
 
 
 def session_groups(directory):

@@ -10,20 +10,21 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from typing_extensions import override
 
-from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.directory import end_writer, run_directory
 from polysemantic.callbacks.results import Results
 from polysemantic.ensemble import point_label
 
 _OF_MODEL = ("n_features", "n_hidden", "tied", "bias", "act", "noise", "init", "clip_norm")
 _OF_OPTIMIZER = ("lr", "weight_decay", "momentum")
 # Not measured, or one of the hyperparameters.
-_LABELS = {"instance", "seed", "n_features", "n_hidden", "data"}
+_LABELS = {"instance", "seed", "n_features", "n_hidden", "data", "step"}
 
 
 class HParams(Callback):
     """Shows each grid point as a row of TensorBoard's HParams tab, with the means over seeds at the end of training.
 
-    A row is a run of its own beside the curves, `end`, below the grid point's label if anything varies.
+    A row is the run with the grid point's mean curves, whose last values it shows. What has no curve, such as when
+    networks converged, is added to it below `end/`.
 
     Args:
         results: The callback that has the end state.
@@ -40,9 +41,10 @@ class HParams(Callback):
         ensemble, common = module.ensemble, hyperparameters(module, trainer)
         for at, point in enumerate(ensemble.points):
             rows = self.results.table.iloc[at * ensemble.seeds : (at + 1) * ensemble.seeds]
-            run = "end" if not point else f"{point_label(point)}/end"
-            with SummaryWriter(str(run_directory(trainer) / run)) as writer:
-                _write(writer, common | point, means(rows, set(point)), trainer.global_step)
+            run = run_directory(trainer) / ("mean" if not point else f"{point_label(point)}/mean")
+            drawn = set(point) | self.results.measurements.tags.keys()
+            with end_writer(run, "hparams") as writer:
+                _write(writer, common | point, means(rows, drawn), trainer.global_step)
 
 
 def hyperparameters(module: Any, trainer: Trainer) -> dict[str, int | float | str]:
@@ -55,9 +57,9 @@ def hyperparameters(module: Any, trainer: Trainer) -> dict[str, int | float | st
     return {name: value for name, value in values.items() if isinstance(value, (int, float, str))}
 
 
-def means(rows: pd.DataFrame, varied: set[str]) -> dict[str, float]:
-    """The mean over seeds of everything that was measured and applies."""
-    table = rows.drop(columns=[*_LABELS, *varied], errors="ignore").astype(float).mean()
+def means(rows: pd.DataFrame, left_out: set[str]) -> dict[str, float]:
+    """The mean over seeds of every other column that applies."""
+    table = rows.drop(columns=[*_LABELS, *left_out], errors="ignore").astype(float).mean()
     return {str(name): float(value) for name, value in table.items() if math.isfinite(value)}
 
 

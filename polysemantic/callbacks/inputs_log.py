@@ -11,30 +11,44 @@ from torch.nn.functional import interpolate
 from typing_extensions import override
 
 from polysemantic.data import InputDataModule
-from polysemantic.ensemble import point_label
+from polysemantic.ensemble import Ensemble, point_label
 
 _PIXELS = 256
+# A person looks at few; the text has the numbers of all.
+_PICTURES = 6
 
 
 class InputsLog(Callback):
-    """Writes down once what the inputs of each grid point are: P(i and j on) and phi as images, their means as numbers.
+    """Writes down once what the inputs are: P(i and j on) and phi as images, their means as numbers.
 
-    In TensorBoard below `inputs/`: images run from 0 (black) to the largest entry (white), phi from -1 to 1; a text has
-    the mean and range over features of P(i on) and of the expected companions, and over pairs of P(j | i) and phi.
+    In TensorBoard below `inputs/`, once for grid points with the same inputs: images, of the first six, run from 0
+    (black) to the largest entry (white), phi from -1 to 1; a text has the mean and range over features of P(i on) and
+    of the expected companions, and over pairs of P(j | i) and phi.
     """
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.global_step > 0 or not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero:
             return
-        board, data = trainer.logger.experiment, pl_module.data
-        for at, point in enumerate(pl_module.ensemble.points):
-            label, first = point_label(point), at * pl_module.ensemble.seeds
-            of_point = data.of(slice(first, first + 1))
-            joint, phi = of_point.cooccurrence()[0], of_point.phi()[0]
-            board.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
-            board.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
-            board.add_text(f"inputs/{label}", input_statistics(of_point), 0)
+        board, texts = trainer.logger.experiment, []
+        for at, (label, data) in enumerate(_distinct(pl_module.data, pl_module.ensemble).items()):
+            texts.append(f"**{label}**\n\n{input_statistics(data)}")
+            if at < _PICTURES:
+                joint, phi = data.cooccurrence()[0], data.phi()[0]
+                board.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
+                board.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
+        board.add_text("inputs", "\n\n".join(texts), 0)
+
+
+def _distinct(data: InputDataModule, ensemble: Ensemble) -> dict[str, InputDataModule]:
+    """The inputs of one instance for each combination of what the inputs vary by."""
+    inputs: dict[str, InputDataModule] = {}
+    for at, point in enumerate(ensemble.points):
+        label = point_label({name: value for name, value in point.items() if name in data.can_vary})
+        if label not in inputs:
+            first = at * ensemble.seeds
+            inputs[label] = data.of(slice(first, first + 1))
+    return inputs
 
 
 def input_statistics(data: InputDataModule, instance: int = 0) -> str:

@@ -11,11 +11,10 @@ from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.collision_tracker import CollisionTracker
-from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.directory import end_writer, run_directory
 from polysemantic.lifetimes import Lifetimes, lifetimes, summary
 
 _POINTS = 200
-_END = ".end"
 
 
 class Survival(Callback):
@@ -60,10 +59,7 @@ def _draw_curves(rows: list[Lifetimes], run: str) -> None:
 
 def _draw_ends(rows: list[Lifetimes], run: str, step: int) -> None:
     for curve in ("mean", "low", "high"):
-        # A run that was interrupted at its end, or is continued beyond it, draws the end anew and not twice.
-        for path in Path(f"{run}{curve}").glob(f"events.*{_END}"):
-            path.unlink()
-        with SummaryWriter(f"{run}{curve}", filename_suffix=_END) as writer:
+        with end_writer(Path(f"{run}{curve}"), "end") as writer:
             for row in rows:
                 for name in ("median_life", "resolution_rate"):
                     number = getattr(row, name if curve == "mean" else f"{name}_interval")
