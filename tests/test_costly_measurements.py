@@ -1,5 +1,6 @@
 import math
 
+import pandas as pd
 import pytest
 import torch
 
@@ -8,17 +9,18 @@ from polysemantic.callbacks import Measurements
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import rotation_gap_closed_form
+from polysemantic.metrics import CollisionCost, CollisionExcessCost
 
 KINDS = ["collisions_compensated", "collisions_disambiguated", "collisions_costly"]
 
 
-def fit(tmp_path, data, max_steps=20, vary=None, seeds=2, lr=0.02, every_n_steps=50, **options):
+def fit(tmp_path, data, max_steps=20, vary=None, seeds=2, lr=0.02, every_n_steps=50, partition=None, **options):
     return polysemantic.fit(
         data,
         max_steps=max_steps,
         ensemble=Ensemble(seeds, vary),
         compile=False,
-        measurements=Measurements(every_n_steps),
+        measurements=Measurements(every_n_steps, partition=partition),
         optimizer=lambda p: torch.optim.Adam(p, lr=lr),
         trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu"},
         **options,
@@ -33,6 +35,21 @@ def test_same_sign_collisions_split_into_three_kinds(tmp_path):
     assert {str(results[name].dtype) for name in [*KINDS, "disambiguation_neuron"]} == {"Int64"}
 
 
+def test_the_costs_of_collisions_are_those_on_the_evaluation_draws(tmp_path):
+    data = IndependentBernoulli(8, probability=0.2)
+    run = fit(tmp_path, data, n_hidden=4, max_steps=80, seeds=3)
+    data.bind(Ensemble(3))
+    x = torch.cat([data.evaluation_inputs(batch) for batch in data.val_dataloader()], 1)
+    W = run.model["W_enc"]
+    x_hat = (x @ W @ W.mT).relu()
+    metrics = {"collision_cost": CollisionCost(), "collision_excess_cost": CollisionExcessCost()}
+    assert run.results["collision_cost"].notna().any()
+    for column, metric in metrics.items():
+        metric.update(x, x_hat, data.cooccurrence(), W)
+        measured = torch.tensor(run.results[column].to_numpy())
+        torch.testing.assert_close(measured, metric.compute(), rtol=1e-4, atol=1e-6, equal_nan=True)
+
+
 def test_costly_columns_are_measured_five_times_and_at_the_end(tmp_path):
     run = fit(tmp_path, OneHot(6), n_hidden=4, max_steps=105, every_n_steps=1)
     measured = run.history.groupby("step")[["rotation_gap", *KINDS]].agg(lambda column: column.notna().all())
@@ -45,6 +62,25 @@ def test_a_constructed_disambiguation_neuron_is_named_and_all_pairs_are_disambig
     run = fit(tmp_path, HalfSplit(32), n_hidden=20, bias=True, init="disambiguation", l1=0.0, max_steps=1, lr=1e-9)
     assert run.results["disambiguation_neuron"].tolist() == [0, 0]
     assert run.results[KINDS].to_numpy().tolist() == [[0, 16, 0]] * 2
+
+
+def test_a_partition_may_be_given(tmp_path):
+    options = {"n_hidden": 20, "bias": True, "init": "disambiguation", "l1": 0.0, "max_steps": 1, "lr": 1e-9}
+    halves, parity = [1] * 16 + [-1] * 16, [1, -1] * 16
+    given, own, other = (fit(tmp_path, HalfSplit(32), partition=p, **options).results for p in (halves, None, parity))
+    pd.testing.assert_frame_equal(given, own)
+    # A feature of each half on each of 16 neurons: (1 + 1)^2 / 32.
+    assert other["partition_concentration"].tolist() == pytest.approx([1 / 16] * 2)
+    assert other["disambiguation_neuron"].isna().all()
+    # Inputs without parts of their own are measured for those that are given.
+    assert fit(tmp_path, OneHot(4), n_hidden=4, partition=[1, 1, -1, -1]).results["partition_energy"].notna().all()
+
+
+def test_a_partition_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"`partition` must hold \+1 and -1 and nothing else, got \[1, 0\]\."):
+        Measurements(partition=[1, 0])
+    with pytest.raises(ValueError, match=r"`partition` must hold a number for each of 4 features, got 2\."):
+        fit(tmp_path, OneHot(4), n_hidden=4, partition=[1, -1])
 
 
 def test_a_one_hot_network_has_no_disambiguation_neuron(tmp_path):

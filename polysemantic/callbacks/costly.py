@@ -16,23 +16,24 @@ from polysemantic.functional import (
     classify_same_sign,
     collision_counts,
     disambiguation_by_ablation,
-    effective_weight,
-    excess_cost,
-    find_collisions,
-    interference_cost,
     interference_sums,
+    mean_over_collisions,
+    price_collisions,
     same_sign_counts,
-    shares_neuron,
 )
 
 # One in so many measurements takes these in.
 _EVERY = 20
 # Collisions of one instance beyond which they are not told apart: an untrained dense network has millions.
 _COLLISIONS = 100_000
+_KINDS = ("collisions_compensated", "collisions_disambiguated", "collisions_costly")
+_TAGS = {name: f"collisions/{name}" for name in ("collision_cost", "collision_excess_cost", *_KINDS)} | {
+    "rotation_gap": "basis/rotation_gap"
+}
 
 
 class CostlyMeasurements(Callback):
-    """What takes too long to be measured every time: the rotation gap and what same-sign collisions cost.
+    """What takes too long to be measured every time: the rotation gap and what collisions cost.
 
     A rotation gap without closed form takes 32 evaluations of the objective or more, and telling collisions apart the
     interference cost of every pair of features: together some ten optimiser steps or more. So both are measured at
@@ -44,13 +45,11 @@ class CostlyMeasurements(Callback):
 
     def __init__(self, measurements: Measurements) -> None:
         self.measurements = measurements
-        kinds = ("collisions_compensated", "collisions_disambiguated", "collisions_costly")
-        for column in (*kinds, "rotation_gap"):
+        for column in _TAGS:
             if column in measurements.tags:
                 raise ValueError(f"`metrics` must have columns that no run has anyway, got {column}.")
-        measurements.tags |= {name: f"collisions/{name}" for name in kinds}
-        measurements.tags |= {"rotation_gap": "basis/rotation_gap"}
-        measurements.whole |= {*kinds, "disambiguation_neuron"}
+        measurements.tags |= _TAGS
+        measurements.whole |= {*_KINDS, "disambiguation_neuron"}
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -78,32 +77,29 @@ class CostlyMeasurements(Callback):
     @torch.no_grad()
     def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
         """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
-        columns = _same_sign(module) | {"rotation_gap": rotation_gap(module)}
+        columns = _pairs(module, self.measurements.partition_of(module.data))
+        columns["rotation_gap"] = rotation_gap(module)
         return gathered({name: values.double().cpu() for name, values in columns.items()}, module.part)
 
 
 def _missing(module: Any) -> dict[str, Tensor]:
     nothing = torch.full((module.part.length,), torch.nan, dtype=torch.float64)
-    names = ("compensated", "disambiguated", "costly")
-    return {f"collisions_{name}": nothing for name in names} | {
-        "disambiguation_neuron": nothing,
-        "rotation_gap": nothing,
-    }
+    return dict.fromkeys((*_TAGS, "disambiguation_neuron"), nothing)
 
 
-def _same_sign(module: Any) -> dict[str, Tensor]:
-    """What became of same-sign collisions, and which neuron disambiguates."""
+def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
+    """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
     batches = [data.evaluation_inputs(batch).to(networks.W_enc.dtype) for batch in data.val_dataloader()]
     x, cooccurrence = torch.cat(batches, 1), data.cooccurrence()
     parts = []
     for block in blocks(networks, x.shape[1]):
         inputs = [batch[block] for batch in batches]
-        parts.append(_same_sign_of(networks.part(block), inputs, x[block], cooccurrence[block], data.partition))
+        parts.append(_pairs_of(networks.part(block), inputs, x[block], cooccurrence[block], partition))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _same_sign_of(
+def _pairs_of(
     networks: Autoencoder, batches: list[Tensor], x: Tensor, cooccurrence: Tensor, partition: Tensor | None
 ) -> dict[str, Tensor]:
     weights = networks.weights
@@ -114,9 +110,8 @@ def _same_sign_of(
     def reconstruct(twin: Autoencoder) -> Tensor:
         return torch.cat([twin(part)[1] for part in batches], 1)
 
-    counts = _kinds(*matrices(networks), x, reconstruct(networks), cooccurrence)
-    columns = {f"collisions_{name}": count for name, count in counts.items()}
-    columns["disambiguation_neuron"] = torch.full_like(counts["costly"], torch.nan)
+    columns = _of_collisions(*matrices(networks), x, reconstruct(networks), cooccurrence)
+    columns["disambiguation_neuron"] = torch.full_like(columns["collision_cost"], torch.nan)
     if partition is not None:
         found = disambiguation_by_ablation(
             lambda W_enc, W_dec: reconstruct(networks.with_weights(W_enc, W_dec)),
@@ -129,12 +124,14 @@ def _same_sign_of(
     return {name: values.where(usable, torch.nan) for name, values in columns.items()}
 
 
-def _kinds(
+def _of_collisions(
     W_enc: Tensor, W_dec: Tensor, x: Tensor, x_hat: Tensor, cooccurrence: Tensor
 ) -> dict[str, Float64[Tensor, " instance"]]:
-    w_dec = None if W_dec is W_enc else W_dec
-    cost = interference_cost(*interference_sums(x, x_hat))
-    collisions = find_collisions(W_enc, w_dec)
-    excess = excess_cost(cost, shares_neuron(effective_weight(W_enc, w_dec)))
-    kinds = classify_same_sign(collisions, W_enc, W_dec, excess, cooccurrence)
-    return {name: n.double() for name, n in same_sign_counts(collisions, kinds, len(W_enc))._asdict().items()}
+    priced = price_collisions(W_enc, W_dec, *interference_sums(x, x_hat))
+    kinds = classify_same_sign(priced.collisions, W_enc, W_dec, priced.excess, cooccurrence)
+    counts = same_sign_counts(priced.collisions, kinds, len(W_enc))
+    return {
+        "collision_cost": mean_over_collisions(priced.cost, priced.collisions),
+        "collision_excess_cost": mean_over_collisions(priced.excess, priced.collisions),
+        **{f"collisions_{name}": n.double() for name, n in counts._asdict().items()},
+    }

@@ -5,12 +5,14 @@ from typing import Any
 
 import pandas as pd
 import torch
+from jaxtyping import Float
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
 from polysemantic.callbacks.steps import StepCallback
+from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
@@ -28,13 +30,23 @@ class Measurements(StepCallback):
         every_n_steps: Steps between two measurements; None for a hundredth of the run, or a hundred steps where that
             leaves eight measurements.
         metrics: Further metrics, beside those that every run has.
+        partition: +1 or -1 for each feature, the two parts that disambiguation is measured for; None for those of the
+            inputs, if they have any.
 
     Raises:
-        ValueError: If two metrics have the same column.
+        ValueError: If two metrics have the same column, or `partition` holds anything but +1 and -1.
     """
 
-    def __init__(self, every_n_steps: int | None = None, metrics: list[InstanceMetric] | None = None) -> None:
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        metrics: list[InstanceMetric] | None = None,
+        partition: list[int] | None = None,
+    ) -> None:
         super().__init__(every_n_steps)
+        if partition is not None and set(partition) != {1, -1}:
+            raise ValueError(f"`partition` must hold +1 and -1 and nothing else, got {partition}.")
+        self.partition = partition
         self.metrics = [kind() for kind in STANDARD] + list(metrics or [])
         columns = [metric.column() for metric in self.metrics]
         for column in columns:
@@ -45,6 +57,19 @@ class Measurements(StepCallback):
         self.steps: list[int] = []
         self.history: dict[str, list[Tensor]] = {}
         self._constant: dict[str, Any] = {}
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if self.partition is not None and len(self.partition) != pl_module.n_features:
+            rule = f"`partition` must hold a number for each of {pl_module.n_features} features"
+            raise ValueError(f"{rule}, got {len(self.partition)}.")
+
+    def partition_of(self, data: InputDataModule) -> Float[Tensor, " feature"] | None:
+        """The two parts of the features that were given, or those of the inputs."""
+        if self.partition is None:
+            return data.partition
+        return torch.tensor(self.partition, dtype=torch.float32, device=data.device)
 
     @property
     def latest(self) -> dict[str, Tensor]:
@@ -72,7 +97,8 @@ class Measurements(StepCallback):
         if not self._finite.all():
             weights = weights.map(lambda w: w.where(self._finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
         if not self._constant:
-            self._constant = {"cooccurrence": module.data.cooccurrence(), "partition": module.data.partition}
+            partition = self.partition_of(module.data)
+            self._constant = {"cooccurrence": module.data.cooccurrence(), "partition": partition}
         self._given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
         self._given |= self._constant | {"w_start": module.w_start, "l1": module.number("l1").to(weights.W_enc)}
         self._part = module.part

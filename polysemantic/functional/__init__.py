@@ -69,6 +69,7 @@ from polysemantic.functional.partition import (
     partition_energy,
 )
 from polysemantic.functional.power_sums import PowerSums, power_sums
+from polysemantic.functional.priced_collisions import PricedCollisions, mean_over_collisions, price_collisions
 from polysemantic.functional.reconstruction import reconstruction_error
 from polysemantic.functional.rotated import rotated_networks, rotation_gap_by_frames, rotation_rank
 from polysemantic.functional.rotation_gap import random_rotations, rotation_gap_closed_form, sampled_rotation_gap
@@ -102,6 +103,7 @@ __all__ = [
     "MeanInterval",
     "PairSums",
     "PowerSums",
+    "PricedCollisions",
     "SameSignCounts",
     "SameSignKinds",
     "Strongest",
@@ -152,6 +154,7 @@ __all__ = [
     "max_move",
     "mean_interference",
     "mean_interval",
+    "mean_over_collisions",
     "median_life",
     "min_angle",
     "no_lives",
@@ -165,6 +168,7 @@ __all__ = [
     "polysemantic_neurons",
     "polysemantic_neurons_band",
     "power_sums",
+    "price_collisions",
     "privilege",
     "privilege_z",
     "random_rotations",

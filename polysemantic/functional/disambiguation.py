@@ -2,19 +2,14 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int64, Shaped
+from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
-from polysemantic.functional.collisions import Collisions, find_collisions
-from polysemantic.functional.interference_cost import (
-    excess_cost,
-    interference_cost,
-    interference_sums,
-    shares_neuron,
-)
+from polysemantic.functional.collisions import Collisions
+from polysemantic.functional.interference_cost import interference_cost, interference_sums
 from polysemantic.functional.partition import ablate, partition_energies
+from polysemantic.functional.priced_collisions import mean_over_collisions, price_collisions
 from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
-from polysemantic.functional.weights import effective_weight
 
 
 class SameSignCounts(NamedTuple):
@@ -95,24 +90,9 @@ def disambiguation_by_ablation(
         tensor([-1])
     """
     energy, neuron = partition_energies(W_enc, W_dec, signs).max(-1)
-    collisions = find_collisions(W_enc, None if W_dec is W_enc else W_dec)
-    cost = _cost(x, reconstruct(W_enc, W_dec))
-    w = effective_weight(W_enc, None if W_dec is W_enc else W_dec)
-    excess = excess_cost(cost, shares_neuron(w))
-    told_apart = classify_same_sign(collisions, W_enc, W_dec, excess, cooccurrence).disambiguated
-    rises = _cost(x, reconstruct(*ablate(W_enc, W_dec, neuron))) - cost
-    rise = _mean_by_instance(rises, collisions, told_apart)
+    priced = price_collisions(W_enc, W_dec, *interference_sums(x, reconstruct(W_enc, W_dec)))
+    kinds = classify_same_sign(priced.collisions, W_enc, W_dec, priced.excess, cooccurrence)
+    cost = interference_cost(*interference_sums(x, reconstruct(*ablate(W_enc, W_dec, neuron))))
+    rise = mean_over_collisions(cost - priced.cost, priced.collisions, kinds.disambiguated)
     confirmed = (energy >= min_energy) & (rise >= min_rise)
     return Disambiguation(torch.where(confirmed, neuron, -1), energy, rise)
-
-
-def _cost(x: Tensor, x_hat: Tensor) -> Float64[Tensor, "instance feature feature"]:
-    return interference_cost(*interference_sums(x, x_hat))
-
-
-def _mean_by_instance(
-    values: Float64[Tensor, "instance feature feature"], collisions: Collisions, chosen: Bool[Tensor, " collision"]
-) -> Float64[Tensor, " instance"]:
-    instance, i, j = (index[chosen] for index in (collisions.instance, collisions.feature_i, collisions.feature_j))
-    total = values.new_zeros(len(values)).index_add(0, instance, values[instance, i, j])
-    return total / torch.bincount(instance, minlength=len(values))

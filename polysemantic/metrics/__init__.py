@@ -7,6 +7,7 @@ from polysemantic.metrics.features_per_neuron import FeaturesPerNeuron
 from polysemantic.metrics.fourth_norm import FourthNorm, Privilege, PrivilegeZ
 from polysemantic.metrics.hidden_kurtosis import HiddenExcessKurtosis
 from polysemantic.metrics.interference import MeanInterference, WeightedInterference
+from polysemantic.metrics.pair_cost import CollisionCost, CollisionExcessCost
 from polysemantic.metrics.participation_ratio import ParticipationRatio
 from polysemantic.metrics.partition import PartitionConcentration, PartitionEnergy
 from polysemantic.metrics.reconstruction import Loss, ReconstructionError
@@ -19,6 +20,8 @@ from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
 __all__ = [
     "STANDARD",
     "Carriers",
+    "CollisionCost",
+    "CollisionExcessCost",
     "CollisionsCompensated",
     "CollisionsCostly",
     "CollisionsDisambiguated",

@@ -30,6 +30,8 @@ LABELS = {
     "collisions_compensated": "compensated collisions",
     "collisions_disambiguated": "disambiguated collisions",
     "collisions_costly": "costly collisions",
+    "collision_cost": "interference cost of collisions",
+    "collision_excess_cost": "excess interference cost of collisions",
     "collisions_born": "collisions born",
     "collisions_settled": "collisions settled",
     "collisions_resolved": "collisions resolved",
