@@ -135,6 +135,13 @@ def test_observations_are_every_so_many_steps_and_after_the_last(tmp_path):
     assert rows(table) == sorted(expected, key=str)
 
 
+def test_thresholds_of_lives_are_arguments(tmp_path):
+    history = wandering((3, 4, 3))
+    halved = CollisionTracker(every_n_steps=1, born=0.25, ended=0.15, settled=0.35)
+    table = fit(tmp_path, [w / 2 for w in history], collisions=halved).collisions
+    assert rows(table) == sorted(reference.collision_lives([torch.zeros(3, 4, 3), *history]), key=str)
+
+
 def test_columns_have_their_types_also_without_any_collision(tmp_path):
     whole = fit(tmp_path, wandering((3, 4, 3))).collisions
     empty = fit(tmp_path, [torch.zeros(3, 4, 3)] * 3).collisions
@@ -248,6 +255,15 @@ def test_lives_are_in_order_and_reforming_is_a_new_life():
     assert np.array_equal(table["settled_step"].to_numpy(), [0, 2])
 
 
-def test_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match=r"`max_lives` must be at least 1, got 0\."):
-        CollisionTracker(max_lives=0)
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"max_lives": 0}, r"`max_lives` must be at least 1, got 0\."),
+        ({"born": 0.0}, r"`born` must be positive and finite, got 0\.0\."),
+        ({"ended": 0.6}, r"`ended` must lie in \(0, born = 0\.5\], got 0\.6\."),
+        ({"settled": 0.4}, r"`settled` must be at least born = 0\.5, got 0\.4\."),
+    ],
+)
+def test_bad_arguments_are_refused(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        CollisionTracker(**options)

@@ -108,23 +108,34 @@ def test_lives_that_outlast_the_run_have_an_infinite_median_in_the_table():
     assert "∞ [∞, ∞]" in shown(lifetimes(lives((0, 0, 5, 100, pd.NA), (1, 0, 5, 100, pd.NA)), Ensemble(seeds=2)))
 
 
-def test_survival_is_drawn_in_tensorboard(tmp_path):
+def scalars(directory):
+    events = EventAccumulator(str(directory)).Reload()
+    return {tag: events.Scalars(tag) for tag in events.Tags()["scalars"] if tag.startswith("survival/")}
+
+
+def test_survival_of_each_grid_point_is_drawn_and_printed(tmp_path, capsys):
     run = polysemantic.fit(
         OneHot(12),
         n_hidden=6,
         max_steps=120,
-        ensemble=Ensemble(3),
+        ensemble=Ensemble(3, {"l1": [0.001, 0.1]}),
         optimizer=lambda p: torch.optim.Adam(p, lr=0.02),
         compile=False,
-        trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu"},
+        trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False},
     )
-    drawn = EventAccumulator(str(run.directory / "survival")).Reload()
-    duration, resolved, _ = durations(run.collisions)
-    curve = kaplan_meier(duration, resolved)
-    points = drawn.Scalars("survival/all")
-    assert [point.step for point in points] == [0, *curve.times.astype(int)]
-    assert [point.value for point in points] == pytest.approx([1, *curve.survival])
-    ends = EventAccumulator(str(run.directory / "mean")).Reload()
-    (rate,) = ends.Scalars("survival/resolution_rate_all")
-    assert rate.step == 120
-    assert rate.value == pytest.approx(resolution_rate(duration, resolved))
+    printed = capsys.readouterr().out
+    for at, point in enumerate(("l1=0.001", "l1=0.1")):
+        lives = run.collisions[run.collisions["instance"].floordiv(3) == at]
+        for kind, since in {"all": "birth", "settled": "settlement"}.items():
+            duration, resolved, _ = durations(lives, since)
+            curve, rate = kaplan_meier(duration, resolved), resolution_rate(duration, resolved)
+            points = scalars(run.directory / point / "survival")[f"survival/{kind}"]
+            assert [one.step for one in points] == [0, *curve.times.astype(int)]
+            assert [one.value for one in points] == pytest.approx([1, *curve.survival])
+            ends = scalars(run.directory / point / "mean")
+            expected = {f"survival/median_life_{kind}": median_life(curve), f"survival/resolution_rate_{kind}": rate}
+            for tag, number in expected.items():
+                drawn = [(one.step, pytest.approx(one.value)) for one in ends.get(tag, [])]
+                assert drawn == ([(120, number)] if math.isfinite(number) else [])
+        assert printed.count(point) >= 2
+    assert "median life" in printed

@@ -11,9 +11,9 @@ from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.life_parts import collected_lives, held_lives
-from polysemantic.callbacks.life_records import LifeRecords
+from polysemantic.callbacks.life_records import LifeRecords, LifeThresholds
 from polysemantic.callbacks.steps import StepCallback, steps_to_move
-from polysemantic.checks import check_at_least_one
+from polysemantic.checks import check_at_least_one, check_positive
 from polysemantic.files import write_parquet
 from polysemantic.functional import LargeWeights, decode, large_weights, one_hot_pair_sums, pair_sums
 
@@ -28,9 +28,9 @@ _OBSERVATIONS, _OFTEN_ENOUGH, _WORK = 1000, 100, 2**22
 class CollisionTracker(StepCallback):
     """Follows every collision from its birth to its end and writes `collisions.parquet` at the end of the fit.
 
-    A weight is on from 0.5 until it falls below 0.3, a collision lives while two features are on at one neuron, and is
-    settled once both reach 0.7 (`functional.advance`). Its cost is measured on the evaluation draws at every
-    observation at which it lives, so that the last one before its end is known.
+    A weight is on from `born` until it falls below `ended`, a collision lives while two features are on at one neuron,
+    and is settled once both reach `settled` (`functional.advance`). Its cost is measured on the evaluation draws at
+    every observation at which it lives, so that the last one before its end is known.
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
@@ -38,15 +38,31 @@ class CollisionTracker(StepCallback):
             every hundred steps, in networks of a few neurons every few thousand.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
+        born: Magnitude from which a weight is on.
+        ended: Magnitude below which it is off again. One near `born` counts the optimiser's jitter as deaths.
+        settled: Magnitude that both weights of a settled collision have reached.
 
     Raises:
-        ValueError: If `every_n_steps` or `max_lives` is below 1.
+        ValueError: If `every_n_steps` or `max_lives` is below 1, or not 0 < `ended` <= `born` <= `settled`.
     """
 
-    def __init__(self, every_n_steps: int | None = None, max_lives: int = 50_000) -> None:
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        max_lives: int = 50_000,
+        born: float = 0.5,
+        ended: float = 0.3,
+        settled: float = 0.7,
+    ) -> None:
         super().__init__(every_n_steps)
         check_at_least_one(max_lives=max_lives)
+        check_positive(born=born)
+        if not 0 < ended <= born:
+            raise ValueError(f"`ended` must lie in (0, born = {born}], got {ended}.")
+        if not settled >= born:
+            raise ValueError(f"`settled` must be at least born = {born}, got {settled}.")
         self.max_lives = max_lives
+        self.thresholds = LifeThresholds(born, ended, settled)
         self.records: LifeRecords | None = None
         self.whole: LifeRecords | None = None
         self._noticed = False
@@ -57,7 +73,7 @@ class CollisionTracker(StepCallback):
     def act(self, trainer: Trainer, module: Any) -> None:
         assert self.records is not None
         weights = module.networks.weights
-        large = large_weights(weights.W_enc, weights.W_dec)
+        large = large_weights(weights.W_enc, weights.W_dec, self.thresholds.ended)
         large = LargeWeights(large.shape, large.place.cpu(), large.value.cpu(), large.finite.cpu())
         self.records.observe(trainer.global_step, large, lambda codes: interference_costs(module, codes))
         self._notice(trainer)
@@ -84,7 +100,7 @@ class CollisionTracker(StepCallback):
 
     def _begin(self, module: Any) -> None:
         self._part = module.part
-        self.records = LifeRecords(self._shape(module, self._part.size), self.max_lives)
+        self.records = self._blank(module, self._part.size)
         if self._loaded is not None:
             self.records.load_state_dict(held_lives(self._loaded, self.records.shape, self._part))
             self._default_interval, self._loaded = self._loaded["interval"], None
@@ -97,12 +113,12 @@ class CollisionTracker(StepCallback):
         assert self.records is not None
         state = collected_lives(self.records.state_dict(), self.records.shape, self._part)
         if trainer.is_global_zero and trainer.logger is not None:
-            self.whole = LifeRecords(self._shape(pl_module, self._part.length), self.max_lives)
+            self.whole = self._blank(pl_module, self._part.length)
             self.whole.load_state_dict(state)
             write_parquet(run_directory(trainer) / "collisions.parquet", self.whole.table())
 
-    def _shape(self, module: Any, n_instances: int) -> tuple[int, int, int]:
-        return (n_instances, module.n_features, module.n_hidden)
+    def _blank(self, module: Any, n_instances: int) -> LifeRecords:
+        return LifeRecords((n_instances, module.n_features, module.n_hidden), self.max_lives, self.thresholds)
 
     @property
     def columns(self) -> dict[str, Float[Tensor, " instance"]]:

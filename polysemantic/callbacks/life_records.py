@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,17 @@ _KINDS = np.array(["same_sign", "opposite_sign"], dtype=object)
 _ENDED_BY = np.array([None, "i", "j", "both"], dtype=object)
 
 
+class LifeThresholds(NamedTuple):
+    """A weight is on from `born` until it falls below `ended`; a collision settles once both reach `settled`."""
+
+    born: float = 0.5
+    ended: float = 0.3
+    settled: float = 0.7
+
+
+_DEFAULT_THRESHOLDS = LifeThresholds()
+
+
 class LifeRecords:
     """The life of every collision so far, one row each in growing columns.
 
@@ -35,10 +46,13 @@ class LifeRecords:
     Args:
         shape: Instances, features and neurons.
         max_lives: Lives of one instance up to which it is observed.
+        thresholds: When weights are on and settled.
     """
 
-    def __init__(self, shape: tuple[int, int, int], max_lives: int) -> None:
-        self.shape, self.max_lives = shape, max_lives
+    def __init__(
+        self, shape: tuple[int, int, int], max_lives: int, thresholds: LifeThresholds = _DEFAULT_THRESHOLDS
+    ) -> None:
+        self.shape, self.max_lives, self.thresholds = shape, max_lives, thresholds
         self.lives = no_lives(torch.zeros(1, 1, 1).expand(shape))
         self.last_seen = torch.full(shape[:1], _NEVER)
         self.crowded = torch.zeros(shape[0], dtype=torch.bool)
@@ -56,10 +70,10 @@ class LifeRecords:
 
         Args:
             step: The optimiser step.
-            large: Their weights of at least 0.3.
+            large: Their weights of at least `thresholds.ended`.
             cost: Interference cost of collisions, given as codes.
         """
-        lives, events = advance(self.lives, large, room=self.max_lives - self._n_ended)
+        lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
