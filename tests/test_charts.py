@@ -42,7 +42,17 @@ def test_sparsification_laws_are_drawn_beside_the_data_of_plain_gradient_descent
 def test_no_law_is_drawn_where_none_holds(tmp_path):
     run = trained(tmp_path, torch.optim.AdamW)
     assert not (run / "l1=0.1" / "theory").exists()
-    assert curves(run, "theory").keys() == {"collisions/polysemantic_neurons", "collisions/polysemantic_neurons_band"}
+    theory = curves(run, "theory")
+    assert {tag for tag in theory if not tag.startswith("basis/")} == {
+        "collisions/polysemantic_neurons",
+        "collisions/polysemantic_neurons_band",
+    }
+
+
+@pytest.mark.parametrize("act", ["linear", "relu"])
+def test_the_excess_kurtosis_is_drawn_beside_its_null_where_that_is_known(tmp_path, act):
+    null = curves(trained(tmp_path, torch.optim.AdamW, act=act), "theory").get("basis/hidden_excess_kurtosis", {})
+    assert list(set(null.values())) == pytest.approx([-6 / 18] if act == "linear" else [])
 
 
 def tags(run):

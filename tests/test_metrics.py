@@ -1,4 +1,6 @@
+import doctest
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -44,8 +46,20 @@ def test_every_metric_keeps_the_contract(kind, tied):
     check_metric(kind, updates(tied))
 
 
+@pytest.mark.parametrize("kind", ALL)
+def test_every_metric_shows_an_example_that_the_doctests_run(kind):
+    (example,) = doctest.DocTestFinder(recurse=False).find(kind)
+    assert any("compute()" in line.source for line in example.examples)
+
+
 def test_all_metrics_are_exported():
     assert {kind.__name__ for kind in ALL} | {"InstanceMetric", "STANDARD"} == set(metrics.__all__)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_every_column_is_explained_to_users(kind):
+    explained = (Path(__file__).parent.parent / "docs" / "measurements.md").read_text()
+    assert f"`{kind.column()}`" in explained
 
 
 def test_columns_are_the_names_of_the_classes():

@@ -13,7 +13,7 @@ from polysemantic import theory
 from polysemantic.callbacks.charts import Charts
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
-from polysemantic.functional import mean_interval
+from polysemantic.functional import hidden_excess_kurtosis_null, mean_interval
 
 _MAIN = (
     *(
@@ -98,5 +98,5 @@ def _expected(module: Any) -> dict[str, float]:
     """What theory expects of the measurements that it speaks of."""
     expected = {"polysemantic_neurons": theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)}
     if module.act == "linear":
-        expected["hidden_excess_kurtosis"] = -6 / (module.n_hidden + 2)
+        expected["hidden_excess_kurtosis"] = hidden_excess_kurtosis_null(module.n_hidden)
     return {f"{_GROUP}/{column}/theory": float(value) for column, value in expected.items()}

@@ -12,7 +12,7 @@ from polysemantic import theory
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
-from polysemantic.functional import mean_interval
+from polysemantic.functional import hidden_excess_kurtosis_null, mean_interval
 
 _LAWS = {"l1_norm": theory.l1_norm_law, "sparsity_count": theory.sparsity_law}
 
@@ -89,6 +89,9 @@ class Charts(Callback):
         paper = theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)
         for name in ("polysemantic_neurons", "polysemantic_neurons_band"):
             self._writer(trainer, "theory").add_scalar(f"collisions/{name}", paper, step)
+        if module.act == "linear":
+            null = hidden_excess_kurtosis_null(module.n_hidden)
+            self._writer(trainer, "theory").add_scalar("basis/hidden_excess_kurtosis", null, step)
         self._draw_laws(trainer, module, points, step)
 
     def _draw_laws(self, trainer: Trainer, module: Any, points: list[str], step: int) -> None:
