@@ -1,11 +1,12 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import reference
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 
 import polysemantic
 from polysemantic.callbacks import CollisionTracker, Measurements
@@ -13,6 +14,7 @@ from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import large_weights
+from polysemantic.part import Part
 
 COLUMNS = [
     "instance",
@@ -237,6 +239,27 @@ def test_collisions_of_an_instance_that_diverged_count_as_alive_when_last_seen()
 def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer, interval):
     tracker = CollisionTracker()
     fit(tmp_path, data=OneHot(16), collisions=tracker, optimizer=optimizer, max_steps=2)
+    assert tracker.next_step(0) == interval
+
+
+@pytest.mark.parametrize(
+    ("n_features", "lr", "max_steps", "interval"),
+    [
+        (16, 0.001, 10**6, 100),  # what the rate asks for, whatever it takes
+        (16, 0.01, 10**4, 10),
+        (16, 0.01, 10**5, 100),
+        (16, 0.01, 10**6, 1000),
+        (16, 0.01, 10**7, 2048),  # steps of so few multiplications are quick
+        (256, 0.01, 10**6, 100),
+    ],
+)
+def test_long_runs_at_large_rates_are_observed_more_seldom(unchecked, n_features, lr, max_steps, interval):
+    tracker = CollisionTracker()
+    tracker.act = lambda *_: None
+    module = SimpleNamespace(part=Part(2), n_features=n_features, n_hidden=8, data=OneHot(n_features))
+    trainer = Trainer(max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.strategy.optimizers = [torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=lr)]
+    tracker.on_train_start(trainer, module)
     assert tracker.next_step(0) == interval
 
 

@@ -35,7 +35,7 @@ class CollisionTracker(StepCallback):
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
             its gradients: 0.1 / (learning rate * mean P(i on))), but no more often than a thousand times in a run or
-            every hundred steps, in networks of a few neurons every few thousand.
+            every hundred steps; where that is below a hundred, in networks of a few neurons every few thousand.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
         born: Magnitude from which a weight is on.
@@ -93,7 +93,9 @@ class CollisionTracker(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
-        often_enough = max(_OFTEN_ENOUGH, _WORK // multiplications(pl_module))
+        often_enough = _OFTEN_ENOUGH
+        if interval < _OFTEN_ENOUGH:
+            often_enough = max(often_enough, _WORK // multiplications(pl_module))
         self._default_interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, often_enough))
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
