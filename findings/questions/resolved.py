@@ -78,8 +78,8 @@ class Resolved(Question):
             claim=(
                 f"It prevents them and resolves {'none' if _none_ended(resolved) else 'few'}. "
                 f"With features on at p = {probability:g} ({there['expected_companions'].mean():.2g} expected "
-                f"companions), magnitude {magnitude} and L1 = {l1:g}, {told(there['polysemantic_neurons'])} neurons are "
-                f"polysemantic if the features occur "
+                f"companions), magnitude {magnitude} and L1 = {l1:g}, {told(there['polysemantic_neurons'])} neurons "
+                f"are polysemantic if the features occur "
                 f"together from the first step, and {told(kept['polysemantic_neurons'])} if they do after collisions "
                 f"have formed ({told(first['polysemantic_neurons'])} before), at coverage "
                 f"{told(there['coverage'])} and {told(kept['coverage'])}."
