@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from typing_extensions import override
 
 import polysemantic.data  # noqa: F401  its classes are then known by their bare names
+from polysemantic.anew import classes_start_anew
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
@@ -73,6 +74,11 @@ class PolysemanticCLI(LightningCLI):
         parser.link_arguments("data.n_features", "model.n_features", apply_on="instantiate")
         parser.link_arguments("ensemble", "model.ensemble", apply_on="instantiate")
         parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
+
+    @override
+    def parse_arguments(self, *args: Any) -> None:
+        with classes_start_anew():
+            super().parse_arguments(*args)
 
     @override
     def _parse_ckpt_path(self) -> None:

@@ -171,6 +171,37 @@ def test_the_printed_configuration_runs_as_it_is(run, run_cli, here):
     assert_same_run(*(polysemantic.load(RUNS / name) for name in ("version_0", "version_1")))
 
 
+@pytest.mark.parametrize(
+    ("options", "lr", "decay"),
+    [
+        (["--model.optimizer=SGD", "--model.optimizer.lr=0.1"], 0.1, 0.0),
+        (["--config=sgd.yaml"], 0.1, 0.0),
+        (["--config=adamw.yaml", "--config=sgd.yaml"], 0.1, 0.0),
+        (["--config=adamw.yaml", "--model.optimizer=SGD"], 0.001, 0.0),
+        (["--config=adamw.yaml", "--model.optimizer=AdamW"], 0.3, 0.7),
+        (["--config=adamw.yaml", "--model.optimizer.lr=0.1"], 0.1, 0.7),
+    ],
+)
+def test_an_optimizer_of_another_class_inherits_nothing(options, lr, decay, run_cli, here):
+    for name, arguments in {"SGD": {"lr": 0.1}, "AdamW": {"lr": 0.3, "weight_decay": 0.7}}.items():
+        config = {"model": {"optimizer": {"class_path": f"torch.optim.{name}", "init_args": arguments}}}
+        (here / f"{name.lower()}.yaml").write_text(yaml.safe_dump(config))
+    printed = yaml.safe_load(run_cli(*FIT, *options, "--print_config").out)
+    arguments = printed["model"]["optimizer"]["init_args"]
+    assert (arguments["lr"], arguments["weight_decay"]) == (lr, decay)
+
+
+def test_what_is_no_optimizer_starts_anew_too_but_inputs_keep_what_both_classes_have(run_cli):
+    path = "torch.optim.lr_scheduler"
+    before = [f"--model.lr_scheduler={path}.StepLR", "--model.lr_scheduler.step_size=7", "--model.lr_scheduler.gamma=1"]
+    after = [f"--model.lr_scheduler={path}.MultiStepLR", "--model.lr_scheduler.milestones=[9]", "--data=PairMixture"]
+    printed = yaml.safe_load(run_cli(*FIT, *before, "--data.batch_size=24", *after, "--print_config").out)
+    assert printed["model"]["lr_scheduler"]["init_args"]["gamma"] == 0.1
+    assert printed["data"]["class_path"] == "polysemantic.data.PairMixture"
+    arguments = printed["data"]["init_args"]
+    assert (arguments["n_features"], arguments["batch_size"]) == (8, 24)
+
+
 def test_results_and_table_are_labelled_by_grid_point(run_cli):
     answer = run_cli(*GRID)
     assert answer.status == 0, answer.err

@@ -83,6 +83,38 @@ def test_a_cell_that_is_put_together_is_what_the_command_line_reads(here):
         assert cell.moved == ("data.probability",)
 
 
+SGD = "{class_path: torch.optim.SGD, init_args: {lr: 0.1}}"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "axes"),
+    [
+        ("{}", f"{{model.optimizer: [{SGD}]}}"),
+        (f"{{model.optimizer: {SGD}}}", "{}"),
+        ("{}", "{model.optimizer: [torch.optim.SGD], model.optimizer.lr: [0.1]}"),
+        (f"{{model.optimizer: {SGD}}}", "{model.optimizer: [torch.optim.SGD], model.optimizer.lr: [0.1]}"),
+    ],
+)
+def test_another_optimizer_inherits_nothing_of_the_one_before(overrides, axes, here):
+    (cell,) = plan_of(here, overrides=overrides, axes=axes).cells
+    optimizer = cell.config["model"]["optimizer"]
+    assert optimizer["class_path"] == "torch.optim.SGD"
+    assert (optimizer["init_args"]["lr"], optimizer["init_args"]["weight_decay"]) == (0.1, 0.0)
+
+
+def test_the_same_optimizer_keeps_what_is_not_set_again(here):
+    axes = "{model.optimizer: [torch.optim.AdamW, torch.optim.Adam]}"
+    kept, anew = (cell.config["model"]["optimizer"]["init_args"] for cell in plan_of(here, axes=axes).cells)
+    assert (kept["lr"], kept["weight_decay"]) == (0.01, 0.01)
+    assert (anew["lr"], anew["weight_decay"]) == (0.001, 0.0)
+
+
+def test_other_inputs_keep_what_both_classes_have(here):
+    axes = "{data: [OneHot, {class_path: PairMixture, init_args: {pair_probability: 0.1}}]}"
+    cells = plan_of(here, overrides="{data.batch_size: 24}", axes=axes).cells
+    assert [(cell.n_features, cell.batch) for cell in cells] == [(16, 24), (16, 24)]
+
+
 def test_the_hash_is_that_of_the_configuration_and_not_of_its_place(here):
     (cell,) = plan_of(here).cells
     (other,) = plan_of(here, overrides="{trainer.default_root_dir: elsewhere}").cells

@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import Namespace
 from typing_extensions import override
 
+from polysemantic.anew import classes_start_anew
 from polysemantic.cli import PolysemanticCLI
 
 Config = dict[str, Any]
@@ -85,7 +86,7 @@ class Reader:
         ordered = sorted(options.items(), key=lambda item: item[0].count("."))
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said):
+            with contextlib.redirect_stderr(said), classes_start_anew():
                 base = self._base
                 args = [f"--{key}={_text(value)}" for key, value in ordered]
                 config: Namespace = self._parser.parse_args(args, namespace=base)
