@@ -209,6 +209,19 @@ def test_a_cell_that_another_process_is_at_is_left_to_it(here):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["auto", "instance_parallel"])
+def test_a_cell_is_one_process_also_on_the_second_node_of_a_slurm_job(strategy, start_cli, here, monkeypatch):
+    variables = {"NTASKS": 3, "NNODES": 3, "NTASKS_PER_NODE": 1, "JOB_NAME": "sweep", "JOB_ID": 7, "PROCID": 1}
+    for name, value in (variables | {"LOCALID": 0, "NODEID": 1, "NODELIST": "localhost"}).items():
+        monkeypatch.setenv(f"SLURM_{name}", str(value))
+    write_sweep_files(here, f"{LONE}overrides: {{trainer.strategy: {strategy}}}\n")
+    process = start_cli("sweep", "--config=small.yaml")
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, (out, err)
+    assert len(results(here)) == 2
+
+
+@pytest.mark.slow
 def test_two_sweeps_at_once_share_the_cells(finished, sweep, start_cli, here):
     write_sweep_files(here)
     other = start_cli("sweep", "--config=small.yaml")

@@ -161,6 +161,12 @@ BAD = {
     "bad value that moves": ({"axes": {"model.l1": [0, -1]}}, "`l1` must be at least 0 and finite, got -1.0."),
     "bad learning rate": ({"axes": {"model.optimizer.lr": [0.1, -1]}}, "nvalid learning rate: -1"),
     "no steps": ({"axes": {"trainer.max_steps": [5, 0]}}, "`trainer.max_steps` must be at least 1, got 0."),
+    "two devices": (
+        {"overrides": {"trainer.devices": 2}},
+        "`trainer.devices` must be 1 in a sweep, whose cells are one process each, got 2.",
+    ),
+    "two nodes": ({"axes": {"trainer.num_nodes": [1, 2]}}, "`trainer.num_nodes` must be 1 in a sweep", "got 2."),
+    "unknown strategy": ({"axes": {"trainer.strategy": ["auto", "fsdp"]}}, "`trainer.strategy` must be", "got 'fsdp'"),
     "no seeds": ({"axes": {"ensemble.seeds": [2, 0]}}, "`ensemble.seeds` must be at least 1, got 0."),
     "init of other data": ({"axes": {"model.init": ["disambiguation"]}}, "`init` disambiguation must have HalfSplit"),
     "axis that base varies": (

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -8,6 +9,7 @@ from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.identity import optimizer_settings
 from polysemantic.module import EnsembleModule
+from polysemantic.strategy import choose_strategy
 from polysemantic.sweep.reader import Config
 from polysemantic.trainer import build_trainer
 
@@ -62,5 +64,16 @@ class Checker:
         if key not in self._trainers:
             self._trainers.add(key)
             plain = {name: value for name, value in options.items() if not isinstance(value, (dict, list))}
-            given = vars(self._made.trainer) | plain | _HERE
+            given = vars(self._made.trainer) | plain
+            _check_one_process(given["devices"], given["num_nodes"])
+            choose_strategy(given["strategy"])
+            given |= _HERE
             build_trainer(given.pop("callbacks") or [], None, logged=False, **given)
+
+
+def _check_one_process(devices: Any, nodes: int) -> None:
+    rule = "in a sweep, whose cells are one process each, got"
+    if devices not in ("auto", "1", 1) and not (isinstance(devices, list) and len(devices) == 1):
+        raise ValueError(f"`trainer.devices` must be 1 {rule} {devices}.")
+    if nodes != 1:
+        raise ValueError(f"`trainer.num_nodes` must be 1 {rule} {nodes}.")

@@ -12,6 +12,8 @@ from unittest import mock
 
 import yaml
 from jsonargparse import Namespace
+from lightning.pytorch import Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from polysemantic.anew import classes_start_anew
@@ -37,6 +39,14 @@ class CellCLI(PolysemanticCLI):
     @override
     def subcommands() -> dict[str, set[str]]:
         return {"fit": PolysemanticCLI.subcommands()["fit"]}
+
+    @override
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        # A run is this one process, whatever started it: under SLURM, Ray's workers have the rank of their node.
+        rank_zero_only.rank = 0  # type: ignore[attr-defined]
+        devices = self.config["fit"].trainer.devices
+        one: dict[str, Any] = {"strategy": "auto", "devices": 1 if devices == "auto" else devices, "num_nodes": 1}
+        return super().instantiate_trainer(**kwargs, **one)
 
     @override
     def setup_parser(self, *args: Any) -> None:
