@@ -70,11 +70,11 @@ def start_cli(here):
     """Start a command in a process of its own, in a temporary working directory."""
     started = []
 
-    def start(*args):
+    def start(*args, threads=1):
         process = subprocess.Popen(
             [sys.executable, "-m", "polysemantic", *map(str, args)],
             cwd=here,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": str(threads)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -16,11 +16,13 @@ trainer: {max_steps: 100}
 WATCHED = """
 import json, os, time
 from pathlib import Path
+import torch
 from lightning.pytorch import Callback
 
 class Watched(Callback):
     def on_train_start(self, trainer, module):
         told = {"pid": os.getpid(), "where": os.environ.get("WHERE"), "step": trainer.global_step}
+        told |= {"threads": torch.get_num_threads(), "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
         with (Path(trainer.log_dir) / "began.txt").open("a") as file:
             file.write(json.dumps(told) + "\\n")
 

@@ -248,12 +248,13 @@ def test_workers_are_killed_and_the_table_is_that_of_one_process(finished, start
     )
     config = write_sweep_files(here)
     config.write_text(config.read_text().replace("watched.Watched", "killing.Killing"))
-    process = start_cli("sweep", "--config=small.yaml", "--workers=2")
+    process = start_cli("sweep", "--config=small.yaml", "--workers=2", threads=2)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, (out, err)
     assert (here / "killed").exists()
     told = [beginnings(cell) for cell in (sweep_directory(here) / "cells").iterdir()]
     assert len({one["pid"] for cell in told for one in cell}) == 3
+    assert {one["threads"] for cell in told for one in cell} == {1}
     columns = [name for name in results(here) if name != "cell"]
     pd.testing.assert_frame_equal(results(here)[columns], results(finished[0])[columns], check_exact=True)
 
@@ -314,6 +315,16 @@ def session_groups(directory):
     asked = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=100, allowed_statuses=[0, 1, 2, 3])
     rows = list_session_groups.Handler(request, context, "", asked).run().session_groups
     return rows, {info.name for info in experiment.hparam_infos}
+
+
+def test_a_terminal_shows_cells_and_the_time_left_while_they_run(sweep, monkeypatch):
+    for name, value in {"FORCE_COLOR": "1", "COLUMNS": "120", "SLOW": "0.1"}.items():
+        monkeypatch.setenv(name, value)
+    status, out, _ = sweep(f"{LONE}overrides: {{trainer.callbacks: [{{class_path: watched.Watched}}]}}\n")
+    assert status == 0
+    shown = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", out)
+    elapsed, left = r"\d:\d\d:\d\d", r"(\d:\d\d:\d\d|-:--:--)"
+    assert re.search(rf"0 of 1 done, 1 running, 0 failed \S+ {elapsed} {left}", shown)
 
 
 def test_a_missing_ray_says_how_to_install_it(sweep, monkeypatch):

@@ -5,6 +5,7 @@ from sweeping import write_sweep_files
 
 from polysemantic.files import write_parquet
 from polysemantic.sweep.command import main
+from polysemantic.sweep.cost import estimate
 from polysemantic.sweep.plan import make_plan
 from polysemantic.sweep.reader import Reader, config_hash
 from polysemantic.sweep.spec import read_sweep
@@ -113,6 +114,14 @@ def test_other_inputs_keep_what_both_classes_have(here):
     axes = "{data: [OneHot, {class_path: PairMixture, init_args: {pair_probability: 0.1}}]}"
     cells = plan_of(here, overrides="{data.batch_size: 24}", axes=axes).cells
     assert [(cell.n_features, cell.batch) for cell in cells] == [(16, 24), (16, 24)]
+
+
+def test_small_networks_cost_their_calls_unless_these_are_compiled(here):
+    axes = "{trainer.max_steps: [100000, 1000000], model.compile: [auto, false]}"
+    auto, eager, long_auto, long_eager = (estimate(cell, 1e11).seconds for cell in plan_of(here, axes=axes).cells)
+    assert auto == eager == pytest.approx(15, rel=0.2)
+    assert long_eager == pytest.approx(10 * eager, rel=0.2)
+    assert eager < long_auto < long_eager / 2
 
 
 def test_the_hash_is_that_of_the_configuration_and_not_of_its_place(here):

@@ -46,7 +46,7 @@ class Cluster:
 
     def start(self, where, *options):
         ray = Path(sys.executable).with_name("ray")
-        common = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
+        common = ["--num-cpus=1", "--num-gpus=1", "--object-store-memory=100000000", "--block"]
         with (self.logs / f"{where}.log").open("w") as log:
             node = subprocess.Popen(
                 [ray, "start", *options, *common],
@@ -71,10 +71,10 @@ class Cluster:
 
         wait_for(up, added)
 
-    def sweep(self, config):
+    def sweep(self, config, *options):
         """Start a sweep on the cluster from the directory of its file."""
         return subprocess.Popen(
-            [sys.executable, "-m", "polysemantic", "sweep", f"--config={config}", "--engine=ray"],
+            [sys.executable, "-m", "polysemantic", "sweep", f"--config={config}", "--engine=ray", *options],
             cwd=config.parent,
             env=self.environment | {"RAY_ADDRESS": self.address},
             stdout=subprocess.PIPE,
@@ -146,6 +146,31 @@ def test_a_killed_worker_leaves_no_trace_in_the_table(cluster, undisturbed, tmp_
     os.kill(who["pid"], signal.SIGKILL)
     assert_complete_and_equal(driver, tmp_path, undisturbed)
     assert_resumed(cell, who)
+
+
+def test_fractions_of_processors_and_accelerators_let_cells_share_them(cluster, undisturbed, tmp_path):
+    config = write_sweep_files(tmp_path)
+    # Each of three cells on two nodes waits for the other two.
+    (tmp_path / "together.py").write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "import watched\n"
+        "class Together(watched.Watched):\n"
+        "    def on_train_start(self, trainer, module):\n"
+        "        super().on_train_start(trainer, module)\n"
+        "        until = time.monotonic() + 120\n"
+        "        while len(list(Path(trainer.log_dir).parent.glob('*/began.txt'))) < 3:\n"
+        "            assert time.monotonic() < until\n"
+        "            time.sleep(0.1)\n"
+    )
+    config.write_text(config.read_text().replace("watched.Watched", "together.Together"))
+    driver = cluster.sweep(config, "--cpus_per_cell=0.5", "--gpus_per_cell=0.25")
+    out, err = driver.communicate(timeout=240)
+    assert driver.returncode == 0, (out, err)
+    told = [beginnings(cell) for cell in (sweep_directory(tmp_path) / "cells").iterdir()]
+    assert [[one["gpus"] for one in cell] for cell in told] == [["0"]] * 3
+    columns = [name for name in results(tmp_path) if name != "cell"]
+    pd.testing.assert_frame_equal(results(tmp_path)[columns], results(undisturbed)[columns], check_exact=True)
 
 
 def test_a_killed_driver_is_started_again_and_goes_on(cluster, undisturbed, tmp_path):
