@@ -1,12 +1,14 @@
-"""What a sweep costs beside its fits: python -m benchmarks.sweeps [--ray]."""
+"""What a sweep costs beside its fits: python -m benchmarks.sweeps (with Ray, where it is installed)."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.metadata
+import importlib.util
 import io
 import os
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -26,7 +28,7 @@ from polysemantic.sweep.spec import read_sweep
 from polysemantic.sweep.table import collect, write_sweep
 
 CELLS = 20
-ROUNDS = 3
+ROUNDS = 5
 TENS = list(range(8, 88, 8))
 BASE = {
     "ensemble": {"seeds": 2},
@@ -42,20 +44,20 @@ def _write(directory: Path, axes: dict[str, list[int]]) -> Path:
     return directory / "sweep.yaml"
 
 
-def loop(directory: Path) -> None:
+def loop(directory: Path, count: int) -> None:
     """Trivial fits in a bare Python loop."""
-    for seed in range(CELLS):
+    for seed in range(count):
         ensemble = polysemantic.Ensemble(seeds=2)
         trainer = {"default_root_dir": str(directory)}
         polysemantic.fit(OneHot(8), ensemble=ensemble, n_hidden=8, max_steps=1, seed_everything=seed, trainer=trainer)
 
 
-def cells(*options: str) -> Callable[[Path], None]:
+def cells(*options: str) -> Callable[[Path, int], None]:
     """The same fits as the cells of a sweep."""
 
-    def run(directory: Path) -> None:
-        status = sweep([f"--config={_write(directory, {'seed_everything': list(range(CELLS))})}", *options])
-        assert status == 0
+    def run(directory: Path, count: int) -> None:
+        config = _write(directory, {"seed_everything": list(range(count))})
+        assert sweep([f"--config={config}", *options]) == 0
 
     return run
 
@@ -95,26 +97,37 @@ def seconds(run: Callable[[Path], object]) -> float:
         return time.perf_counter() - began
 
 
-def rates(with_ray: bool) -> pd.DataFrame:
-    """Trivial cells per second of each contender, in turns."""
-    contenders = {"bare loop of fits": loop, "embedded": cells()}
-    if with_ray:
-        contenders["Ray, start of a local cluster included"] = cells("--engine=ray")
-    for run in contenders.values():
-        seconds(run)
-    rounds = [{name: CELLS / seconds(run) for name, run in contenders.items()} for _ in range(ROUNDS)]
-    return pd.DataFrame(rounds)
+def rates() -> pd.DataFrame:
+    """Of each contender the time of two trivial cells, its start included, and the cells per second after them."""
+    contenders = {"bare loop of fits": loop, "embedded": cells(), "`--workers 2`": cells("--workers=2")}
+    if importlib.util.find_spec("ray"):
+        contenders[f"`--engine ray`, Ray {importlib.metadata.version('ray')}"] = cells("--engine=ray")
+    for run in (loop, cells()):
+        # What is imported once is no cost of the first to need it.
+        seconds(functools.partial(run, count=1))
+    rounds = [{name: _start_and_rate(run) for name, run in contenders.items()} for _ in range(ROUNDS)]
+    rows = [
+        {"name": name, "start": start, "rate": rate, "ratio": rate / one["bare loop of fits"][1]}
+        for one in rounds
+        for name, (start, rate) in one.items()
+    ]
+    return pd.DataFrame(rows).groupby("name", sort=False).median()
+
+
+def _start_and_rate(run: Callable[[Path, int], None]) -> tuple[float, float]:
+    start, whole = (seconds(functools.partial(run, count=count)) for count in (2, 2 + CELLS))
+    return start, CELLS / (whole - start)
 
 
 def main() -> None:
     # Lightning calls torch functions that torch has deprecated since.
     warnings.filterwarnings("ignore", module="lightning|jsonargparse")
-    table = rates("--ray" in sys.argv[1:]).median()
+    table = rates()
     threads, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
-    print(f"{cores} cores, {threads} threads; medians of {ROUNDS}.\n")
-    print("| trivial cells | per second | of the loop |\n| --- | ---: | ---: |")
-    for name, rate in table.items():
-        print(f"| {name} | {rate:.2f} | {rate / table.iloc[0]:.0%} |")
+    print(f"{cores} cores, {threads} threads, torch {torch.__version__}; medians of {ROUNDS}.\n")
+    print("| trivial cells | first two | then per second | of the loop |\n| --- | ---: | ---: | ---: |")
+    for name, row in table.iterrows():
+        print(f"| {name} | {row['start']:.1f} s | {row['rate']:.2f} | {row['ratio']:.0%} |")
     print(f"\nDry run of 1000 cells: {statistics.median(seconds(dry_run) for _ in range(ROUNDS)):.2f} s.")
     with tempfile.TemporaryDirectory() as directory:
         with contextlib.redirect_stdout(io.StringIO()):
