@@ -86,7 +86,7 @@ def answers(mono, opposite, same, uncarried, n_hidden):
         "partition_concentration": ratio(4 if opposite else 1, mono + 4 * opposite),
         "l1_norm": live / n,
         "sparsity_count": live / n,
-        "feature_dimensionality": used / n,
+        "feature_dimensionality": ratio(used, live),
         "mean_interference": ratio(2 * shared, n * (n - 1)),
         "weighted_interference": ratio(0.4 * same, 0.1 * (n * (n - 1) - 2 * shared) + 0.4 * same),
     }

@@ -1,23 +1,27 @@
+import torch
 from typing_extensions import override
 
-from polysemantic.functional import feature_dimensionality
-from polysemantic.metrics.base import InstanceMetric, Matrix
+from polysemantic.functional import feature_dimensionality, represented_features
+from polysemantic.metrics.base import Matrix
+from polysemantic.metrics.threshold import ThresholdMetric
 
 
-class FeatureDimensionality(InstanceMetric):
-    """Dimensions that a feature has to itself, mean over features; 0 dead, 1/2 antipodal pairs, 1 all orthogonal.
+class FeatureDimensionality(ThresholdMetric):
+    """Dimensions of a represented feature to itself; 1/2 antipodal pairs, 1 all orthogonal, nan if none is represented.
 
-    See `functional.feature_dimensionality`.
+    Over all features the mean says little: with more of them than neurons it is m/n at nearly every sparsity. See
+    `functional.feature_dimensionality`.
 
     Example:
         >>> metric = FeatureDimensionality()
         >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]]))
         >>> metric.compute()
-        tensor([0.5000], dtype=torch.float64)
+        tensor([0.6667], dtype=torch.float64)
     """
 
     group = "geometry"
 
     @override
-    def update(self, W_enc: Matrix) -> None:
-        self.add(feature_dimensionality(W_enc).mean(-1))
+    def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
+        is_represented = represented_features(W_enc, W_dec, self.threshold)
+        self.add(feature_dimensionality(W_enc).where(is_represented, torch.nan).nanmean(-1))
