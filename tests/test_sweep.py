@@ -329,6 +329,8 @@ def test_a_terminal_shows_cells_and_the_time_left_while_they_run(sweep, monkeypa
 
 def test_a_missing_ray_says_how_to_install_it(sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    before = signal.getsignal(signal.SIGTERM)
     status, _, err = sweep(LONE, "--engine=ray")
+    assert signal.getsignal(signal.SIGTERM) is before
     assert status == 2
     assert err == "error: `engine` ray must have Ray installed, got none; pip install 'polysemantic[ray]' installs it\n"

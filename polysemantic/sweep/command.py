@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -104,7 +104,7 @@ def _sweep(options: argparse.Namespace) -> int:
     if options.dry_run:
         _print(cells_table(plan), plan.directory)
         return 0
-    with contextlib.closing(_engine(options)) as engine:
+    with _ended_by_sigterm(options), contextlib.closing(_engine(options)) as engine:
         failed = conduct(plan, engine)
     if failed < len(plan.cells):
         _conclude(plan.directory)
@@ -125,13 +125,28 @@ def _check(options: argparse.Namespace) -> None:
             raise ValueError(f"`{name}` must be unset with the engine {options.engine}, got {value}.")
 
 
+def _in_this_process(options: argparse.Namespace) -> bool:
+    return options.engine == "embedded" and options.workers in (None, 1)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm(options: argparse.Namespace) -> Iterator[None]:
+    """Let SIGTERM end what runs in other processes; a run in this process takes the signal itself."""
+    if _in_this_process(options):
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _engine(options: argparse.Namespace) -> Engine:
     from polysemantic.sweep.engines import Embedded
 
-    if options.engine == "embedded" and options.workers in (None, 1):
+    if _in_this_process(options):
         return Embedded()
-    # A run in this process takes the signal itself; elsewhere it is for us to end what we started.
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     if options.engine == "ray":
         from polysemantic.sweep.ray_engine import RayCluster
 

@@ -62,7 +62,7 @@ def kill_and_go_on(root, whole, number, ranks, kills, befell):
 
 
 KILLS = [
-    (signal.SIGKILL, 1, 3), (signal.SIGKILL, 2, 2),
+    (signal.SIGKILL, 1, 3), (signal.SIGKILL, 2, 2), (signal.SIGTERM, 1, 2),
     *(pytest.param(number, ranks, 15, marks=pytest.mark.slow) for number in STATUSES for ranks in (1, 2)),
 ]  # fmt: skip
 
