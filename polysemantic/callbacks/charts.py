@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from polysemantic import theory
 from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.events import event_writer
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
 from polysemantic.functional import hidden_excess_kurtosis_null, mean_interval
@@ -111,7 +112,7 @@ class Charts(Callback):
 
     def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
         if run not in self._writers:
-            self._writers[run] = SummaryWriter(str(run_directory(trainer) / run), purge_step=self._purge)
+            self._writers[run] = event_writer(run_directory(trainer) / run, purge_step=self._purge)
         return self._writers[run]
 
     def _close(self) -> None:

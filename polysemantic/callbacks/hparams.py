@@ -10,7 +10,8 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from typing_extensions import override
 
-from polysemantic.callbacks.directory import end_writer, run_directory
+from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.events import end_writer
 from polysemantic.callbacks.results import Results
 from polysemantic.ensemble import point_label
 

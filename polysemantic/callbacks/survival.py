@@ -7,11 +7,11 @@ import numpy as np
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.collision_tracker import CollisionTracker
-from polysemantic.callbacks.directory import end_writer, run_directory
+from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.events import end_writer, event_writer
 from polysemantic.lifetimes import Lifetimes, lifetimes, summary
 
 _POINTS = 200
@@ -49,7 +49,7 @@ class Survival(Callback):
 
 def _draw_curves(rows: list[Lifetimes], run: str) -> None:
     # A resumed run draws its end anew.
-    with SummaryWriter(run, purge_step=0) as writer:
+    with event_writer(run, purge_step=0) as writer:
         for row in rows:
             times, survival = np.append(0, row.curve.times), np.append(1, row.curve.survival)
             shown = np.unique(np.linspace(0, len(times) - 1, min(_POINTS, len(times))).round().astype(int))

@@ -83,8 +83,7 @@ def test_a_checkpoint_of_something_else_is_one_line(tmp_path, copied, changes, o
     befell("checkpoint of other shapes, ensembles or formats", "one line")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("then", [1, 2])
+@pytest.mark.parametrize("then", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_last_finds_the_run_whatever_the_number_of_processes(tmp_path, whole, then, befell):
     begun = 3 - then
     end_early = functools.partial(at_step, Snapshots, "act", 600, terminate)
