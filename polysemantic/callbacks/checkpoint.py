@@ -91,6 +91,8 @@ def _last(trainer: Trainer) -> Path:
 
 def _keep(source: Path, target: Path) -> None:
     """A second name for a file, put into place at once, while the file keeps its own."""
+    if target.exists() and target.samefile(source):
+        return  # a run killed just after this; to rename one name of a file over another would leave both
     beside = target.with_name(f".{target.name}.part")
     beside.unlink(missing_ok=True)
     os.link(source, beside)

@@ -80,7 +80,8 @@ class StepCallback(Callback, ABC):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if trainer.global_step >= self._next_step:
+        # The last act not only once training has ended: a checkpoint of the last step, continued, trains no more.
+        if trainer.global_step >= min(self._next_step, trainer.max_steps):
             self._act_once(trainer, pl_module)
 
     @override

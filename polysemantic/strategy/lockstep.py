@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import math
-import signal
 from typing import Any
 
 import torch
 import torch.distributed as dist
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import nn
 from typing_extensions import override
 
@@ -28,7 +25,7 @@ class LockstepStrategy(DDPStrategy):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._signals: Held | None = None
+        self.held: Held | None = None
 
     @override
     def setup(self, trainer: Trainer) -> None:
@@ -46,33 +43,17 @@ class LockstepStrategy(DDPStrategy):
             and self.lightning_module is not None
             and self.lightning_module.trainer.state.fn == "fit"
         ):
-            self._hold()
+            self.held = Held()
         super().barrier(name, *args, **kwargs)
-
-    def _hold(self) -> None:
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if isinstance(self.cluster_environment, SLURMEnvironment) and self.cluster_environment.requeue_signal:
-            numbers.append(self.cluster_environment.requeue_signal)
-        self._signals = Held(numbers)
 
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         module: Any = self.lightning_module
-        assert self._signals is not None
+        assert self.held is not None
         known = not math.isnan(module.seconds_per_step)
-        said = [module.seconds_per_step if known else 0.0, self._signals.take()]
+        said = [module.seconds_per_step if known else 0.0, self.held.take()]
         agreed = torch.tensor(said, dtype=torch.float64, device=self.root_device)
         dist.all_reduce(agreed, op=dist.ReduceOp.MAX)
         seconds, number = agreed.tolist()
         module.seconds_per_step = seconds or math.nan
-        if number == signal.SIGTERM:
-            raise SIGTERMException
-        if number:
-            self._signals.handle(int(number))
-
-    @override
-    def teardown(self) -> None:
-        super().teardown()
-        if self._signals is not None:
-            self._signals.release()
-        self._signals = None
+        self.held.act_on(int(number))
