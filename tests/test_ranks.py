@@ -234,12 +234,15 @@ COMMAND = [
 ]  # fmt: skip
 
 
-def run_commands(commands, directory):
-    """Run commands side by side; none outlives its time or the test."""
+def run_commands(commands, directory, variables=None):
+    """Run commands side by side, each with environment variables of its own; none outlives its time or the test."""
     environment = {name: value for name, value in os.environ.items() if name != "PL_GLOBAL_SEED"}
     environment |= {"OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "env": environment}
-    processes = [subprocess.Popen([sys.executable, *command], cwd=directory, **pipes) for command in commands]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": directory}
+    processes = [
+        subprocess.Popen([sys.executable, *command], env=environment | own, **pipes)
+        for command, own in zip(commands, variables or [{}] * len(commands), strict=True)
+    ]
     try:
         said = [process.communicate(timeout=120)[0] for process in processes]
     finally:
@@ -260,6 +263,21 @@ def test_two_nodes_under_torchrun_end_with_the_bits_of_one_process(alone, here):
     launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1"]
     port, nodes = f"--master-port={free_port()}", "--trainer.num_nodes=2"
     run_commands([[*launcher, port, f"--node-rank={at}", *COMMAND, nodes] for at in (0, 1)], here)
+    assert_same_runs(alone, polysemantic.load("lightning_logs/version_1"))
+
+
+def of_slurm(task, port):
+    """What SLURM tells a task, one on each of two nodes."""
+    told = {"JOB_ID": 1, "JOB_NAME": "fit", "NTASKS": 2, "NNODES": 2, "NTASKS_PER_NODE": 1, "LOCALID": 0}
+    variables = {f"SLURM_{name}": str(value) for name, value in told.items()}
+    address = {"SLURM_NODELIST": "127.0.0.1", "MASTER_PORT": str(port)}
+    return variables | address | {"SLURM_PROCID": str(task), "SLURM_NODEID": str(task)}
+
+
+@pytest.mark.slow
+def test_two_nodes_under_slurm_end_with_the_bits_of_one_process(alone, here):
+    port = free_port()
+    run_commands([[*COMMAND, "--trainer.num_nodes=2"]] * 2, here, [of_slurm(task, port) for task in (0, 1)])
     assert_same_runs(alone, polysemantic.load("lightning_logs/version_1"))
 
 
