@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import platform
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import yaml
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import Strategy
@@ -253,11 +255,19 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     options["plugins"] = [*_as_list(options.get("plugins")), SealedCheckpointIO()]
     options["enable_model_summary"] = bool(options.get("enable_model_summary"))
     _check_options(options)
+    if logged and SLURMEnvironment.detect():
+        options["default_root_dir"] = _requeued(root, callbacks)
     strategy = choose_strategy(options.get("strategy"))
     trainer = Trainer(**options | {"strategy": strategy or "auto"})
     if strategy is None and trainer.world_size > 1:
         trainer = Trainer(**options | {"strategy": InstanceParallel()})
     return trainer
+
+
+def _requeued(root: Path, callbacks: list[Callback]) -> Path:
+    """Where Lightning saves a run that SLURM requeues, and looks when it starts: nothing else's checkpoint is there."""
+    config = "".join(callback.text for callback in callbacks if isinstance(callback, ConfigFile))
+    return root / RUNS / "requeued" / f"{SLURMEnvironment.job_id()}_{hashlib.sha256(config.encode()).hexdigest()[:12]}"
 
 
 def _as_list(value: Any) -> list[Any]:
