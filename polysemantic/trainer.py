@@ -36,6 +36,7 @@ from polysemantic.callbacks import (
     WholeSteps,
 )
 from polysemantic.callbacks.directory import run_directory
+from polysemantic.callbacks.events import event_writer
 from polysemantic.checkpoints import SealedCheckpointIO
 from polysemantic.faults import is_out_of_memory
 from polysemantic.files import RUNS, new_run_directory, remove_parts, write_whole
@@ -99,6 +100,13 @@ class RunLogger(TensorBoardLogger):
             self._lock.close()
         if not self._used and self._version is not None and getattr(rank_zero_only, "rank", 0) == 0:
             _remove_unused(Path(self.log_dir))
+
+    @property
+    @override
+    def experiment(self) -> Any:
+        if self._experiment is None and getattr(rank_zero_only, "rank", 0) == 0:
+            self._experiment = event_writer(self.log_dir)
+        return super().experiment
 
     @property
     @override

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from torch.utils.tensorboard import SummaryWriter
 
 _NAMES = "events.out.tfevents."
@@ -41,3 +42,9 @@ def end_writer(run: Path, kind: str) -> SummaryWriter:
     for path in run.glob(f"events.*{suffix}"):
         path.unlink()
     return event_writer(run, filename_suffix=suffix)
+
+
+def draw_anew(writer: SummaryWriter, step: int) -> None:
+    """Have TensorBoard forget what earlier writers of the directory drew at a step and later."""
+    file: Any = writer.file_writer
+    file.add_event(Event(session_log=SessionLog(status=SessionLog.START)), step)

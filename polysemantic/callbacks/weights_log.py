@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
+from polysemantic.callbacks.events import draw_anew
 from polysemantic.callbacks.snapshots import Snapshots
 from polysemantic.ensemble import Ensemble, point_label
 from polysemantic.functional import effective_weight
@@ -45,8 +46,17 @@ class WeightsLog(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.global_step == 0:  # a resumed run has drawn where it stopped
+        if trainer.global_step == 0:
             self._draw(trainer, pl_module)
+        elif isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
+            # A resumed run has drawn where it stopped, and perhaps beyond.
+            draw_anew(trainer.logger.experiment, trainer.global_step + 1)
+
+    @override
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        # A run that goes on from here draws what comes after alone.
+        if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
+            trainer.logger.experiment.flush()
 
     @override
     def on_train_batch_end(

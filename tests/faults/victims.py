@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import yaml
-from ranks import assert_same_runs, finish, start
+from ranks import assert_same_drawings, assert_same_runs, finish, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import polysemantic
@@ -121,7 +121,9 @@ def assert_nothing_lost(whole, root):
     newest = max(runs(root), key=lambda path: int(path.name.removeprefix("version_")))
     assert_whole_files(root)
     assert list(newest.rglob("*.part")) == []
-    assert_same_runs(whole, polysemantic.load(newest))
+    ended = polysemantic.load(newest)
+    assert_same_runs(whole, ended)
+    assert_same_drawings(whole, ended)
     assert points(newest / "mean") == points(whole.directory / "mean")
 
 
