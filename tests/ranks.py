@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -26,6 +27,9 @@ def _run(rank, world, port, directory, function, arguments):
         "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
         "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
+    # As a command finds them at a terminal: a shell has what it runs in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with (directory / f"rank_{rank}.txt").open("w", buffering=1) as said:
         sys.stdout = sys.stderr = said
         try:
