@@ -22,6 +22,8 @@ _GOLDEN = -7046029254386353131
 _FIRST = -4658895280553007687
 _SECOND = -7723592293110705685
 _ODD_32 = 2**31 - 1
+# Words that a CPU's cache holds while a dozen operations pass over them.
+_WORDS_AT_ONCE = {"cpu": 2**16}
 
 
 def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
@@ -32,10 +34,15 @@ def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
 
 def _mix(z: Tensor) -> Tensor:
     """The splitmix64 finaliser, in place."""
-    scratch = torch.empty_like(z)
-    _xor_shift(z, 30, scratch).mul_(_FIRST)
-    _xor_shift(z, 27, scratch).mul_(_SECOND)
-    return _xor_shift(z, 31, scratch)
+    flat = z.view(-1)
+    at_once = min(len(flat), _WORDS_AT_ONCE.get(z.device.type, len(flat)))
+    whole = torch.empty(at_once, dtype=z.dtype, device=z.device)
+    for part in flat.split(max(1, at_once)):
+        scratch = whole[: len(part)]
+        _xor_shift(part, 30, scratch).mul_(_FIRST)
+        _xor_shift(part, 27, scratch).mul_(_SECOND)
+        _xor_shift(part, 31, scratch)
+    return z
 
 
 @dataclasses.dataclass(frozen=True)
