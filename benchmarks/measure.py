@@ -97,7 +97,7 @@ def measure(
     ends = {other.name: other.follow(x, noise, FOLLOWED_STEPS).clone() for other in others}
     at_once = {other.name: max(1, int(seconds / 5 / calibrate(other))) for other in others}
     # A run of a minute has the more steps, and looks the more seldom, the faster it is: its own pace decides.
-    pace = timed_fit(case, seconds / 5 / at_once["bare"], seconds / 5, 1, lambda: None, run_seconds)
+    pace = timed_fit(case, seconds / 5 / at_once["bare"], seconds / 5, 2, lambda: None, run_seconds)
     rows: list[dict[str, float]] = []
     peak: list[float] = []
     for other in others:
@@ -108,7 +108,7 @@ def measure(
         peak.append(peak_rate(case, seconds / 4))
 
     of_ours = run_seconds / rounds if whole else seconds
-    ours = timed_fit(case, pace.seconds_per_step[0], of_ours, rounds, between, run_seconds)
+    ours = timed_fit(case, pace.seconds_per_step[-1], of_ours, rounds, between, run_seconds)
     assert ours.followed is not None
     ends["ours"] = ours.followed
     for row, own in zip(rows, ours.seconds_per_step, strict=True):

@@ -37,7 +37,7 @@ def _mix(z: Tensor) -> Tensor:
     flat = z.view(-1)
     at_once = min(len(flat), _WORDS_AT_ONCE.get(z.device.type, len(flat)))
     whole = torch.empty(at_once, dtype=z.dtype, device=z.device)
-    for part in flat.split(max(1, at_once)):
+    for part in torch.split(flat, max(1, at_once)):
         scratch = whole[: len(part)]
         _xor_shift(part, 30, scratch).mul_(_FIRST)
         _xor_shift(part, 27, scratch).mul_(_SECOND)

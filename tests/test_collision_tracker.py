@@ -109,11 +109,31 @@ def test_the_file_tells_the_lives_of_a_planted_history(tmp_path, inner_steps):
     assert {"i", "j", "both"} <= set(none_for_missing(table["ended_by"]))
 
 
+def costs_of(history):
+    x = torch.eye(4).expand(3, 4, 4)
+    return [reference.interference_cost(x, torch.relu(x @ w @ w.mT)) for w in history]
+
+
+def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tmp_path):
+    history = [torch.zeros(3, 4, 3), *wandering((3, 4, 3))]
+    table = fit(tmp_path, history[1:], collisions=CollisionTracker(1, cost_every=7)).collisions
+    costs, births = costs_of(history), set(table["born_step"])
+    for row in table.itertuples():
+        alive = pd.isna(row.resolved_step)
+        last = len(history) - 1 if alive else row.resolved_step - 1
+        # All are measured anyway when one is born.
+        at = [
+            step for step in range(row.born_step, last + 1) if step % 7 == 0 or step in births or step == last * alive
+        ]
+        pair = (row.instance, row.feature_i, row.feature_j)
+        assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
+        assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)
+
+
 def test_kind_cost_and_last_sight_are_those_of_the_planted_weights(tmp_path):
     history = [torch.zeros(3, 4, 3), *wandering((3, 4, 3))]
-    table = fit(tmp_path, history[1:]).collisions
-    x = torch.eye(4).expand(3, 4, 4)
-    costs = [reference.interference_cost(x, torch.relu(x @ w @ w.mT)) for w in history]
+    table = fit(tmp_path, history[1:], collisions=CollisionTracker(1, cost_every=1)).collisions
+    costs = costs_of(history)
     for row in table.itertuples():
         life = (row.instance, row.neuron, row.feature_i, row.feature_j)
         last = len(history) - 1 if pd.isna(row.resolved_step) else row.resolved_step - 1

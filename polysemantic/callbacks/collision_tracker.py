@@ -29,13 +29,14 @@ class CollisionTracker(StepCallback):
     """Follows every collision from its birth to its end and writes `collisions.parquet` at the end of the fit.
 
     A weight is on from `born` until it falls below `ended`, a collision lives while two features are on at one neuron,
-    and is settled once both reach `settled` (`functional.advance`). Its cost is measured on the evaluation draws at
-    every observation at which it lives, so that the last one before its end is known.
+    and is settled once both reach `settled` (`functional.advance`). Its cost is measured on the evaluation draws when
+    it is born, at every tenth observation and at the end of the fit, so that one shortly before its end is known.
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
             its gradients: 0.1 / (learning rate * mean P(i on))), but no more often than a thousand times in a run or
             every hundred steps; where that is below a hundred, in networks of a few neurons every few thousand.
+        cost_every: Observations between two measurements of all costs, each of which takes as long as some steps.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
         born: Magnitude from which a weight is on.
@@ -43,25 +44,27 @@ class CollisionTracker(StepCallback):
         settled: Magnitude that both weights of a settled collision have reached.
 
     Raises:
-        ValueError: If `every_n_steps` or `max_lives` is below 1, or not 0 < `ended` <= `born` <= `settled`.
+        ValueError: If `every_n_steps`, `cost_every` or `max_lives` is below 1, or unless
+            0 < `ended` <= `born` <= `settled`.
     """
 
     def __init__(
         self,
         every_n_steps: int | None = None,
+        cost_every: int = 10,
         max_lives: int = 50_000,
         born: float = 0.5,
         ended: float = 0.3,
         settled: float = 0.7,
     ) -> None:
         super().__init__(every_n_steps)
-        check_at_least_one(max_lives=max_lives)
+        check_at_least_one(cost_every=cost_every, max_lives=max_lives)
         check_positive(born=born)
         if not 0 < ended <= born:
             raise ValueError(f"`ended` must lie in (0, born = {born}], got {ended}.")
         if not settled >= born:
             raise ValueError(f"`settled` must be at least born = {born}, got {settled}.")
-        self.max_lives = max_lives
+        self.cost_every, self.max_lives = cost_every, max_lives
         self.thresholds = LifeThresholds(born, ended, settled)
         self.records: LifeRecords | None = None
         self.whole: LifeRecords | None = None
@@ -75,7 +78,8 @@ class CollisionTracker(StepCallback):
         weights = module.networks.weights
         large = large_weights(weights.W_enc, weights.W_dec, self.thresholds.ended)
         large = LargeWeights(large.shape, large.place.cpu(), large.value.cpu(), large.finite.cpu())
-        self.records.observe(trainer.global_step, large, lambda codes: interference_costs(module, codes))
+        step, every = trainer.global_step, self.cost_every * (self.every_n_steps or self._default_interval)
+        self.records.observe(step, large, lambda codes: interference_costs(module, codes), cost_due=step % every == 0)
         self._notice(trainer)
 
     def _notice(self, trainer: Trainer) -> None:
@@ -108,11 +112,13 @@ class CollisionTracker(StepCallback):
             self._default_interval, self._loaded = self._loaded["interval"], None
 
     @override
+    @torch.no_grad()
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self.records is None:
             # Trained to the end before it was interrupted: nothing is left but to say how it ended.
             self._begin(pl_module)
         assert self.records is not None
+        self.records.price(lambda codes: interference_costs(pl_module, codes))
         state = collected_lives(self.records.state_dict(), self.records.shape, self._part)
         if trainer.is_global_zero and trainer.logger is not None:
             self.whole = self._blank(pl_module, self._part.length)

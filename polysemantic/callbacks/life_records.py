@@ -20,6 +20,7 @@ from polysemantic.functional import (
 )
 
 Columns = dict[str, Tensor]
+Cost = Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]]
 
 _NEVER = -1
 _KINDS = np.array(["same_sign", "opposite_sign"], dtype=object)
@@ -64,7 +65,9 @@ class LifeRecords:
         self,
         step: int,
         large: LargeWeights,
-        cost: Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]],
+        cost: Cost,
+        *,
+        cost_due: bool = True,
     ) -> None:
         """Take in the networks at a step.
 
@@ -72,16 +75,24 @@ class LifeRecords:
             step: The optimiser step.
             large: Their weights of at least `thresholds.ended`.
             cost: Interference cost of collisions, given as codes.
+            cost_due: Whether to ask for it; where collisions are born it is asked for anyway.
         """
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
         if len(lives.codes) > 0:
-            self._look(lives, large, cost(lives.codes).float())
+            asked = cost_due or len(events.born) > 0
+            self._look(lives, large, cost(lives.codes).float() if asked else None)
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
+
+    def price(self, cost: Cost) -> None:
+        """Note what the living cost now."""
+        if len(self.lives.codes) > 0:
+            seen = self.lives.seen[self._instance(self.lives.codes)]
+            self._living["cost_at_end"][seen] = cost(self.lives.codes).float()[seen]
 
     def _instance(self, codes: Int64[Tensor, " collision"]) -> Int64[Tensor, " collision"]:
         return decode(codes, *self.shape[1:]).instance
@@ -111,9 +122,9 @@ class LifeRecords:
             columns[name][at] = column[stays]
         self._living = columns
 
-    def _look(self, lives: Lives, large: LargeWeights, cost: Float[Tensor, " collision"]) -> None:
+    def _look(self, lives: Lives, large: LargeWeights, cost: Float[Tensor, " collision"] | None) -> None:
         i, j = collision_weights(large, lives.codes)
-        now = {"opposite": (i < 0) != (j < 0), "cost": cost}
+        now = {"opposite": (i < 0) != (j < 0)} | ({} if cost is None else {"cost": cost})
         seen = lives.seen[self._instance(lives.codes)]
         born = seen & (self._living["born_step"] > self.last_seen[self._instance(lives.codes)])
         for name, values in now.items():
