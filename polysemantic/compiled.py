@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -82,11 +83,12 @@ class CompiledSteps:
         with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
     ) -> Tensor:
         """See `Steps`."""
-        # What does not fill a block is stepped one by one, in a graph of its own.
-        for start in range(0, steps - self.unrolled + 1, self.unrolled):
-            loss = self._block(self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled))
-        for start in range(steps - steps % self.unrolled, steps):
-            loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
+        with _threads(self._n_threads):
+            # What does not fill a block is stepped one by one, in a graph of its own.
+            for start in range(0, steps - self.unrolled + 1, self.unrolled):
+                loss = self._block(self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled))
+            for start in range(steps - steps % self.unrolled, steps):
+                loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
         return loss
 
     def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
@@ -102,11 +104,15 @@ class CompiledSteps:
         self._known.add(steps)
         return loss
 
-    def _settings(self) -> dict[str, Any]:
-        # Handing a few microseconds of work to a second thread costs more than the work.
+    @property
+    def _n_threads(self) -> int:
+        # Handing a few microseconds of work to a second thread costs more than the work, in products too.
         few = sum(p.numel() for p in self.parameters) < 2**15
+        return 1 if few else torch.get_num_threads()
+
+    def _settings(self) -> dict[str, Any]:
         # The calls between loops in C++ too: from Python they take longer than all the loops.
-        return {"cpp.threads": 1 if few else torch.get_num_threads(), "cpp_wrapper": True}
+        return {"cpp.threads": self._n_threads, "cpp_wrapper": True}
 
     def _state(self, parameter: Tensor) -> dict[str, Tensor]:
         """The optimiser's own state of a parameter, begun as the optimiser begins it, so that checkpoints hold it."""
@@ -153,6 +159,18 @@ class CompiledSteps:
         kept = ([state[name] for state in states if name in state] for name in _ADAM_STATE)
         # A step count in a tensor is part of the graph; as a number it would be compiled anew at each step.
         update(parameters, gradients, *kept, foreach=False, capturable=True, **options)
+
+
+@contextlib.contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if number != before:
+        torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        if number != before:
+            torch.set_num_threads(before)
 
 
 def _part(block: Tensor | None, start: int, steps: int) -> Tensor | None:
