@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 # How an optimiser computes, not what.
 _WAYS = {"foreach", "fused", "capturable", "differentiable"}
 

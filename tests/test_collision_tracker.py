@@ -117,14 +117,11 @@ def costs_of(history):
 def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tmp_path):
     history = [torch.zeros(3, 4, 3), *wandering((3, 4, 3))]
     table = fit(tmp_path, history[1:], collisions=CollisionTracker(1, cost_every=7)).collisions
-    costs, births = costs_of(history), set(table["born_step"])
+    costs = costs_of(history)
     for row in table.itertuples():
         alive = pd.isna(row.resolved_step)
         last = len(history) - 1 if alive else row.resolved_step - 1
-        # All are measured anyway when one is born.
-        at = [
-            step for step in range(row.born_step, last + 1) if step % 7 == 0 or step in births or step == last * alive
-        ]
+        at = [step for step in range(row.born_step, last + 1) if step % 7 == 0 or step in {row.born_step, last * alive}]
         pair = (row.instance, row.feature_i, row.feature_j)
         assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
         assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)

@@ -77,6 +77,7 @@ class Convergence(StepCallback):
         self._part = part
         self.converged_step = torch.full((part.length,), -1)
         self.diverged_step = torch.full((part.length,), -1)
+        self._diverged = torch.full((part.size,), -1)
         self._n_still = torch.zeros(part.size, dtype=torch.int64)
         self._mean = torch.full((part.size,), torch.nan, dtype=torch.float64)
         self._samples: list[Tensor] = []
@@ -131,20 +132,32 @@ class Convergence(StepCallback):
         )
         if step % self._interval == 0:
             self._check(module, matrices, step)
-        self._stop_if_over(trainer)
+            self._tell_diverged(module)
+            self._stop_if_over(trainer)
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+        super().on_train_end(trainer, pl_module)
+        self._tell_diverged(pl_module)
 
     def _freeze_diverged(self, module: Any, step: int) -> None:
-        """Make what is not finite nan, which no optimiser moves any more, and say so the first time."""
+        """Make what is not finite nan, which no optimiser moves any more."""
         weights = module.networks.weights
         finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec, module.loss)
-        new = self._part.gather((~finite).cpu()) & (self.diverged_step < 0)
+        new = (~finite).cpu() & (self._diverged < 0)
         if new.any():
             weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
-            if (self.diverged_step < 0).all():
-                first, *others = new.nonzero().flatten().tolist()
-                more = f" and {len(others)} more" if others else ""
-                module.print(f"diverged by step {step} and frozen: instance {first}{more}, see `diverged_step`.")
-            self.diverged_step[new] = step
+            self._diverged[new] = step
+
+    def _tell_diverged(self, module: Any) -> None:
+        """Let all processes know, at checks alone since they wait for one another, and say so the first time."""
+        before, self.diverged_step = self.diverged_step, self._part.gather(self._diverged).clone()
+        diverged = (self.diverged_step >= 0).nonzero().flatten().tolist()
+        if diverged and (before < 0).all():
+            first, *others = diverged
+            more = f" and {len(others)} more" if others else ""
+            step = self.diverged_step[diverged].min()
+            module.print(f"diverged by step {step} and frozen: instance {first}{more}, see `diverged_step`.")
 
     def _check(self, module: Any, matrices: list[Tensor], step: int) -> None:
         mean = torch.stack(self._samples).mean(0)
@@ -191,20 +204,18 @@ class Convergence(StepCallback):
     @override
     def state_dict(self) -> dict[str, Any]:
         held = {name: _each(getattr(self, name), self._part.collect) for name in _OF_INSTANCES}
-        return super().state_dict() | {name: getattr(self, name) for name in _OF_ALL} | held
+        return super().state_dict() | {"converged_step": self.converged_step} | held
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        for name in _OF_ALL:
-            setattr(self, name, state_dict[name])
+        self.converged_step, self.diverged_step = state_dict["converged_step"], state_dict["_diverged"].clone()
         for name in _OF_INSTANCES:
             setattr(self, name, _each(state_dict[name], lambda whole: whole[self._part.held].clone()))
 
 
-# Every process knows the first two of all instances, and the others of those that it holds.
-_OF_ALL = ("converged_step", "diverged_step")
-_OF_INSTANCES = ("_n_still", "_mean", "_samples", "_previous", "_on")
+# Of those that each process holds; `converged_step` and `diverged_step` every process knows of all.
+_OF_INSTANCES = ("_diverged", "_n_still", "_mean", "_samples", "_previous", "_on")
 
 
 def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -75,24 +75,37 @@ class LifeRecords:
             step: The optimiser step.
             large: Their weights of at least `thresholds.ended`.
             cost: Interference cost of collisions, given as codes.
-            cost_due: Whether to ask for it; where collisions are born it is asked for anyway.
+            cost_due: Whether to ask for that of all; that of those that are born is asked for anyway.
         """
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
         if len(lives.codes) > 0:
-            asked = cost_due or len(events.born) > 0
-            self._look(lives, large, cost(lives.codes).float() if asked else None)
+            self._look(lives, large)
+            # What others are born beside it must not decide when a collision's cost is measured.
+            self._price(lives, lives.codes if cost_due else events.born, cost)
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
 
     def price(self, cost: Cost) -> None:
         """Note what the living cost now."""
-        if len(self.lives.codes) > 0:
-            seen = self.lives.seen[self._instance(self.lives.codes)]
-            self._living["cost_at_end"][seen] = cost(self.lives.codes).float()[seen]
+        self._price(self.lives, self.lives.codes, cost)
+
+    def _price(self, lives: Lives, codes: Int64[Tensor, " collision"], cost: Cost) -> None:
+        if len(codes) > 0:
+            values, at = cost(codes).float(), torch.searchsorted(lives.codes, codes)
+            for moment, rows in self._moments(lives, codes):
+                self._living[f"cost_at_{moment}"][at[rows]] = values[rows]
+
+    def _moments(
+        self, lives: Lives, codes: Int64[Tensor, " collision"]
+    ) -> list[tuple[str, Bool[Tensor, " collision"]]]:
+        """Which of some collisions are seen for the first time, and which are seen at all."""
+        seen, last = lives.seen[self._instance(codes)], self.last_seen[self._instance(codes)]
+        born_step = self._living["born_step"][torch.searchsorted(lives.codes, codes)]
+        return [("birth", seen & (born_step > last)), ("end", seen)]
 
     def _instance(self, codes: Int64[Tensor, " collision"]) -> Int64[Tensor, " collision"]:
         return decode(codes, *self.shape[1:]).instance
@@ -122,14 +135,11 @@ class LifeRecords:
             columns[name][at] = column[stays]
         self._living = columns
 
-    def _look(self, lives: Lives, large: LargeWeights, cost: Float[Tensor, " collision"] | None) -> None:
+    def _look(self, lives: Lives, large: LargeWeights) -> None:
         i, j = collision_weights(large, lives.codes)
-        now = {"opposite": (i < 0) != (j < 0)} | ({} if cost is None else {"cost": cost})
-        seen = lives.seen[self._instance(lives.codes)]
-        born = seen & (self._living["born_step"] > self.last_seen[self._instance(lives.codes)])
-        for name, values in now.items():
-            for moment, rows in (("birth", born), ("end", seen)):
-                self._living[f"{name}_at_{moment}"][rows] = values[rows]
+        opposite = (i < 0) != (j < 0)
+        for moment, rows in self._moments(lives, lives.codes):
+            self._living[f"opposite_at_{moment}"][rows] = opposite[rows]
 
     def _column(self, name: str) -> Tensor:
         """A column of the lives that ended."""
