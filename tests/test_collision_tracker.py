@@ -121,7 +121,14 @@ def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tm
     for row in table.itertuples():
         alive = pd.isna(row.resolved_step)
         last = len(history) - 1 if alive else row.resolved_step - 1
-        at = [step for step in range(row.born_step, last + 1) if step % 7 == 0 or step in {row.born_step, last * alive}]
+        ends = [[row.feature_i, row.feature_j], row.neuron]
+        at = [
+            step
+            for step in range(row.born_step, last + 1)
+            if step % 7 == 0
+            or step in {row.born_step, last * alive}
+            or history[step][row.instance, *ends].abs().min() < 0.5
+        ]
         pair = (row.instance, row.feature_i, row.feature_j)
         assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
         assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)

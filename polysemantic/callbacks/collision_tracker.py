@@ -30,7 +30,8 @@ class CollisionTracker(StepCallback):
 
     A weight is on from `born` until it falls below `ended`, a collision lives while two features are on at one neuron,
     and is settled once both reach `settled` (`functional.advance`). Its cost is measured on the evaluation draws when
-    it is born, at every tenth observation and at the end of the fit, so that one shortly before its end is known.
+    it is born, at every tenth observation, while a weight is below `born`, and at the end of the fit, so that the last
+    one before its end is known.
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as

@@ -75,16 +75,18 @@ class LifeRecords:
             step: The optimiser step.
             large: Their weights of at least `thresholds.ended`.
             cost: Interference cost of collisions, given as codes.
-            cost_due: Whether to ask for that of all; that of those that are born is asked for anyway.
+            cost_due: Whether to ask for that of all; that of those that are born, or that may be gone when seen next
+                as a weight is below `thresholds.born`, is asked for anyway.
         """
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
         if len(lives.codes) > 0:
-            self._look(lives, large)
+            may_go = self._look(lives, large)
             # What others are born beside it must not decide when a collision's cost is measured.
-            self._price(lives, lives.codes if cost_due else events.born, cost)
+            asked = cost_due | may_go | torch.isin(lives.codes, events.born, assume_unique=True)
+            self._price(lives, lives.codes[asked], cost)
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
@@ -135,11 +137,13 @@ class LifeRecords:
             columns[name][at] = column[stays]
         self._living = columns
 
-    def _look(self, lives: Lives, large: LargeWeights) -> None:
+    def _look(self, lives: Lives, large: LargeWeights) -> Bool[Tensor, " collision"]:
+        """Note the kinds of the living, and give those of which a weight has come near its end."""
         i, j = collision_weights(large, lives.codes)
         opposite = (i < 0) != (j < 0)
         for moment, rows in self._moments(lives, lives.codes):
             self._living[f"opposite_at_{moment}"][rows] = opposite[rows]
+        return torch.minimum(i.abs(), j.abs()) < self.thresholds.born
 
     def _column(self, name: str) -> Tensor:
         """A column of the lives that ended."""
