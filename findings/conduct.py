@@ -15,12 +15,17 @@ from polysemantic.sweep.engines import Engine
 from polysemantic.sweep.plan import Plan, make_plan
 from polysemantic.sweep.spec import SweepSpec, read_sweep
 
-CONFIGS = Path(__file__).parent.parent / "configs" / "findings"
+CONFIGS = Path(__file__).parent.parent / "configs"
+
+
+def config(sweep: str) -> Path:
+    """The file of a sweep: in `configs/sweeps` if it is one for users to start from, else in `configs/findings`."""
+    return next(path for name in ("sweeps", "findings") if (path := CONFIGS / name / f"{sweep}.yaml").exists())
 
 
 def specs(question: Question) -> Iterator[SweepSpec]:
     """The sweeps of a question as their files have them."""
-    return (read_sweep(CONFIGS / f"{name}.yaml") for name in question.sweeps)
+    return (read_sweep(config(name)) for name in question.sweeps)
 
 
 def make_plans(question: Question) -> dict[str, Plan]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from findings.conduct import config
 from findings.question import Question, Tables
 from findings.words import markdown
 
@@ -15,7 +16,8 @@ FINDINGS = DOCS / "findings"
 
 _INTRODUCTION = """# Findings
 
-Each open question about incidental polysemanticity, answered by one command from the sweeps in `configs/findings/`.
+Each open question about incidental polysemanticity, answered by one command from the sweeps in `configs/findings/` and
+`configs/sweeps/`.
 This page is written by `python -m findings --page` from the tables in `docs/findings/`: no number in it was typed, and
 `make test` holds every claim against those tables. Means carry 95 % intervals over networks (Student; Welch for
 differences; slopes by resampling networks). A neuron is polysemantic if it carries two features or more at |w| ≥ 0.5,
@@ -79,7 +81,7 @@ def _runs(question: Question, tables: Tables) -> str:
     for name in (*question.sweeps, *question.reads):
         table = tables[name]
         if "step" in table and "seed" in table:
-            rows.append([f"[{name}](../configs/findings/{name}.yaml)", *_budget(table)])
+            rows.append([f"[{name}](../configs/{config(name).parent.name}/{name}.yaml)", *_budget(table)])
     headings = ["sweep", "networks", "seeds a point", "steps", "exposures of a feature", "converged", "diverged"]
     return markdown(rows, headings, left=1)
 

@@ -34,8 +34,8 @@ class Answer:
 class Question(ABC):
     """An open question, the sweeps that answer it, and what their tables say.
 
-    `title` is the question and `sweeps` names files of `configs/findings`. `reads` names tables of other questions, and
-    `quick` says for each sweep how its file is cut down to seconds; one that takes longer has none.
+    `title` is the question and `sweeps` names files of `configs/sweeps` or `configs/findings`. `reads` names tables of
+    other questions, and `quick` says for each sweep how its file is cut down to seconds; one that takes longer has none.
     """
 
     title: ClassVar[str]

@@ -15,6 +15,7 @@ _NAMES = {"cooccurrence": "independent", "pairs": "pairs", "dial": "dial, p = 0.
 _FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}
 _SMALL: dict[str, Any] = {"data.n_features": 16, "model.optimizer": _FAST, "trainer.max_steps": 1200}
 _NARROW = {"model.n_hidden": [16]}
+_L1 = 0.03
 _ENDS = [{"data.probability": [0.008, 0.1], "data.batch_size": [125, 10]}]
 _COLUMNS = SHARED | {
     "with two whole features": "whole",
@@ -28,9 +29,9 @@ _DRAWN = {"whole": "neurons with two whole features", "parts": "neurons with par
 
 class Cooccurrence(Question):
     title = "How does the frequency of co-occurrence set the rate of polysemanticity?"
-    sweeps = ("cooccurrence", "pairs", "dial", "cooccurrence_l1")
+    sweeps = ("cooccurrence", "pairs", "dial")
     quick: ClassVar = {
-        "cooccurrence": {"overrides": _SMALL, "axes": _NARROW, "zip": _ENDS},
+        "cooccurrence": {"overrides": _SMALL, "axes": _NARROW | {"model.l1": [_L1]}, "zip": _ENDS},
         "pairs": {
             "overrides": _SMALL | {"ensemble.vary": {"pair_probability": [0.0, 1.0]}, "data.batch_size": 32},
             "axes": _NARROW,
@@ -39,31 +40,37 @@ class Cooccurrence(Question):
             "overrides": _SMALL | {"ensemble.vary": {"dial": [-1.0, 0.1]}, "data.batch_size": 20},
             "axes": _NARROW,
         },
-        "cooccurrence_l1": {"overrides": _SMALL, "axes": {"model.l1": [0.03]}, "zip": _ENDS},
     }
 
     @override
     def tell(self, tables: Tables) -> Answer:
-        found = {name: _kinds(tables[name]) for name in self.sweeps}
+        found = _found(tables)
         by = {"neurons m": "n_hidden", "expected companions": "expected_companions"}
         parts = [
             "\n\n".join([f"{name[0].upper()}{name[1:]}:", means(found[sweep], by, _COLUMNS)])
             for sweep, name in _NAMES.items()
         ]
-        parts += ["By L1, m = 32:", means(found["cooccurrence_l1"], {"L1": "l1"} | by, _COLUMNS)]
+        parts += ["By L1, m = 32:", means(found["by_l1"], {"L1": "l1"} | by, _COLUMNS)]
         parts += ["By threshold, independent features:", by_threshold(found["cooccurrence"], by)]
         return Answer(_claim(found), "\n\n".join(parts), _meaning(found), _LIMITS)
 
     @override
     def draw(self, tables: Tables) -> Figure:
         figure, axes = panels(3)
+        found = _found(tables)
         for panel, (column, title) in zip(axes, _DRAWN.items(), strict=True):
-            for at, (m, rows) in enumerate(_kinds(tables["cooccurrence"]).groupby("n_hidden")):
+            for at, (m, rows) in enumerate(found["cooccurrence"].groupby("n_hidden")):
                 curve(panel, rows, "expected_companions", column, name=f"independent, m = {m}", at=at)
             for at, sweep in enumerate(("pairs", "dial"), start=3):
-                rows = _kinds(tables[sweep])
-                rows = rows[rows["n_hidden"] == rows["n_hidden"].min()]
-                curve(panel, rows, "expected_companions", column, name=f"{sweep}, m = 32", at=at, dashed=True)
+                curve(
+                    panel,
+                    _narrowest(found[sweep]),
+                    "expected_companions",
+                    column,
+                    name=f"{sweep}, m = 32",
+                    at=at,
+                    dashed=True,
+                )
             finish(panel, "expected_companions", column, title=title, legend=panel is axes[0])
             panel.set_xscale("symlog", linthresh=0.1)
             panel.set(xlabel="expected companions", ylabel="")
@@ -72,12 +79,24 @@ class Cooccurrence(Question):
 
     @override
     def check(self, tables: Tables) -> None:
+        found = _found(tables)
         for name in _NAMES:
-            for m, rows in _kinds(tables[name]).groupby("n_hidden"):
+            for m, rows in found[name].groupby("n_hidden"):
                 least, most = _ends(rows)
                 assert is_less(most["whole"], least["whole"], level=0.02), (name, m)
-        least, most = _ends(_kinds(tables["cooccurrence"]))
+        least, most = _ends(found["cooccurrence"])
         assert is_less(least["parts"], most["parts"], level=0.05)
+
+
+def _found(tables: Tables) -> dict[str, pd.DataFrame]:
+    """The networks of each sweep at the one L1 weight that they share, and the narrowest of the first by L1."""
+    found = {name: _kinds(tables[name]) for name in _NAMES}
+    independent = found["cooccurrence"]
+    return found | {"cooccurrence": independent[independent["l1"] == _L1], "by_l1": _narrowest(independent)}
+
+
+def _narrowest(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["n_hidden"] == rows["n_hidden"].min()]
 
 
 def _kinds(table: pd.DataFrame) -> pd.DataFrame:
@@ -98,8 +117,7 @@ def _is_covered(rows: pd.DataFrame) -> bool:
 
 
 def _claim(found: Tables) -> str:
-    independent = found["cooccurrence"]
-    narrow = independent[independent["n_hidden"] == independent["n_hidden"].min()]
+    narrow = _narrowest(found["cooccurrence"])
     least, _ = _ends(narrow)
     groups = [rows for _, rows in narrow.groupby("expected_companions")]
     gone = next(rows for rows in groups if rows["whole"].max() == 0 and _is_covered(rows))
@@ -119,9 +137,8 @@ def _companions(rows: pd.DataFrame) -> str:
 
 
 def _meaning(found: Tables) -> str:
-    strong = found["cooccurrence_l1"]
-    some = strong[strong["expected_companions"].between(0.5, 1)]
-    dialled = found["dial"][found["dial"]["n_hidden"] == found["dial"]["n_hidden"].min()]
+    some = found["by_l1"][found["by_l1"]["expected_companions"].between(0.5, 1)]
+    dialled = _narrowest(found["dial"])
     exclusive = dialled[dialled["dial"] == dialled["dial"].min()]
     by_l1 = ", ".join(f"{told(rows['whole'])} at l1 = {l1:g}" for l1, rows in some.groupby("l1"))
     return (
@@ -139,8 +156,8 @@ def _meaning(found: Tables) -> str:
 
 
 _LIMITS = (
-    "Thirty-two features, AdamW, one training length, and one L1 weight but for the last sweep. Where coverage falls, "
-    "at the most companions, the code is not sparse after these steps and counts there say nothing. P(j | i), the "
-    "second axis, is expected companions over n - 1 for independent features and pairs, but not for the dial, whose "
+    "Thirty-two features, AdamW, one training length, and one L1 weight but for independent features. Where coverage "
+    "falls, at the most companions, the code is not sparse after these steps and counts there say nothing. P(j | i), "
+    "the second axis, is expected companions over n - 1 for independent features and pairs, but not for the dial, whose "
     "groups are small."
 )
