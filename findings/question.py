@@ -35,7 +35,8 @@ class Question(ABC):
     """An open question, the sweeps that answer it, and what their tables say.
 
     `title` is the question and `sweeps` names files of `configs/sweeps` or `configs/findings`. `reads` names tables of
-    other questions, and `quick` says for each sweep how its file is cut down to seconds; one that takes longer has none.
+    other questions, and `quick` says for each sweep how its file is cut down to seconds; those without take
+    longer.
     """
 
     title: ClassVar[str]

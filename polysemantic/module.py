@@ -223,27 +223,42 @@ class EnsembleModule(LightningModule):
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:
         start = self.trainer.global_step
-        stop = self._end_of_chunk(start)
         began = time.perf_counter()
         with interrupts_wait():
             self.between_chunks = False
-            for steps in self._blocks(range(start, stop)):
-                last = steps.stop == stop
-                self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=last)
-            count_steps(self.trainer, stop - start)
+            self._train_chunk(start)
             self.between_chunks = True
-        self.seconds_per_step = (time.perf_counter() - began) / (stop - start)
+        self.seconds_per_step = (time.perf_counter() - began) / (self.trainer.global_step - start)
 
-    def _end_of_chunk(self, step: int) -> int:
-        """The step to return at: none that a callback waits for is passed."""
-        length = self.inner_steps
-        if length is None:
-            length = 1 if math.isnan(self.seconds_per_step) else max(1, int(_CHUNK_SECONDS / self.seconds_per_step))
-        # Whole unrolled blocks from one awaited step to the next: which steps go together then never depends on time.
-        length = -(-length // self.steps.unrolled) * self.steps.unrolled
-        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
-        waits = [callback.next_step(step) for callback in callbacks if hasattr(callback, "next_step")]
-        return int(min(step + length, self.trainer.max_steps, *waits))
+    def _train_chunk(self, step: int) -> None:
+        """Steps up to the next return to the trainer; callbacks in passing act between them."""
+        callbacks: list[Any] = [c for c in self.trainer.callbacks if hasattr(c, "next_step")]  # type: ignore[attr-defined]
+        passing = [callback for callback in callbacks if getattr(callback, "in_passing", False)]
+        waits = [callback.next_step(step) for callback in callbacks if callback not in passing]
+        enough, stop = step + self._chunk_length(), min([self.trainer.max_steps, *waits])
+        while True:
+            # Whole unrolled blocks from one awaited step to the next: which steps go together never depends on time.
+            whole = step + -(-(enough - step) // self.steps.unrolled) * self.steps.unrolled
+            step = self.advance(step, min([whole, stop, *(callback.next_step(step) for callback in passing)]))
+            if step >= min(enough, stop):
+                break  # here they act with all other callbacks
+            for callback in passing:
+                callback.act_if_due(self.trainer, self)
+            if self.trainer.should_stop:
+                break
+
+    def _chunk_length(self) -> int:
+        if self.inner_steps is not None:
+            return self.inner_steps
+        return 1 if math.isnan(self.seconds_per_step) else max(1, int(_CHUNK_SECONDS / self.seconds_per_step))
+
+    def advance(self, start: int, stop: int) -> int:
+        """Take the optimiser steps from one to another, which is returned."""
+        for steps in self._blocks(range(start, stop)):
+            last = steps.stop == stop
+            self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=last)
+        count_steps(self.trainer, stop - start)
+        return stop
 
     def _blocks(self, steps: range) -> Iterator[range]:
         """Steps whose draws are made at once, all of them if nothing is drawn."""

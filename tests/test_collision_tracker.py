@@ -273,8 +273,9 @@ def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer
         (16, 0.01, 10**4, 10),
         (16, 0.01, 10**5, 100),
         (16, 0.01, 10**6, 1000),
-        (16, 0.01, 10**7, 2048),  # steps of so few multiplications are quick
-        (256, 0.01, 10**6, 100),
+        (16, 0.01, 10**7, 1024),  # steps of so few multiplications are quick
+        (256, 0.01, 10**6, 10),
+        (256, 0.3, 10**6, 4),
     ],
 )
 def test_long_runs_at_large_rates_are_observed_more_seldom(unchecked, n_features, lr, max_steps, interval):
@@ -285,6 +286,30 @@ def test_long_runs_at_large_rates_are_observed_more_seldom(unchecked, n_features
     trainer.strategy.optimizers = [torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=lr)]
     tracker.on_train_start(trainer, module)
     assert tracker.next_step(0) == interval
+
+
+def test_what_did_not_change_need_not_be_looked_at_again():
+    history = wandering((3, 5, 4), 40)
+    history = [w for one in history for w in (one, one * 1.001, one)]  # crosses no threshold, but for a few
+    looked, skipped, asked = LifeRecords((3, 5, 4), 10**4), LifeRecords((3, 5, 4), 10**4), [0, 0]
+    n_at_rest = 0
+
+    def observe(at, records, w, step):
+        def cost(codes):
+            asked[at] += 1
+            return torch.full((len(codes),), float(step))
+
+        records.observe(step, large_weights(w), cost, cost_due=step % 10 == 0)
+
+    for step, w in enumerate(history):
+        looked._quiet = None
+        observe(0, looked, w, step)
+        observe(1, skipped, w, step)
+        n_at_rest += skipped._quiet is not None
+    assert n_at_rest > 5
+    assert asked[0] == asked[1] > 0
+    pd.testing.assert_frame_equal(looked.table(), skipped.table())
+    assert skipped.table()["resolved_step"].notna().sum() > 20
 
 
 def test_a_network_with_dense_weights_keeps_its_record_small():

@@ -158,6 +158,6 @@ def _meaning(found: Tables) -> str:
 _LIMITS = (
     "Thirty-two features, AdamW, one training length, and one L1 weight but for independent features. Where coverage "
     "falls, at the most companions, the code is not sparse after these steps and counts there say nothing. P(j | i), "
-    "the second axis, is expected companions over n - 1 for independent features and pairs, but not for the dial, whose "
-    "groups are small."
+    "the second axis, is expected companions over n - 1 for independent features and pairs, but not for the dial, "
+    "whose groups are small."
 )

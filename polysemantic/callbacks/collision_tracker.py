@@ -19,10 +19,9 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
-# At a large learning rate a run would spend its time on observations: where that is more seldom, they come a thousand
-# in a run, or every hundred steps, which is what the usual rate of 0.001 asks for; in networks so small that a step is
-# nothing beside an observation, every so many multiplications of one instance.
-_OBSERVATIONS, _OFTEN_ENOUGH, _WORK = 1000, 100, 2**22
+# At learning rates so large that this is every few steps, a run would spend its time on observations. They then come a
+# thousand in a run, or where that is more often, every so many multiplications of one instance but not every step.
+_OBSERVATIONS, _OFTEN_ENOUGH, _WORK, _LEAST = 1000, 100, 2**21, 4
 
 
 class CollisionTracker(StepCallback):
@@ -35,8 +34,9 @@ class CollisionTracker(StepCallback):
 
     Args:
         every_n_steps: Steps between two observations; None for 0.1 / learning rate (of SGD, whose steps are as small as
-            its gradients: 0.1 / (learning rate * mean P(i on))), but no more often than a thousand times in a run or
-            every hundred steps; where that is below a hundred, in networks of a few neurons every few thousand.
+            its gradients: 0.1 / (learning rate * mean P(i on))). Where that is below a hundred, a run of more than a
+            thousand times as many steps observes more seldom if its steps are so cheap that it would do little else:
+            every 2^21 / (features * neurons * batch) steps, or every fourth, but a thousand times at least.
         cost_every: Observations between two measurements of all costs, each of which takes as long as some steps.
         max_lives: Lives of one instance up to which it is observed. Far more than trained networks have; it bounds what
             is kept of dense ones, such as those with a large `init_scale`.
@@ -48,6 +48,8 @@ class CollisionTracker(StepCallback):
         ValueError: If `every_n_steps`, `cost_every` or `max_lives` is below 1, or unless
             0 < `ended` <= `born` <= `settled`.
     """
+
+    in_passing = True
 
     def __init__(
         self,
@@ -98,10 +100,10 @@ class CollisionTracker(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
-        often_enough = _OFTEN_ENOUGH
         if interval < _OFTEN_ENOUGH:
-            often_enough = max(often_enough, _WORK // multiplications(pl_module))
-        self._default_interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, often_enough))
+            affordable = max(_LEAST, _WORK // multiplications(pl_module))
+            interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, affordable))
+        self._default_interval = interval
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
 

@@ -56,6 +56,8 @@ class Convergence(StepCallback):
         ValueError: If a number is out of its range.
     """
 
+    in_passing = True
+
     def __init__(
         self,
         every_n_steps: int | None = None,

@@ -60,6 +60,7 @@ class LifeRecords:
         self._living = _blank(0)
         self._ended: list[Columns] = []
         self._n_ended = torch.zeros(shape[0], dtype=torch.long)
+        self._quiet: _Graded | None = None
 
     def observe(
         self,
@@ -78,18 +79,31 @@ class LifeRecords:
             cost_due: Whether to ask for that of all; that of those that are born, or that may be gone when seen next
                 as a weight is below `thresholds.born`, is asked for anyway.
         """
+        graded = self._grade(large)
+        if self._quiet is not None and not cost_due and self._quiet.equals(graded):
+            self.last_seen[:] = step
+            return
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
+        at_rest = bool(lives.seen.all())
         if len(lives.codes) > 0:
             may_go = self._look(lives, large)
+            at_rest &= not may_go.any()
             # What others are born beside it must not decide when a collision's cost is measured.
             asked = cost_due | may_go | torch.isin(lives.codes, events.born, assume_unique=True)
             self._price(lives, lives.codes[asked], cost)
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
+        self._quiet = graded if at_rest else None
+
+    def _grade(self, large: LargeWeights) -> _Graded:
+        """All that an observation depends on, if no cost is asked for: where weights are, past which thresholds."""
+        bounds = large.value.new_tensor([self.thresholds.born, self.thresholds.settled])
+        grade = torch.bucketize(large.value.abs(), bounds, right=True)
+        return _Graded(large.place, (grade + 1) * large.value.sign(), large.finite)
 
     def price(self, cost: Cost) -> None:
         """Note what the living cost now."""
@@ -206,11 +220,22 @@ class LifeRecords:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         state = {name: _on_cpu(state[name]) for name in ("on", "codes", "last_seen", "crowded", "living", "ended")}
-        self._living, self._ended = state["living"], [state["ended"]]
+        self._living, self._ended, self._quiet = state["living"], [state["ended"]], None
         self.last_seen, self.crowded = state["last_seen"], state["crowded"]
         self._n_ended = self._per_instance(self._column("code"))
         settled = self._living["settled_step"] != _NEVER
         self.lives = Lives(self.shape, state["on"], state["codes"], settled, torch.ones_like(self.crowded))
+
+
+class _Graded(NamedTuple):
+    """Large weights, each by the thresholds that it is past and its sign."""
+
+    place: Int64[Tensor, " weight"]
+    grade: Float[Tensor, " weight"]
+    finite: Bool[Tensor, " instance"]
+
+    def equals(self, other: _Graded) -> bool:
+        return all(torch.equal(mine, theirs) for mine, theirs in zip(self, other, strict=True))
 
 
 def _blank(rows: int, *, ended: bool = False) -> Columns:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import SGD
@@ -25,19 +25,19 @@ def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int
 
 
 def default_interval(max_steps: int) -> int:
-    """Steps between two acts: a hundredth of the run, but a hundred steps if that leaves eight acts.
+    """Steps between two acts: a sixtieth of the run, but a hundred steps if that leaves eight acts.
 
-    Measuring large networks costs as much as some steps, and short runs of them would do little else.
+    Measuring costs as much as a dozen steps, and short runs would do little else.
     """
-    return max(1, max_steps // min(100, max(8, max_steps // 100)))
+    return max(1, max_steps // min(60, max(8, max_steps // 100)))
 
 
 class StepCallback(Callback, ABC):
     """A callback that acts at given optimiser steps: before the first one, every `every_n_steps`, and after the last.
 
-    Training runs in chunks of many steps; a chunk ends early at a step that such a callback waits for. Where several
-    processes train, each acts on the instances that it holds (`module.part` puts values of all together), and all of
-    them must wait for the same steps.
+    Training runs in chunks of many steps; a chunk ends early at a step that such a callback waits for, unless it acts
+    `in_passing`. Where several processes train, each acts on the instances that it holds (`module.part` puts values of
+    all together), and all of them must wait for the same steps.
 
     Args:
         every_n_steps: Steps between two acts; None for those of `default_interval`.
@@ -45,6 +45,9 @@ class StepCallback(Callback, ABC):
     Raises:
         ValueError: If `every_n_steps` is below 1.
     """
+
+    in_passing: ClassVar[bool] = False
+    """Whether it acts within a chunk, which spares the return to the trainer; other callbacks are not called then."""
 
     def __init__(self, every_n_steps: int | None = None) -> None:
         check_at_least_one(every_n_steps=every_n_steps)
@@ -61,6 +64,12 @@ class StepCallback(Callback, ABC):
         every = self.every_n_steps or self._default_interval
         self._next_step = (step // every + 1) * every
         return self._next_step
+
+    def act_if_due(self, trainer: Trainer, module: LightningModule) -> None:
+        """Act, if this is the step that was waited for."""
+        # The last act not only once training has ended: a checkpoint of the last step, continued, trains no more.
+        if trainer.global_step >= min(self._next_step, trainer.max_steps):
+            self._act_once(trainer, module)
 
     def _act_once(self, trainer: Trainer, module: LightningModule) -> None:
         if self.last_act != trainer.global_step:
@@ -80,9 +89,7 @@ class StepCallback(Callback, ABC):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # The last act not only once training has ended: a checkpoint of the last step, continued, trains no more.
-        if trainer.global_step >= min(self._next_step, trainer.max_steps):
-            self._act_once(trainer, pl_module)
+        self.act_if_due(trainer, pl_module)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
