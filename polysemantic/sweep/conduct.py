@@ -26,7 +26,9 @@ def conduct(plan: Plan, engine: Engine) -> int:
     cells = {cell.hash: cell for cell in plan.cells if not is_finished(directories[cell.hash])}
     peak = peak_rate()
     costs = {name: estimate(cell, peak).seconds for name, cell in cells.items()}
-    tasks = [Task(directories[name], cell.config, Path.cwd()) for name, cell in cells.items()]
+    # The longest first, so that workers end at about the same time.
+    order = sorted(cells, key=costs.__getitem__, reverse=True)
+    tasks = [Task(directories[name], cells[name].config, Path.cwd()) for name in order]
     failed = 0
     with View(costs, done=len(plan.cells) - len(cells)) as view:
         for task, outcome in run_all(engine, tasks, wait=lambda: time.sleep(_PATIENCE)):
