@@ -289,11 +289,13 @@ class EnsembleModule(LightningModule):
         draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
         return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(self.noise_scale)
 
+    def evaluation_inputs(self, batch: int) -> Float[Tensor, "instance batch feature"]:
+        """One batch of evaluation draws, in the precision of the networks."""
+        return self.data.evaluation_inputs(batch).to(self.networks.W_enc.dtype)
+
     @torch.no_grad()
-    def evaluate(self, batch: int) -> dict[str, Tensor]:
-        """Inputs, hidden activations, reconstructions and losses on one batch of evaluation draws, without noise."""
-        networks = self.networks
-        x = self.data.evaluation_inputs(batch).to(networks.W_enc.dtype)
+    def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:
+        """Inputs, hidden activations, reconstructions and losses of some networks, without noise."""
         # Encoding the identity gives the encoder itself.
         identity = self.data.every_feature_once and networks.is_standard and networks.act == "linear"
         h, x_hat = (networks.W_enc, networks.decode(networks.W_enc)) if identity else networks(x)
@@ -302,11 +304,11 @@ class EnsembleModule(LightningModule):
 
     @override
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        self.evaluation = self.evaluate(batch)
+        """Nothing: what there is to measure is measured by the callback that writes the results."""
 
     @override
     def test_step(self, batch: int, batch_idx: int) -> None:
-        self.evaluation = self.evaluate(batch)
+        """Likewise."""
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

@@ -107,7 +107,7 @@ class ClosedForm:
         residual, loss = self._residual(x, z, weights, with_loss)
         if loss is not None and self.l1 is not None:
             scale = 1.0 if weights.W_dec is None else weights.W_dec.norm(dim=1)
-            loss += self.l1[:, 0, 0] * (h.abs().sum(1) * scale).sum(-1) / h.shape[1]
+            loss += self.l1[:, 0, 0] * (torch.linalg.vector_norm(h, 1, dim=1) * scale).sum(-1) / h.shape[1]
         if self.act == "linear" and self._overlap_pays(x, weights):
             self._gradient_by_overlap(x, h, noise, residual, weights, gradient)
         else:
@@ -222,7 +222,8 @@ class ClosedForm:
         """The penalty's derivative by the encoder, likewise."""
         if x is None:
             return self._penalty_by_hidden(h, weights, out)
-        by_h = self._keep("by_h", h.shape, h)
+        # In the place of h, unless the decoder's penalty still asks for it.
+        by_h = h if weights.W_dec is None else self._keep("by_h", h.shape, h)
         if penalised := self._penalty_by_hidden(h, weights, by_h):
             self._transposed_times(x, by_h, out)
         return penalised

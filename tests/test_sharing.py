@@ -85,7 +85,9 @@ class Kept(Measurements):
 
     def act(self, trainer, module):
         super().act(trainer, module)
-        self.batches = [module.evaluate(batch) for batch in module.data.val_dataloader()]
+        self.batches = [
+            module.evaluate(module.evaluation_inputs(batch), module.networks) for batch in module.data.val_dataloader()
+        ]
         self.losses = [module.networks.loss(batch["x"]) for batch in self.batches]
         self.outputs = [module.networks(batch["x"]) for batch in self.batches]
 

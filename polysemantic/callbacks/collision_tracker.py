@@ -12,6 +12,7 @@ from typing_extensions import override
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.life_parts import collected_lives, held_lives
 from polysemantic.callbacks.life_records import LifeRecords, LifeThresholds
+from polysemantic.callbacks.rotation import blocks
 from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one, check_positive
 from polysemantic.files import write_parquet
@@ -168,10 +169,18 @@ def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float
     """
     networks, data = module.networks, module.data
     key = decode(codes.to(networks.W_enc.device), *networks.W_enc.shape[1:])
-    numerator = denominator = torch.zeros(len(codes), dtype=torch.float64, device=networks.W_enc.device)
+    numerator, denominator = torch.zeros(2, len(codes), dtype=torch.float64, device=networks.W_enc.device)
     for batch in data.val_dataloader():
-        x = data.evaluation_inputs(batch).to(networks.W_enc.dtype)
-        x_hat, pairs = networks(x)[1], (key.instance, key.feature_i, key.feature_j)
-        sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
-        numerator, denominator = numerator + sums.numerator, denominator + sums.denominator
-    return (numerator / denominator).cpu()
+        x = module.evaluation_inputs(batch)
+        for block in blocks(networks, x.shape[1]):
+            here = (key.instance >= block.start) & (key.instance < block.stop)
+            if here.any():
+                pairs = (key.instance[here] - block.start, key.feature_i[here], key.feature_j[here])
+                x_hat = networks.part(block)(x[block])[1]
+                sums = (
+                    one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x[block], x_hat, *pairs)
+                )
+                numerator[here] += sums.numerator
+                denominator[here] += sums.denominator
+    cost: Tensor = (numerator / denominator).cpu()
+    return cost

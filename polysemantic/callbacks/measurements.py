@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from lightning.pytorch import Trainer
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
+from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, sharing
@@ -79,29 +80,20 @@ class Measurements(StepCallback):
     @override
     def act(self, trainer: Trainer, module: Any) -> None:
         self.steps.append(trainer.global_step)
-        for column, values in self.measure(module, map(module.evaluate, module.data.val_dataloader())).items():
-            self.history.setdefault(column, []).append(values)
-
-    @torch.no_grad()
-    def measure(self, module: Any, batches: Iterable[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Every column on given evaluations of the networks."""
         self.begin(module)
-        for batch in batches:
+        for batch in module.data.val_dataloader():
             self.update(batch)
-        return self.compute()
+        for column, values in self.compute().items():
+            self.history.setdefault(column, []).append(values)
 
     def begin(self, module: Any) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
         weights = module.networks.weights
+        self._module, self._part = module, module.part
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
-        if not self._finite.all():
-            weights = weights.map(lambda w: w.where(self._finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
         if not self._constant:
-            partition = self.partition_of(module.data)
-            self._constant = {"cooccurrence": module.data.cooccurrence(), "partition": partition}
-        self._given = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
-        self._given |= self._constant | {"w_start": module.w_start, "l1": module.number("l1").to(weights.W_enc)}
-        self._part = module.part
+            self._constant = {"cooccurrence": module.data.cooccurrence(), "l1": module.number("l1").to(weights.W_enc)}
+            self._partition = self.partition_of(module.data)
         for metric in self.metrics:
             # Values are put together once for all metrics, in `compute`.
             metric.distributed_available_fn = _alone
@@ -111,15 +103,22 @@ class Measurements(StepCallback):
         self._due = self.metrics
 
     @torch.no_grad()
-    def update(self, batch: dict[str, Tensor]) -> None:
-        """Take in one batch of evaluations: x, h, x_hat and loss."""
+    def update(self, batch: int) -> None:
+        """Take in one batch of evaluation draws."""
         _keep_freed_memory()
-        given = self._given | batch
-        for block in _blocks(given["W_enc"]):
-            here = _of_block(given, block)
+        x, networks = self._module.evaluation_inputs(batch), self._module.networks
+        of_instances = self._constant | {"w_start": self._module.w_start}
+        for block in _blocks(networks, x.shape[1]):
+            some, finite = networks.part(block), self._finite[block]
+            # The very tensors that are evaluated, if possible: then intermediates are shared.
+            weights = (
+                some.weights if finite.all() else some.weights.map(lambda w, finite=finite: _nan_unless(finite, w))
+            )
+            here = {name: values[block] for name, values in of_instances.items()}
+            here |= vars(weights) | {"partition": self._partition} | self._module.evaluate(x[block], some)
             with sharing():
                 for metric in self._due:
-                    metric.others = (block.start, len(given["W_enc"]) - block.stop)
+                    metric.others = (block.start, len(x) - block.stop)
                     metric.update(**metric._filter_kwargs(**here))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self.metrics))
@@ -158,19 +157,19 @@ def _alone() -> bool:
     return False
 
 
-def _blocks(W_enc: Tensor) -> Iterator[slice]:
-    n_instances, n_features, n_hidden = W_enc.shape
-    at_once = _AT_ONCE.get(W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
-    length = max(1, at_once // (n_features * (n_features + n_hidden)))
+def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
+    return values.where(finite.view(-1, *[1] * (values.ndim - 1)), torch.nan)
+
+
+def _blocks(networks: Autoencoder, n_inputs: int) -> Iterator[slice]:
+    """Few instances at a time; all, if they are a user's, of which nothing is known."""
+    n_instances, n_features, n_hidden = networks.W_enc.shape
+    at_once = _AT_ONCE.get(networks.W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
+    length = max(1, at_once // (max(n_inputs, n_features) * (n_features + n_hidden)))
+    if not networks.is_standard:
+        length = n_instances
     for start in range(0, n_instances, length):
         yield slice(start, min(start + length, n_instances))
-
-
-def _of_block(given: dict[str, Any], block: slice) -> dict[str, Any]:
-    """Some instances of everything; what was one tensor stays one, so that intermediates are shared."""
-    partition = given["partition"]
-    parts = {id(value): value if value is None or value is partition else value[block] for value in given.values()}
-    return {name: parts[id(value)] for name, value in given.items()}
 
 
 def _keep_freed_memory() -> None:

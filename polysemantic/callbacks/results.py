@@ -84,7 +84,7 @@ class Results(Callback):
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
-        self.measurements.update(pl_module.evaluation)
+        self.measurements.update(batch)
 
     def _measured(self, module: Any) -> dict[str, Tensor]:
         return self.measurements.compute() | self.costly.measure(module)
