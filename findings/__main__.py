@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,8 @@ def main() -> None:
         parser.error(f"`questions` must be of {', '.join(QUESTIONS)}, got {unknown[0]}.")
     if options.workers < 1:
         parser.error(f"`workers` must be at least 1, got {options.workers}.")
+    # Processes then end at a checkpoint, instead of being left to notice that this one is gone.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     names = _with_sources(options.questions or list(QUESTIONS))
     if options.dry_run:
         _list(names)

@@ -28,7 +28,7 @@ class Measurements(StepCallback):
     """Measures every instance at a cadence and keeps the history of it.
 
     Args:
-        every_n_steps: Steps between two measurements; None for a hundredth of the run, or a hundred steps where that
+        every_n_steps: Steps between two measurements; None for a sixtieth of the run, or a hundred steps where that
             leaves eight measurements.
         metrics: Further metrics, beside those that every run has.
         partition: +1 or -1 for each feature, the two parts that disambiguation is measured for; None for those of the
