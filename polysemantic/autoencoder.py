@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from polysemantic.objective import Act, ClosedForm, Weights
+
+Gradients = Callable[..., Tensor | None]
+"""What `Autoencoder.backward` does: from inputs, noise and `with_loss`."""
 
 
 class Autoencoder(nn.Module):
@@ -133,8 +137,26 @@ class Autoencoder(nn.Module):
             noise: Hidden noise, scaled.
             with_loss: Whether to give the losses.
         """
-        if self.is_standard:
-            return self._closed_backward(x, noise, with_loss)
+        return self.next_gradients()(x, noise, with_loss=with_loss)
+
+    def next_gradients(self) -> Gradients:
+        """What `backward` does, as long as no parameter's gradient is replaced, without finding the tensors anew."""
+        if not self.is_standard:
+            return self._backward_by_autograd
+        if self._closed_form is None:
+            self._closed_form = self.closed_form()
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                parameter.grad = torch.empty_like(parameter)
+        closed_form = self._closed_form
+        weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(lambda parameter: parameter.grad)
+
+        def gradients(x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
+            return closed_form(x, weights, gradient, noise, with_loss=with_loss)
+
+        return gradients
+
+    def _backward_by_autograd(self, x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor:  # noqa: ARG002
         with torch.enable_grad():
             if x is None:
                 x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
@@ -158,13 +180,3 @@ class Autoencoder(nn.Module):
             None if bool((self.importance == 1).all()) else self.importance,
             self.sparse_inputs,
         )
-
-    @torch.no_grad()
-    def _closed_backward(self, x: Tensor | None, noise: Tensor | None, with_loss: bool) -> Tensor | None:
-        if self._closed_form is None:
-            self._closed_form = self.closed_form()
-        for parameter in self.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.empty_like(parameter)
-        gradient = self.weights.map(lambda parameter: parameter.grad)
-        return self._closed_form(x, self.weights, gradient, noise, with_loss=with_loss)

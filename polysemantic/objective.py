@@ -82,6 +82,8 @@ class ClosedForm:
         self.sparse = sparse
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
+        self._l1_of = 0
+        self._l1_share: Tensor
 
     def __call__(
         self,
@@ -158,7 +160,7 @@ class ClosedForm:
         loss = None
         if with_loss:
             loss = self._squared_error(x_hat - torch.eye(x_hat.shape[1], dtype=x_hat.dtype, device=x_hat.device))
-        diagonal.sub_((diagonal > 0).to(x_hat.dtype))
+        diagonal.sub_(diagonal.sign())
         return loss
 
     def _squared_error(self, error: Tensor) -> Tensor:
@@ -167,11 +169,19 @@ class ClosedForm:
             squared *= self.importance
         return squared.sum(-1).mean(-1)
 
+    def _l1_per_input(self, n_inputs: int) -> Tensor:
+        assert self.l1 is not None
+        if torch.compiler.is_compiling():
+            return self.l1 / n_inputs
+        if self._l1_of != n_inputs:
+            self._l1_of, self._l1_share = n_inputs, self.l1 / n_inputs
+        return self._l1_share
+
     def _penalty_by_hidden(self, h: Tensor, weights: Weights, out: Tensor) -> int:
         """The penalty's derivative by h, written to `out`; 0 if there is none and `out` stays as it is."""
         if self.l1 is None:
             return 0
-        torch.sign(h, out=out).mul_(self.l1 / h.shape[1])
+        torch.sign(h, out=out).mul_(self._l1_per_input(h.shape[1]))
         if weights.W_dec is not None:
             out.mul_(weights.W_dec.norm(dim=1, keepdim=True))
         return 1

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
+from polysemantic.updates import Update, next_updates
 
 
 class Steps(Protocol):
@@ -57,10 +58,13 @@ class EagerSteps:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.clip_norm, self.rows = clip_norm, rows
 
+    @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
+        backward = self.network.next_gradients()
+        update: Update = self.optimizer.step
         for at in range(steps):
-            loss = self.network.backward(
+            loss = backward(
                 None if x is None else x[at],
                 None if noise is None else noise[at],
                 with_loss=with_loss and at == steps - 1,
@@ -69,7 +73,9 @@ class EagerSteps:
                 self._average(self.rows, loss)
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
-            self.optimizer.step()
+            update()
+            if at == 0 and self.network.is_standard:
+                update = next_updates(self.optimizer)
             if self.schedule is not None:
                 self.schedule.step()
         return loss
@@ -78,7 +84,6 @@ class EagerSteps:
     def _gradients(self) -> list[Tensor]:
         return [p.grad for p in self.network.parameters() if p.grad is not None]
 
-    @torch.no_grad()
     def _average(self, rows: Part, loss: Tensor | None) -> None:
         """Make gradients and losses those of the whole batch, of which each is a mean."""
         tensors = self._gradients + ([] if loss is None else [loss])
@@ -86,7 +91,6 @@ class EagerSteps:
             tensor *= rows.size / rows.length
         rows.sum(tensors)
 
-    @torch.no_grad()
     def _clip(self, largest: float) -> None:
         # Over the whole tensor the norm would couple instances.
         gradients = self._gradients

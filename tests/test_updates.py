@@ -1,0 +1,83 @@
+import functools
+
+import pytest
+import torch
+from torch.optim import SGD, Adam, AdamW, RMSprop
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+from polysemantic.updates import next_updates
+
+KINDS = {
+    "SGD": functools.partial(SGD, lr=0.1),
+    "SGD with momentum": functools.partial(SGD, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    "SGD with dampening": functools.partial(SGD, lr=0.1, momentum=0.9, dampening=0.5, maximize=True),
+    "Adam": functools.partial(Adam, lr=0.01, weight_decay=0.1),
+    "AdamW": functools.partial(AdamW, lr=0.01, weight_decay=0.1, betas=(0.8, 0.99), eps=1e-6),
+    "AdamW, uphill": functools.partial(AdamW, lr=0.01, maximize=True),
+}
+OTHERS = {
+    "amsgrad": functools.partial(AdamW, lr=0.01, amsgrad=True, fused=True),
+    "not fused": functools.partial(AdamW, lr=0.01, foreach=True),
+    "another kind": functools.partial(RMSprop, lr=0.01),
+    "a rate that is a tensor": lambda parameters: AdamW(parameters, lr=torch.tensor(0.01), fused=True),
+    "a subclass": lambda parameters: type("Mine", (AdamW,), {})(parameters, lr=0.01, fused=True),
+    "two groups": lambda parameters: AdamW([{"params": [p]} for p in parameters], lr=0.01, fused=True),
+}
+
+
+def weights():
+    generator = torch.Generator().manual_seed(0)
+    return [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in ((3, 5, 7), (3, 5))]
+
+
+def train(parameters, optimizer, update_after_first):
+    """Ten steps down |w - 1|^2 at a falling rate."""
+    for at in range(10):
+        for parameter in parameters:
+            parameter.grad = torch.empty_like(parameter) if parameter.grad is None else parameter.grad
+            parameter.grad.copy_(2 * (parameter.detach() - 1))
+        optimizer.step() if at == 0 else update_after_first()
+        if at == 0:
+            update_after_first = update_after_first or next_updates(optimizer)
+        optimizer.param_groups[0]["lr"] *= 0.9
+    return parameters
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_updates_have_the_bits_of_the_optimiser_itself(kind):
+    mine, its = weights(), weights()
+    optimizer, other = KINDS[kind](mine, fused=True), KINDS[kind](its, fused=True)
+    train(its, other, other.step)
+    train(mine, optimizer, None)
+    assert next_updates(optimizer) != optimizer.step
+    for one, two in zip(mine, its, strict=True):
+        assert (one - 1).abs().max() > 0.01
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+        for name, value in other.state[two].items():
+            torch.testing.assert_close(optimizer.state[one][name], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_optimisers_step_by_themselves(kind):
+    parameters = weights()
+    optimizer = OTHERS[kind](parameters)
+    train(parameters, optimizer, None)
+    assert next_updates(optimizer) == optimizer.step
+
+
+def test_a_hooked_optimiser_steps_by_itself():
+    parameters, called = weights(), []
+    optimizer = AdamW(parameters, lr=0.01, fused=True)
+    optimizer.register_step_post_hook(lambda *_: called.append(1))
+    train(parameters, optimizer, None)
+    assert len(called) == 10
+
+
+def test_a_hook_for_all_optimisers_is_called():
+    parameters, called = weights(), []
+    hook = register_optimizer_step_pre_hook(lambda *_: called.append(1))
+    try:
+        train(parameters, AdamW(parameters, lr=0.01, fused=True), None)
+    finally:
+        hook.remove()
+    assert len(called) == 10
