@@ -52,14 +52,15 @@ class Rounds(Callback):
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        training_step = pl_module.training_step
+        advance = pl_module.advance
 
-        def timed(*arguments: Any) -> None:
+        def timed(start: int, stop: int) -> int:
             began = now()
-            training_step(*arguments)
+            advance(start, stop)
             self._in_steps += now() - began
+            return stop
 
-        pl_module.training_step = timed
+        pl_module.advance = timed
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
