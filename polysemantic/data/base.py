@@ -81,6 +81,8 @@ class InputDataModule(LightningDataModule, ABC):
         self.device = torch.device(device)
         self._instances = instances
         self.seed_index = ensemble.seed_index[instances].to(self.device)
+        # Made once: to make them takes as long as to draw from them.
+        self._evaluation_keys: random.Keys | None = None
 
     def arguments(self) -> dict[str, Any]:
         """The arguments that make this DataModule, under their own names."""
@@ -195,4 +197,6 @@ class InputDataModule(LightningDataModule, ABC):
 
     def evaluation_inputs(self, batch: int) -> Float32[Tensor, "instance batch feature"]:
         """One batch of the inputs that measurements are taken on, the same at every step."""
-        return self.sample(self.keys("evaluation", range(batch, batch + 1)))[0]
+        if self._evaluation_keys is None or len(self._evaluation_keys.values) <= batch:
+            self._evaluation_keys = self.keys("evaluation", range(max(batch + 1, self.evaluation_batches)))
+        return self.sample(self._evaluation_keys[batch : batch + 1])[0]
