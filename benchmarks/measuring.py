@@ -13,12 +13,13 @@ from typing_extensions import override
 
 from benchmarks import clock
 from polysemantic.callbacks import Measurements
+from polysemantic.callbacks.steps import default_interval
 from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
 
 SHAPES = [(16, 256, 256), (16, 256, 1024), (16, 256, 4096), (5, 8, 16)]
-STEPS_BETWEEN = 75
+STEPS_BETWEEN = default_interval(7500)
 """Steps between two measurements of a run of 7500 at the default cadence."""
 ROUNDS = 12
 

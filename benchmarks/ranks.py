@@ -21,6 +21,7 @@ from benchmarks.clock import now
 from benchmarks.measure import calibrate
 from benchmarks.ours import FOLLOWED_STEPS, RUN_SECONDS
 from polysemantic.callbacks import Measurements
+from polysemantic.callbacks.steps import default_interval
 
 CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
 """What is trained, and how many times as fast two ranks must be."""
@@ -63,7 +64,7 @@ def measure_ranks(
     for case, target in (cases or CASES).items():
         estimate = calibrate(Bare(case, case.start()))
         steps = FOLLOWED_STEPS + max(1, round(seconds / estimate))
-        cadence = max(1, round(RUN_SECONDS / 100 / estimate))
+        cadence = default_interval(round(RUN_SECONDS / estimate))
         for at in range(rounds):
             took = {f"ranks_{ranks}": _time_in_processes(ranks, case, steps, cadence) for ranks in (1, 2)}
             yield {"case": case.name, "target": target, "round": at, **took}

@@ -20,7 +20,8 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 
 def config(sweep: str) -> Path:
     """The file of a sweep: in `configs/sweeps` if it is one for users to start from, else in `configs/findings`."""
-    return next(path for name in ("sweeps", "findings") if (path := CONFIGS / name / f"{sweep}.yaml").exists())
+    (path,) = CONFIGS.glob(f"*/{sweep}.yaml")
+    return path
 
 
 def specs(question: Question) -> Iterator[SweepSpec]:

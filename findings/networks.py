@@ -45,3 +45,8 @@ def _with_thresholds(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
         for name, values in zip(COUNTS[str(threshold)], (sweep.polysemantic_neurons, sweep.coverage), strict=True)
     }
     return rows.sort_values("instance").assign(**counted)
+
+
+def narrowest(table: pd.DataFrame) -> pd.DataFrame:
+    """The networks with the fewest neurons."""
+    return table[table["n_hidden"] == table["n_hidden"].min()]

@@ -137,12 +137,19 @@ class Autoencoder(nn.Module):
             noise: Hidden noise, scaled.
             with_loss: Whether to give the losses.
         """
-        return self.next_gradients()(x, noise, with_loss=with_loss)
+        if self.is_standard:
+            return self.next_gradients()(x, noise, with_loss=with_loss)
+        with torch.enable_grad():
+            if x is None:
+                x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
+            loss = self.loss(x, noise)
+            parameters = list(self.parameters())
+            for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+                parameter.grad = gradient
+        return loss.detach()
 
     def next_gradients(self) -> Gradients:
-        """What `backward` does, as long as no parameter's gradient is replaced, without finding the tensors anew."""
-        if not self.is_standard:
-            return self._backward_by_autograd
+        """The closed form of `backward`, which finds no tensor anew; as long as none is replaced."""
         if self._closed_form is None:
             self._closed_form = self.closed_form()
         for parameter in self.parameters():
@@ -156,20 +163,10 @@ class Autoencoder(nn.Module):
 
         return gradients
 
-    def _backward_by_autograd(self, x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor:  # noqa: ARG002
-        with torch.enable_grad():
-            if x is None:
-                x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
-            loss = self.loss(x, noise)
-            parameters = list(self.parameters())
-            for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
-                parameter.grad = gradient
-        return loss.detach()
-
     @property
     def is_standard(self) -> bool:
         """Whether this class's own objective is trained, whose gradient has a closed form."""
-        methods = ("encode", "decode", "forward", "loss", "objective")
+        methods = ("encode", "decode", "forward", "loss", "objective", "backward")
         return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in methods)
 
     def closed_form(self) -> ClosedForm:

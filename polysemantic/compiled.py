@@ -19,8 +19,8 @@ from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
+from polysemantic.updates import SGD_OPTIONS
 
-_SGD_OPTIONS = ("weight_decay", "momentum", "lr", "dampening", "nesterov", "maximize")
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
 _ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
 # Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back.
@@ -150,7 +150,7 @@ class CompiledSteps:
     def _update(self, parameters: list[Tensor], gradients: list[Tensor], states: list[dict[str, Tensor]]) -> None:
         group = self.optimizer.param_groups[0]
         if isinstance(self.optimizer, SGD):
-            options = {name: group[name] for name in _SGD_OPTIONS}
+            options = {name: group[name] for name in SGD_OPTIONS}
             sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
             return
         update: Callable[..., None] = adamw if isinstance(self.optimizer, AdamW) else adam

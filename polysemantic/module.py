@@ -225,9 +225,7 @@ class EnsembleModule(LightningModule):
         start = self.trainer.global_step
         began = time.perf_counter()
         with interrupts_wait():
-            self.between_chunks = False
             self._train_chunk(start)
-            self.between_chunks = True
         self.seconds_per_step = (time.perf_counter() - began) / (self.trainer.global_step - start)
 
     def _train_chunk(self, step: int) -> None:
@@ -254,10 +252,12 @@ class EnsembleModule(LightningModule):
 
     def advance(self, start: int, stop: int) -> int:
         """Take the optimiser steps from one to another, which is returned."""
+        self.between_chunks = False
         for steps in self._blocks(range(start, stop)):
             last = steps.stop == stop
             self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=last)
         count_steps(self.trainer, stop - start)
+        self.between_chunks = True
         return stop
 
     def _blocks(self, steps: range) -> Iterator[range]:
@@ -304,11 +304,11 @@ class EnsembleModule(LightningModule):
 
     @override
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        """Nothing: what there is to measure is measured by the callback that writes the results."""
+        pass  # the callback that writes the results measures what there is
 
     @override
     def test_step(self, batch: int, batch_idx: int) -> None:
-        """Likewise."""
+        pass
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

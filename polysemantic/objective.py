@@ -82,7 +82,7 @@ class ClosedForm:
         self.sparse = sparse
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
-        self._l1_of = 0
+        self._l1_of = (0, 0)
         self._l1_share: Tensor
 
     def __call__(
@@ -173,8 +173,9 @@ class ClosedForm:
         assert self.l1 is not None
         if torch.compiler.is_compiling():
             return self.l1 / n_inputs
-        if self._l1_of != n_inputs:
-            self._l1_of, self._l1_share = n_inputs, self.l1 / n_inputs
+        of = (n_inputs, self.l1._version)
+        if self._l1_of != of:
+            self._l1_of, self._l1_share = of, self.l1 / n_inputs
         return self._l1_share
 
     def _penalty_by_hidden(self, h: Tensor, weights: Weights, out: Tensor) -> int:

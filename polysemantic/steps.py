@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from polysemantic.autoencoder import Autoencoder
+from polysemantic.autoencoder import Autoencoder, Gradients
 from polysemantic.part import Part
 from polysemantic.updates import Update, next_updates
 
@@ -61,7 +61,8 @@ class EagerSteps:
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
-        backward = self.network.next_gradients()
+        standard = self.network.is_standard
+        backward: Gradients = self.network.next_gradients() if standard else self.network.backward
         update: Update = self.optimizer.step
         for at in range(steps):
             loss = backward(
@@ -74,7 +75,7 @@ class EagerSteps:
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
             update()
-            if at == 0 and self.network.is_standard:
+            if at == 0 and standard:
                 update = next_updates(self.optimizer)
             if self.schedule is not None:
                 self.schedule.step()

@@ -16,7 +16,8 @@ from torch.optim import optimizer as hooks
 Update = Callable[[], Any]
 
 _OPTIONS = ("lr", "weight_decay", "eps", "maximize")
-_SGD_OPTIONS = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "maximize")
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+SGD_OPTIONS = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "maximize")
 
 
 def next_updates(optimizer: Optimizer) -> Update:
@@ -32,39 +33,43 @@ def next_updates(optimizer: Optimizer) -> Update:
     alone = len(groups) == 1 and len({(p.device, p.dtype) for p in parameters}) == 1
     if not alone or not group.get("fused") or isinstance(group["lr"], Tensor) or _is_hooked(optimizer):
         return optimizer.step
-    kind, gradients = type(optimizer), [p.grad for p in parameters]
-    states: list[dict[str, Tensor]] = [optimizer.state[p] for p in parameters]
+    kind, tensors = type(optimizer), [parameters, [p.grad for p in parameters]]
     if kind in (Adam, AdamW) and not group["amsgrad"] and not isinstance(group["betas"][0], Tensor):
-        return _adam(kind, group, (parameters, gradients, *_moments(states)))
+        return _adam(kind, group, tensors + [_states(optimizer, parameters, name) for name in _MOMENTS])
     if kind is SGD:
-        buffers = [state["momentum_buffer"] for state in states if group["momentum"]]
-        return _sgd(group, (parameters, gradients, buffers))
+        buffers = _states(optimizer, parameters, "momentum_buffer") if group["momentum"] else []
+        return _sgd(optimizer, group, [*tensors, buffers])
     return optimizer.step
 
 
-def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: tuple[Any, ...]) -> Update:
-    # Since torch 2.8 AdamW is an Adam that decouples the decay, before that a class of its own.
+def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: list[Any]) -> Update:
+    # An Adam may decouple the decay too, and in newer versions of torch AdamW is one.
     decoupled = kind is AdamW or group.get("decoupled_weight_decay", False)
     kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
-    (beta1, beta2), steps = group["betas"], tensors[-1]
+    *moving, steps = tensors
 
     def update() -> None:
         torch._foreach_add_(steps, 1)
+        # A schedule may change any option from one step to the next.
+        beta1, beta2 = group["betas"]
         options = {name: group[name] for name in _OPTIONS}
-        kernel(*tensors[:4], [], steps, beta1=beta1, beta2=beta2, amsgrad=False, **options)
+        kernel(*moving, [], steps, beta1=beta1, beta2=beta2, amsgrad=False, **options)
 
     return update
 
 
-def _sgd(group: dict[str, Any], tensors: tuple[Any, ...]) -> Update:
+def _sgd(optimizer: Optimizer, group: dict[str, Any], tensors: list[Any]) -> Update:
     def update() -> None:
-        torch._fused_sgd_(*tensors, is_first_step=False, **{name: group[name] for name in _SGD_OPTIONS})
+        if bool(group["momentum"]) == bool(tensors[-1]):
+            torch._fused_sgd_(*tensors, is_first_step=False, **{name: group[name] for name in SGD_OPTIONS})
+        else:
+            optimizer.step()
 
     return update
 
 
-def _moments(states: list[dict[str, Tensor]]) -> list[list[Tensor]]:
-    return [[state[name] for state in states] for name in ("exp_avg", "exp_avg_sq", "step")]
+def _states(optimizer: Optimizer, parameters: list[Tensor], name: str) -> list[Tensor]:
+    return [optimizer.state[p][name] for p in parameters]
 
 
 def _is_hooked(optimizer: Optimizer) -> bool:

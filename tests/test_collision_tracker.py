@@ -312,6 +312,19 @@ def test_what_did_not_change_need_not_be_looked_at_again():
     assert skipped.table()["resolved_step"].notna().sum() > 20
 
 
+def test_lives_that_ended_leave_less_room_for_those_seen_next():
+    three, two = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
+    three[0, :2] = 1
+    two[0, :2, 0] = two[0, 2:, 1] = two[0, 1, 2] = two[0, 3, 2] = 1
+    always, records = (LifeRecords((1, 4, 3), max_lives=4) for _ in range(2))
+    for step, w in enumerate([three, two, two, two]):
+        always._quiet = None
+        for one in (always, records):
+            one.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)), cost_due=False)
+    assert bool(always.crowded) == bool(records.crowded) is True
+    pd.testing.assert_frame_equal(always.table(), records.table())
+
+
 def test_a_network_with_dense_weights_keeps_its_record_small():
     w = torch.randn(4, 64, 64) * 5 / 8
     records = observed([w] * 2, max_lives=2000)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from torch.optim import SGD, Adam, AdamW
-from torch.optim.lr_scheduler import StepLR
+from torch.optim.lr_scheduler import OneCycleLR, StepLR
 
 import polysemantic
 from polysemantic.data import IndependentBernoulli, OneHot
@@ -157,6 +157,15 @@ def test_training_stops_at_max_steps_whether_or_not_chunks_divide_it(max_steps, 
     assert module.trainer.global_step == max_steps
     state = module.trainer.optimizers[0].state[module.networks.W_enc]
     assert int(state["step"]) == max_steps
+
+
+@pytest.mark.parametrize("inner_steps", [7, 100])
+def test_a_schedule_of_momentum_has_the_same_bits_in_chunks_of_any_length(inner_steps):
+    schedule = functools.partial(OneCycleLR, max_lr=0.01, total_steps=41)
+    each, chunks = (
+        train(OneHot, (8, 6), Ensemble(2), 40, inner_steps=steps, lr_scheduler=schedule) for steps in (1, inner_steps)
+    )
+    assert_equal_weights(each, chunks, EXACT)
 
 
 @pytest.mark.parametrize("inner_steps", [1, 7, 100])

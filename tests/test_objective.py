@@ -148,6 +148,17 @@ def test_without_the_loss_the_gradient_is_the_same():
         assert_same((torch.zeros(0), with_loss), (torch.zeros(0), without), rtol=0, atol=0)
 
 
+def test_a_penalty_that_a_callback_changes_in_place_is_the_one_trained_with():
+    x, weights, _ = case("wide", tied=True, bias=False, noisy=False, identity=False)
+    changed, fresh = (networks(Autoencoder, weights, "linear") for _ in range(2))
+    changed.backward(x)
+    changed.l1.mul_(10)
+    fresh.l1.mul_(10)
+    for network in (changed, fresh):
+        network.backward(x)
+    assert_same((torch.zeros(0), gradients(changed)), (torch.zeros(0), gradients(fresh)), rtol=0, atol=0)
+
+
 class Rewritten(Autoencoder):
     """The same network, said in another way."""
 

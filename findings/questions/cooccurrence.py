@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.networks import narrowest
 from findings.question import Answer, Question, Tables
 from findings.statistics import is_less
 from findings.words import SHARED, by_threshold, means, told
@@ -64,7 +65,7 @@ class Cooccurrence(Question):
             for at, sweep in enumerate(("pairs", "dial"), start=3):
                 curve(
                     panel,
-                    _narrowest(found[sweep]),
+                    narrowest(found[sweep]),
                     "expected_companions",
                     column,
                     name=f"{sweep}, m = 32",
@@ -91,12 +92,12 @@ class Cooccurrence(Question):
 def _found(tables: Tables) -> dict[str, pd.DataFrame]:
     """The networks of each sweep at the one L1 weight that they share, and the narrowest of the first by L1."""
     found = {name: _kinds(tables[name]) for name in _NAMES}
-    independent = found["cooccurrence"]
-    return found | {"cooccurrence": independent[independent["l1"] == _L1], "by_l1": _narrowest(independent)}
+    return found | {"cooccurrence": at_shared_l1(found["cooccurrence"]), "by_l1": narrowest(found["cooccurrence"])}
 
 
-def _narrowest(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows["n_hidden"] == rows["n_hidden"].min()]
+def at_shared_l1(independent: pd.DataFrame) -> pd.DataFrame:
+    """The networks on independent features that have the L1 weight of those on other inputs."""
+    return independent[independent["l1"] == _L1]
 
 
 def _kinds(table: pd.DataFrame) -> pd.DataFrame:
@@ -117,7 +118,7 @@ def _is_covered(rows: pd.DataFrame) -> bool:
 
 
 def _claim(found: Tables) -> str:
-    narrow = _narrowest(found["cooccurrence"])
+    narrow = narrowest(found["cooccurrence"])
     least, _ = _ends(narrow)
     groups = [rows for _, rows in narrow.groupby("expected_companions")]
     gone = next(rows for rows in groups if rows["whole"].max() == 0 and _is_covered(rows))
@@ -138,7 +139,7 @@ def _companions(rows: pd.DataFrame) -> str:
 
 def _meaning(found: Tables) -> str:
     some = found["by_l1"][found["by_l1"]["expected_companions"].between(0.5, 1)]
-    dialled = _narrowest(found["dial"])
+    dialled = narrowest(found["dial"])
     exclusive = dialled[dialled["dial"] == dialled["dial"].min()]
     by_l1 = ", ".join(f"{told(rows['whole'])} at l1 = {l1:g}" for l1, rows in some.groupby("l1"))
     return (

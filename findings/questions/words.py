@@ -12,8 +12,9 @@ from scipy import sparse
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
-from findings.networks import COUNTS
+from findings.networks import COUNTS, narrowest
 from findings.question import Answer, Question, Tables
+from findings.questions.cooccurrence import at_shared_l1
 from findings.statistics import is_less
 from findings.words import SHARED, by_threshold, means, told
 from polysemantic.files import RUNS
@@ -46,8 +47,8 @@ class Words(Question):
             "same sign": "collisions_same_sign",
             "error": "reconstruction_error",
         }
-        real, shuffled = _narrowest(tables["words"]), _narrowest(tables["words_shuffled"])
-        curve_there = _nearest(_narrowest(tables["cooccurrence"]), real["expected_companions"].mean())
+        real, shuffled = narrowest(tables["words"]), narrowest(tables["words_shuffled"])
+        curve_there = _nearest(narrowest(at_shared_l1(tables["cooccurrence"])), real["expected_companions"].mean())
         return Answer(
             claim=(
                 "Text lies above the curve: its words occur together as often as features that hardly collide, and "
@@ -75,7 +76,7 @@ class Words(Question):
     def draw(self, tables: Tables) -> Figure:
         figure, axes = panels(2)
         for panel, column in zip(axes, ("polysemantic_neurons", "coverage"), strict=True):
-            for at, (m, rows) in enumerate(tables["cooccurrence"].groupby("n_hidden")):
+            for at, (m, rows) in enumerate(at_shared_l1(tables["cooccurrence"]).groupby("n_hidden")):
                 curve(panel, rows, "expected_companions", column, name=f"independent, m = {m}", at=at)
                 for name in self.sweeps:
                     found = tables[name][tables[name]["n_hidden"] == m]
@@ -95,14 +96,10 @@ class Words(Question):
 
     @override
     def check(self, tables: Tables) -> None:
-        real, shuffled = _narrowest(tables["words"]), _narrowest(tables["words_shuffled"])
+        real, shuffled = narrowest(tables["words"]), narrowest(tables["words_shuffled"])
         for count, covered in COUNTS.values():
             assert is_less(shuffled[count], real[count]), count
             assert real[covered].mean() > 0.99, covered
-
-
-def _narrowest(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["n_hidden"] == table["n_hidden"].min()]
 
 
 def _nearest(table: pd.DataFrame, companions: float) -> pd.DataFrame:

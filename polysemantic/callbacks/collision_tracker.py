@@ -20,7 +20,7 @@ from polysemantic.functional import LargeWeights, decode, large_weights, one_hot
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
-# At learning rates so large that this is every few steps, a run would spend its time on observations. They then come a
+# Where that is more often than every hundred steps, a long run would spend its time on observations. They then come a
 # thousand in a run, or where that is more often, every so many multiplications of one instance but not every step.
 _OBSERVATIONS, _OFTEN_ENOUGH, _WORK, _LEAST = 1000, 100, 2**21, 4
 

@@ -81,16 +81,17 @@ class LifeRecords:
         """
         graded = self._grade(large)
         if self._quiet is not None and not cost_due and self._quiet.equals(graded):
-            self.last_seen[:] = step
+            self.last_seen[self.lives.seen] = step
             return
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
-        at_rest = bool(lives.seen.all())
+        # Where lives ended, there may be no room for as many others.
+        at_rest = len(events.resolved) == 0
         if len(lives.codes) > 0:
             may_go = self._look(lives, large)
-            at_rest &= not may_go.any()
+            at_rest &= not bool(may_go.any())
             # What others are born beside it must not decide when a collision's cost is measured.
             asked = cost_due | may_go | torch.isin(lives.codes, events.born, assume_unique=True)
             self._price(lives, lives.codes[asked], cost)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +21,7 @@ from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.part import Part
 
-# Entries of weight and Gram matrices measured together: on a CPU few enough for its cache.
+# Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
 _AT_ONCE = {"cpu": 2**20}
 _AT_ONCE_ON_ACCELERATORS = 2**25
 
@@ -108,14 +110,20 @@ class Measurements(StepCallback):
         _keep_freed_memory()
         x, networks = self._module.evaluation_inputs(batch), self._module.networks
         of_instances = self._constant | {"w_start": self._module.w_start}
+        if not networks.is_standard:  # a user's, of which only all can be evaluated
+            of_instances |= self._module.evaluate(x, networks)
         for block in _blocks(networks, x.shape[1]):
-            some, finite = networks.part(block), self._finite[block]
-            # The very tensors that are evaluated, if possible: then intermediates are shared.
-            weights = (
-                some.weights if finite.all() else some.weights.map(lambda w, finite=finite: _nan_unless(finite, w))
-            )
-            here = {name: values[block] for name, values in of_instances.items()}
-            here |= vars(weights) | {"partition": self._partition} | self._module.evaluate(x[block], some)
+            here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
+            if networks.is_standard:
+                some = networks.part(block)
+                weights = some.weights
+                here |= self._module.evaluate(x[block], some)
+            else:
+                weights = networks.weights.map(operator.itemgetter(block))
+            if not (finite := self._finite[block]).all():
+                weights = weights.map(functools.partial(_nan_unless, finite))
+            # The very tensors that were evaluated, if possible: then intermediates are shared.
+            here |= vars(weights)
             with sharing():
                 for metric in self._due:
                     metric.others = (block.start, len(x) - block.stop)
@@ -162,12 +170,10 @@ def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
 
 
 def _blocks(networks: Autoencoder, n_inputs: int) -> Iterator[slice]:
-    """Few instances at a time; all, if they are a user's, of which nothing is known."""
+    """Few instances at a time."""
     n_instances, n_features, n_hidden = networks.W_enc.shape
     at_once = _AT_ONCE.get(networks.W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
     length = max(1, at_once // (max(n_inputs, n_features) * (n_features + n_hidden)))
-    if not networks.is_standard:
-        length = n_instances
     for start in range(0, n_instances, length):
         yield slice(start, min(start + length, n_instances))
 

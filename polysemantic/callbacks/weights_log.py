@@ -15,7 +15,6 @@ from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
-from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.events import draw_anew
 from polysemantic.callbacks.snapshots import Snapshots
 from polysemantic.ensemble import Ensemble, point_label
@@ -87,13 +86,17 @@ class WeightsLog(Callback):
             label = _label(module.ensemble, instance)
             self._write(trainer.logger.experiment, label, at, activations[at], trainer.global_step)
 
+    @torch.no_grad()
     def _activations(self, module: Any) -> Float64[Tensor, "instance number"]:
         """The histogram of each instance held here, empty for those that are not drawn."""
         x, networks = module.evaluation_inputs(0), module.networks
         contents = torch.zeros(len(x), _HEAD + _BINS, dtype=torch.float64)
+        # Of a user's networks only all can be evaluated.
+        hidden = None if networks.is_standard else networks(x)[0]
         for instance in self.snapshots.kept[:_NETWORKS]:
             if (at := instance - module.part.held.start) in range(len(x)):
-                contents[at] = histogram(_hidden(networks, x, at))
+                one = slice(at, at + 1)
+                contents[at] = histogram(networks.part(one).encode(x[one]) if hidden is None else hidden[at])
         return contents
 
     def _write(self, board: SummaryWriter, label: str, at: int, activations: Tensor, step: int) -> None:
@@ -107,15 +110,6 @@ class WeightsLog(Callback):
         for tag, content in {"weights/effective": histogram(w), "activations/hidden": activations}.items():
             if content.isfinite().all():
                 _add_histogram(board, f"{tag}/{label}", content, step)
-
-
-@torch.no_grad()
-def _hidden(networks: Autoencoder, x: Tensor, at: int) -> Float[Tensor, "batch hidden"]:
-    """Hidden activations of one of the networks; of a user's, all are computed, as nothing is known of them."""
-    if networks.is_standard:
-        return networks.part(slice(at, at + 1)).encode(x[at : at + 1])[0]
-    hidden: Tensor = networks(x)[0]
-    return hidden[at]
 
 
 def picture(matrix: Float[Tensor, "row column"]) -> Image.Image:
