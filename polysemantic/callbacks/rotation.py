@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -79,10 +80,13 @@ def _closed(networks: Autoencoder, x: Tensor) -> Float64[Tensor, " instance"]:
 def _inputs(module: Any, *, repeated: bool) -> Float[Tensor, "instance batch feature"]:
     """At least so many evaluation inputs, or as many as there are; over again for noise to differ between them."""
     data = module.data
-    count = -(-_INPUTS // data.batch_size)
-    batches = range(count if repeated else min(count, data.evaluation_batches))
-    inputs = torch.cat([data.evaluation_inputs(batch % data.evaluation_batches) for batch in batches], 1)
-    return inputs.to(module.networks.W_enc.dtype)
+    count, batches = -(-_INPUTS // data.batch_size) * data.batch_size, range(data.evaluation_batches)
+    inputs: list[Tensor] = []
+    for batch in itertools.cycle(batches) if repeated else batches:
+        inputs.append(module.evaluation_inputs(batch))
+        if sum(x.shape[1] for x in inputs) >= count:
+            break
+    return torch.cat(inputs, 1)[:, :count]
 
 
 def _sampled(networks: Autoencoder, module: Any, std: Tensor) -> Float64[Tensor, " instance"]:

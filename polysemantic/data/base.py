@@ -18,6 +18,9 @@ from polysemantic.ensemble import Ensemble
 
 Magnitude = Literal["one", "uniform"]
 
+# Evaluation draws, at least, and so many at a time that the calls cost less than what they do.
+_EVALUATED, _EVALUATED_TOGETHER = 1024, 256
+
 
 class _Chunks:
     """An endless dataloader: the module itself draws the inputs of each chunk, on its device."""
@@ -193,10 +196,20 @@ class InputDataModule(LightningDataModule, ABC):
     @property
     def evaluation_batches(self) -> int:
         """Batches of the evaluation draws: at least 1024 inputs, or one batch if each batch is every input."""
-        return 1 if self.every_feature_once else -(-1024 // self.batch_size)
+        return -(-self._evaluation_steps // self._steps_together)
+
+    @property
+    def _evaluation_steps(self) -> int:
+        return 1 if self.every_feature_once else -(-_EVALUATED // self.batch_size)
+
+    @property
+    def _steps_together(self) -> int:
+        return max(1, _EVALUATED_TOGETHER // self.batch_size)
 
     def evaluation_inputs(self, batch: int) -> Float32[Tensor, "instance batch feature"]:
-        """One batch of the inputs that measurements are taken on, the same at every step."""
-        if self._evaluation_keys is None or len(self._evaluation_keys.values) <= batch:
-            self._evaluation_keys = self.keys("evaluation", range(max(batch + 1, self.evaluation_batches)))
-        return self.sample(self._evaluation_keys[batch : batch + 1])[0]
+        """One batch of the inputs that measurements are taken on, the same at every step; of several steps if small."""
+        keys, length = self._evaluation_keys, self._steps_together
+        if keys is None or len(keys.values) != self._evaluation_steps:
+            keys = self._evaluation_keys = self.keys("evaluation", range(self._evaluation_steps))
+        inputs = self.sample(keys[batch * length : (batch + 1) * length])
+        return inputs[0] if len(inputs) == 1 else inputs.transpose(0, 1).flatten(1, 2)
