@@ -54,9 +54,9 @@ class Rounds(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         advance = pl_module.advance
 
-        def timed(start: int, stop: int) -> int:
+        def timed(start: int, stop: int, **options: Any) -> int:
             began = now()
-            advance(start, stop)
+            advance(start, stop, **options)
             self._in_steps += now() - began
             return stop
 

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from polysemantic.objective import Act, ClosedForm, Weights
+from polysemantic.objective import Act, ClosedForm, Weights, penalty
 
 Gradients = Callable[..., Tensor | None]
 """What `Autoencoder.backward` does: from inputs, noise and `with_loss`."""
@@ -118,10 +118,7 @@ class Autoencoder(nn.Module):
     ) -> Float[Tensor, " instance"]:
         """The objective of given hidden activations and reconstructions."""
         error = (self.importance * (x_hat - x).square()).sum(-1).mean(-1)
-        activity = torch.linalg.vector_norm(h, 1, dim=1)
-        if self.W_dec is not None:
-            activity = activity * torch.linalg.vector_norm(self.W_dec, dim=1)
-        return torch.add(error, self.l1[:, 0, 0] * activity.sum(-1) / h.shape[1])
+        return torch.add(error, self.l1[:, 0, 0] * penalty(h, self.W_dec) / h.shape[1])
 
     def backward(
         self,

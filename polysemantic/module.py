@@ -33,6 +33,7 @@ from polysemantic.steps import EagerSteps, Steps, count_steps, fused
 _DRAWS_AT_ONCE = 2**19
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything.
 _CHUNK_SECONDS = 0.25
+_CHUNKS_BETWEEN_LOSSES = 4
 
 
 class EnsembleModule(LightningModule):
@@ -116,6 +117,7 @@ class EnsembleModule(LightningModule):
         self.between_chunks = True
         self.trained_steps = 0
         self.seconds_per_step = math.nan
+        self._chunks = 0
 
     @property
     def instances(self) -> slice:
@@ -234,10 +236,14 @@ class EnsembleModule(LightningModule):
         passing = [callback for callback in callbacks if getattr(callback, "in_passing", False)]
         waits = [callback.next_step(step) for callback in callbacks if callback not in passing]
         enough, stop = step + self._chunk_length(), min([self.trainer.max_steps, *waits])
+        # For the progress bar. The loss of a large network, whose chunks are single steps, is a tenth of each.
+        self._chunks += 1
+        shown = self.loss is None or self._chunks % _CHUNKS_BETWEEN_LOSSES == 0
         while True:
             # Whole unrolled blocks from one awaited step to the next: which steps go together never depends on time.
             whole = step + -(-(enough - step) // self.steps.unrolled) * self.steps.unrolled
-            step = self.advance(step, min([whole, stop, *(callback.next_step(step) for callback in passing)]))
+            awaited = min([stop, *(callback.next_step(step) for callback in passing)])
+            step = self.advance(step, min(whole, awaited), with_loss=shown or whole >= awaited)
             if step >= min(enough, stop):
                 break  # here they act with all other callbacks
             for callback in passing:
@@ -250,12 +256,13 @@ class EnsembleModule(LightningModule):
             return self.inner_steps
         return 1 if math.isnan(self.seconds_per_step) else max(1, int(_CHUNK_SECONDS / self.seconds_per_step))
 
-    def advance(self, start: int, stop: int) -> int:
-        """Take the optimiser steps from one to another, which is returned."""
+    def advance(self, start: int, stop: int, *, with_loss: bool) -> int:
+        """Take the optimiser steps from one to another, which is returned, and note the losses of the last if asked."""
         self.between_chunks = False
         for steps in self._blocks(range(start, stop)):
-            last = steps.stop == stop
-            self.loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=last)
+            asked = with_loss and steps.stop == stop
+            loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=asked)
+            self.loss = self.loss if loss is None else loss
         count_steps(self.trainer, stop - start)
         self.between_chunks = True
         return stop

@@ -75,7 +75,7 @@ def test_which_steps_are_unrolled_together_never_depends_on_time():
         trainer = SimpleNamespace(callbacks=[passing, waited], max_steps=1000, global_step=0, should_stop=False)
         taken = []
 
-        def advance(start, stop):
+        def advance(start, stop, **_):
             whole = range(start, stop - 31, 32)
             taken.extend([(at, 32) for at in whole] + [(at, 1) for at in range(start + 32 * len(whole), stop)])
             trainer.global_step = stop
