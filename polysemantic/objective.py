@@ -69,8 +69,10 @@ def penalty(
         W_dec: Decoder; None if the weights are tied.
     """
     if W_dec is None:
-        return torch.linalg.vector_norm(h, 1, dim=2).sum(-1)
-    return (torch.linalg.vector_norm(h, 1, dim=1) * torch.linalg.vector_norm(W_dec, dim=1)).sum(-1)
+        by_row: Tensor = torch.linalg.vector_norm(h, 1, dim=2)
+        return by_row.sum(-1)
+    by_neuron: Tensor = torch.linalg.vector_norm(h, 1, dim=1) * torch.linalg.vector_norm(W_dec, dim=1)
+    return by_neuron.sum(-1)
 
 
 class ClosedForm:
