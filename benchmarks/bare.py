@@ -7,10 +7,12 @@ from benchmarks.cases import Case
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
 from polysemantic.sparse import sparse_pays
+from polysemantic.spread import SpreadSteps, spreading_pays
+from polysemantic.steps import EagerSteps, Steps
 
 
 class Bare:
-    """The closed form and a fused optimiser in a plain Python loop, on the draws of a fit.
+    """Steps of a fit, in closed form with a fused optimiser, in a plain Python loop on the draws of a fit.
 
     Args:
         case: What to train.
@@ -25,18 +27,21 @@ class Bare:
         self.networks.sparse_inputs = sparse_pays(self.data.density, case.hidden)
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
+        drawn = case.batch is not None or case.noise_std > 0
+        spread = not drawn and spreading_pays(case.features, case.hidden)
+        kind = SpreadSteps if spread else EagerSteps
+        self.steps: Steps = kind(self.networks, self.optimizer)
+        self.at_once = case.steps_at_once if drawn else None
 
     def run(self, steps: int) -> None:
         """Train for some steps, drawn in blocks."""
-        stop = self.trained + steps
-        for start in range(self.trained, stop, self.case.steps_at_once):
-            block = range(start, min(start + self.case.steps_at_once, stop))
+        stop, at_once = self.trained + steps, self.at_once or steps
+        for start in range(self.trained, stop, at_once):
+            block = range(start, min(start + at_once, stop))
             self.follow(*self.case.draws(self.data, block), len(block))
         self.trained = stop
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
         """Train on given draws, (step, instance, batch, ...), and give the weights."""
-        for at in range(steps):
-            self.networks.backward(None if x is None else x[at], None if noise is None else noise[at])
-            self.optimizer.step()
+        self.steps(steps, x, noise, with_loss=False)
         return self.networks.W_enc.detach()

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 import polysemantic
@@ -100,7 +101,8 @@ def _train(ranks: int, case: Case, steps: int, cadence: int, directory: str) -> 
 
 def main() -> None:
     ranks, sizes, steps, cadence, directory = sys.argv[1:]
-    print(_train(int(ranks), Case(**json.loads(sizes)), int(steps), int(cadence), directory))
+    took = _train(int(ranks), Case(**json.loads(sizes)), int(steps), int(cadence), directory)
+    rank_zero_only(print)(took)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("l1", l1[:, None, None], persistent=False)
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
         self.sparse_inputs = False
+        self.halve_gram = False
         self._closed_form: ClosedForm | None = None
 
     @property
@@ -173,4 +174,5 @@ class Autoencoder(nn.Module):
             self.l1 if bool(self.l1.any()) else None,
             None if bool((self.importance == 1).all()) else self.importance,
             self.sparse_inputs,
+            self.halve_gram,
         )

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch._inductor import config as inductor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
-from polysemantic.updates import SGD_OPTIONS
+from polysemantic.updates import SGD_OPTIONS, begin_state, takes_zero_state
 
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
 _ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
@@ -58,7 +58,7 @@ class CompiledSteps:
     unrolled = 32
 
     def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
-        if not self.takes(optimizer):
+        if not takes_zero_state(optimizer):
             raise ValueError(f"`compile` must be false for this optimiser, got {type(optimizer).__name__}.")
         self.optimizer = optimizer
         self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
@@ -67,11 +67,6 @@ class CompiledSteps:
         self._objective.sparse = False
         self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
         self._known: set[int] = set()
-
-    @staticmethod
-    def takes(optimizer: Optimizer) -> bool:
-        """Whether an optimiser can be compiled: SGD without dampening, Adam or AdamW."""
-        return type(optimizer) in (SGD, Adam, AdamW) and not optimizer.param_groups[0].get("dampening")
 
     @torch.no_grad()
     def __call__(
@@ -92,7 +87,7 @@ class CompiledSteps:
         return loss
 
     def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
-        states = [self._state(parameter) for parameter in self.parameters]
+        states = [begin_state(self.optimizer, parameter) for parameter in self.parameters]
         arguments = ([p.data for p in self.parameters], states, steps, x, noise)
         if steps in self._known:
             return self._compiled(*arguments)
@@ -113,20 +108,6 @@ class CompiledSteps:
     def _settings(self) -> dict[str, Any]:
         # The calls between loops in C++ too: from Python they take longer than all the loops.
         return {"cpp.threads": self._n_threads, "cpp_wrapper": True}
-
-    def _state(self, parameter: Tensor) -> dict[str, Tensor]:
-        """The optimiser's own state of a parameter, begun as the optimiser begins it, so that checkpoints hold it."""
-        state: dict[str, Tensor] = self.optimizer.state[parameter]
-        group = self.optimizer.param_groups[0]
-        if state:
-            return state
-        if isinstance(self.optimizer, SGD):
-            names = ["momentum_buffer"] if group["momentum"] else []
-        else:
-            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
-            names = ["exp_avg", "exp_avg_sq"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
-        state.update((name, torch.zeros_like(parameter)) for name in names)
-        return state
 
     def _unrolled(
         self,

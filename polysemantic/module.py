@@ -27,7 +27,9 @@ from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
 from polysemantic.part import Part
 from polysemantic.sparse import sparse_pays
+from polysemantic.spread import SpreadSteps, spreading_pays
 from polysemantic.steps import EagerSteps, Steps, count_steps, fused
+from polysemantic.updates import takes_zero_state
 
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
 _DRAWS_AT_ONCE = 2**19
@@ -203,7 +205,16 @@ class EnsembleModule(LightningModule):
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
         eager = EagerSteps(self.networks, optimizer, schedule, self.clip_norm, self.rows)
-        self.steps = self._compiled(optimizer) or eager
+        self.steps = self._compiled(optimizer) or self._spread(optimizer) or eager
+
+    def _spread(self, optimizer: Optimizer) -> SpreadSteps | None:
+        """Steps spread over threads, if nothing is drawn and they are worth their while."""
+        fits = not self._draws_inputs and self.noise_scale is None and self.lr_scheduler is None
+        if not (
+            fits and spreading_pays(self.n_features, self.n_hidden) and SpreadSteps.takes(self.networks, optimizer)
+        ):
+            return None
+        return SpreadSteps(self.networks, optimizer, self.clip_norm)
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
         """Compiled steps, if they are asked for or left to us and worth their while."""
@@ -212,7 +223,7 @@ class EnsembleModule(LightningModule):
         fits = self.networks.is_standard and self.lr_scheduler is None and self.clip_norm is None
         if self.compile_steps == "auto":
             pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
-            if not (pays and fits and CompiledSteps.takes(optimizer)):
+            if not (pays and fits and takes_zero_state(optimizer)):
                 return None
         elif not self.compile_steps:
             return None
@@ -221,6 +232,10 @@ class EnsembleModule(LightningModule):
                 "`compile` must be false with an lr_scheduler, a clip_norm or a network of one's own, got true."
             )
         return CompiledSteps(self.networks, optimizer) if can_compile(self.networks.W_enc.device) else None
+
+    @override
+    def teardown(self, stage: str) -> None:
+        self.__dict__.pop("steps", None)  # threads and graphs, with which a module could not be copied
 
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:

@@ -23,6 +23,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -83,6 +84,8 @@ class ClosedForm:
         l1: Weight of the L1 penalty, shape (instance, 1, 1); None without a penalty.
         importance: Weight of each output's squared error, shape (instance, 1, feature); None weighs all alike.
         sparse: Whether inputs have so few features on that products with them had better skip the zeros.
+        halve: Whether numpy computes the product of W with its own transpose, which it knows to be symmetric: half the
+            work, in main memory only.
     """
 
     def __init__(
@@ -91,11 +94,13 @@ class ClosedForm:
         l1: Float[Tensor, "instance 1 1"] | None = None,
         importance: Float[Tensor, "instance 1 feature"] | None = None,
         sparse: bool = False,
+        halve: bool = False,
     ) -> None:
         self.act = act
         self.l1 = l1
         self.importance = importance
         self.sparse = sparse
+        self.halve = halve
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
         self._l1_of = (0, 0)
@@ -156,7 +161,11 @@ class ClosedForm:
     def _residual(self, x: Tensor | None, z: Tensor, weights: Weights, with_loss: bool) -> tuple[Tensor, Tensor | None]:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
         decoder = weights.decoder
-        out = torch.bmm(z, decoder.mT, out=self._keep("out", (*z.shape[:2], decoder.shape[1]), z))
+        out = self._keep("out", (*z.shape[:2], decoder.shape[1]), z)
+        if self.halve and z is decoder:
+            np.matmul(z.numpy(), z.mT.numpy(), out=out.numpy())
+        else:
+            torch.bmm(z, decoder.mT, out=out)
         if weights.b_dec is not None:
             out += weights.b_dec.unsqueeze(1)
         if x is None:

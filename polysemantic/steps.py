@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -61,6 +62,15 @@ class EagerSteps:
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
+        loss = None
+        for loss in self.one_by_one(steps, x, noise, with_loss=with_loss):  # noqa: B007 - the last one's
+            pass
+        return loss
+
+    def one_by_one(
+        self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True
+    ) -> Iterator[Tensor | None]:
+        """The same, pausing after each step; to be asked without autograd."""
         standard = self.network.is_standard
         backward: Gradients = self.network.next_gradients() if standard else self.network.backward
         update: Update = self.optimizer.step
@@ -79,7 +89,7 @@ class EagerSteps:
                 update = next_updates(self.optimizer)
             if self.schedule is not None:
                 self.schedule.step()
-        return loss
+            yield loss
 
     @property
     def _gradients(self) -> list[Tensor]:

@@ -31,7 +31,7 @@ def next_updates(optimizer: Optimizer) -> Update:
     group = groups[0]
     parameters = [p for p in group["params"] if p.grad is not None]
     alone = len(groups) == 1 and len({(p.device, p.dtype) for p in parameters}) == 1
-    if not alone or not group.get("fused") or isinstance(group["lr"], Tensor) or _is_hooked(optimizer):
+    if not alone or not group.get("fused") or isinstance(group["lr"], Tensor) or is_hooked(optimizer):
         return optimizer.step
     kind, tensors = type(optimizer), [parameters, [p.grad for p in parameters]]
     if kind in (Adam, AdamW) and not group["amsgrad"] and not isinstance(group["betas"][0], Tensor):
@@ -40,6 +40,62 @@ def next_updates(optimizer: Optimizer) -> Update:
         buffers = _states(optimizer, parameters, "momentum_buffer") if group["momentum"] else []
         return _sgd(optimizer, group, [*tensors, buffers])
     return optimizer.step
+
+
+def takes_zero_state(optimizer: Optimizer) -> bool:
+    """Whether `begin_state` knows how an optimiser begins: SGD without dampening, Adam or AdamW."""
+    return type(optimizer) in (SGD, Adam, AdamW) and not optimizer.param_groups[0].get("dampening")
+
+
+def begin_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
+    """The optimiser's own state of a parameter, begun as the optimiser begins it, so that checkpoints hold it."""
+    group = optimizer.param_groups[0]
+    if isinstance(optimizer, SGD):
+        names = ["momentum_buffer"] if group["momentum"] else []
+    else:
+        names = ["exp_avg", "exp_avg_sq", "step"] + (["max_exp_avg_sq"] if group["amsgrad"] else [])
+    if not names:
+        return {}
+    state: dict[str, Tensor] = optimizer.state[parameter]
+    if not state:
+        state.update((name, torch.zeros_like(parameter)) for name in names if name != "step")
+        if "step" in names:
+            state["step"] = torch.zeros((), dtype=torch.float32, device=parameter.device)
+    return state
+
+
+def of_instances(optimizer: Optimizer, parameters: list[Tensor], instances: slice) -> Optimizer:
+    """An optimiser of some instances with the same options, and a state in the same memory but for counts of steps.
+
+    Args:
+        optimizer: An optimiser of whole parameters that `takes_zero_state`.
+        parameters: These instances' part of each.
+        instances: Which they are.
+    """
+    group = optimizer.param_groups[0]
+    wholes = group["params"]
+    kind: type[Any] = type(optimizer)
+    twin: Optimizer = kind([group | {"params": parameters}])
+    for whole, parameter in zip(wholes, parameters, strict=True):
+        state = begin_state(optimizer, whole)
+        if state:
+            twin.state[parameter] = {
+                name: value[instances] if value.shape == whole.shape else value.clone() for name, value in state.items()
+            }
+    return twin
+
+
+def copy_options(optimizer: Optimizer, other: Optimizer) -> None:
+    """Have another optimiser of the same kind go on with the same options."""
+    other.param_groups[0].update((k, v) for k, v in optimizer.param_groups[0].items() if k != "params")
+
+
+def copy_counts(optimizer: Optimizer, other: Optimizer) -> None:
+    """Have another optimiser of the same kind go on from the same count of steps."""
+    pairs = zip(*(each.param_groups[0]["params"] for each in (optimizer, other)), strict=True)
+    for parameter, its in pairs:
+        if "step" in begin_state(optimizer, parameter):
+            other.state[its]["step"].copy_(optimizer.state[parameter]["step"])
 
 
 def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: list[Any]) -> Update:
@@ -72,6 +128,7 @@ def _states(optimizer: Optimizer, parameters: list[Tensor], name: str) -> list[T
     return [optimizer.state[p][name] for p in parameters]
 
 
-def _is_hooked(optimizer: Optimizer) -> bool:
+def is_hooked(optimizer: Optimizer) -> bool:
+    """Whether somebody wants to be told of each step."""
     of_all = (hooks._global_optimizer_pre_hooks, hooks._global_optimizer_post_hooks)
     return any((*of_all, optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks))

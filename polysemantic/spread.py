@@ -1,0 +1,122 @@
+"""Optimiser steps of large networks, spread over threads that do not wait for one another."""
+
+from __future__ import annotations
+
+import itertools
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from threadpoolctl import ThreadpoolController
+from torch import Tensor
+from torch.optim import Optimizer
+
+from polysemantic.autoencoder import Autoencoder
+from polysemantic.part import Part
+from polysemantic.steps import EagerSteps
+from polysemantic.updates import begin_state, copy_counts, copy_options, is_hooked, of_instances, takes_zero_state
+
+# Below this many multiplications in a product the calls cost more than threads win.
+_LARGE_PRODUCT = 2**21
+# Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
+_IN_CACHE, _VECTOR = 2**18, 16
+
+
+def spreading_pays(n_features: int, n_hidden: int) -> bool:
+    """Whether products of W with its own transpose are large enough; decided by one instance's shape alone."""
+    return n_features**2 * n_hidden >= _LARGE_PRODUCT
+
+
+class SpreadSteps:
+    """Optimiser steps on every feature once, each thread taking those of its own instances.
+
+    Each instance's products are computed by one thread, a few instances at a time so that what a step touches stays in
+    the cache; so bits depend neither on how many threads there are nor on the instances beside. The products of W with
+    its own transpose are numpy's, which computes half of them.
+
+    Args:
+        network: The networks, tied, with their standard objective.
+        optimizer: Their SGD, Adam or AdamW.
+        clip_norm: Largest norm of one instance's gradient.
+    """
+
+    unrolled = 1
+
+    def __init__(self, network: Autoencoder, optimizer: Optimizer, clip_norm: float | None = None) -> None:
+        self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
+        self._libraries = ThreadpoolController()
+        self._threads = torch.get_num_threads()
+        self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
+        self._shares: list[list[EagerSteps]] = []
+        self._divided: list[int] = []
+
+    @staticmethod
+    def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
+        """Whether networks and optimiser can be divided, and there are as many instances as threads."""
+        W = network.W_enc
+        return (
+            network.is_standard
+            and network.act == "linear"
+            and network.W_dec is None
+            and W.device.type == "cpu"
+            and W.dtype in (torch.float32, torch.float64)
+            and len(W) >= torch.get_num_threads()
+            and takes_zero_state(optimizer)
+            and not is_hooked(optimizer)
+        )
+
+    @torch.no_grad()
+    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
+        """See `Steps`; inputs must be every feature once, without noise."""
+        assert x is None
+        assert noise is None
+        self._divide()
+        # numpy's own threads would wait for the same cores.
+        with self._libraries.limit(limits=1, user_api="blas"):
+            losses = list(self._pool.map(_take, self._shares, itertools.repeat(steps), itertools.repeat(with_loss)))
+        torch.set_num_threads(self._threads)  # what a thread says of itself also holds for those to come
+        copy_counts(self._shares[0][0].optimizer, self.optimizer)
+        return torch.cat(list(itertools.chain(*losses))) if with_loss else None
+
+    def _divide(self) -> None:
+        """Give each thread its instances, anew if tensors are no longer where they were."""
+        parameters = list(self.network.parameters())
+        state = [value for parameter in parameters for value in begin_state(self.optimizer, parameter).values()]
+        divided = [tensor.data_ptr() for tensor in [*parameters, *state]]
+        if divided != self._divided:
+            slices = Part(len(self.network.W_enc), ranks=self._threads).slices
+            self._shares, self._divided = [self._blocks(held) for held in slices], divided
+        for block in itertools.chain(*self._shares):
+            copy_options(self.optimizer, block.optimizer)
+            copy_counts(self.optimizer, block.optimizer)
+
+    def _blocks(self, held: slice) -> list[EagerSteps]:
+        """Steps of a few instances each, which write their gradients to the same memory."""
+        n_features, n_hidden = self.network.W_enc.shape[1:]
+        # Where rows end within a register, what is computed there depends on where the block ends.
+        size = 1 if n_features % _VECTOR else max(1, _IN_CACHE // (n_features * n_hidden))
+        blocks: list[EagerSteps] = []
+        for start in range(held.start, held.stop, size):
+            instances = slice(start, min(start + size, held.stop))
+            part = self.network.part(instances)
+            part.halve_gram = True
+            if not blocks:
+                gradients = [torch.empty_like(parameter) for parameter in part.parameters()]
+            for parameter, gradient in zip(part.parameters(), gradients, strict=True):
+                parameter.grad = gradient[: len(parameter)]
+            optimizer = of_instances(self.optimizer, list(part.parameters()), instances)
+            blocks.append(EagerSteps(part, optimizer, clip_norm=self.clip_norm))
+        return blocks
+
+
+def _compute_alone() -> None:
+    torch.get_num_threads()  # unasked, the first operation would take as many as the process has
+    torch.set_num_threads(1)
+
+
+@torch.no_grad()
+def _take(blocks: list[EagerSteps], steps: int, with_loss: bool) -> list[Tensor]:
+    going = [block.one_by_one(steps, None, None, with_loss=with_loss) for block in blocks]
+    losses: list[Tensor] = []
+    for _ in range(steps):
+        losses = [loss for block in going if (loss := next(block)) is not None]
+    return losses
