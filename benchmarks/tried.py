@@ -11,10 +11,14 @@ from torch import Tensor
 from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case
 from benchmarks.clock import now
+from benchmarks.measure import calibrate
 from polysemantic.compiled import CompiledSteps
+from polysemantic.spread import SpreadSteps
 from polysemantic.steps import EagerSteps
 
 ROUNDS = 9
+# Between two returns to the trainer.
+_CHUNK_SECONDS = 0.25
 ONE_HOT = [case for case in CASES if case.batch is None and not case.noise_std]
 
 
@@ -72,6 +76,9 @@ def tried(case: Case) -> Iterator[tuple[str, float]]:
     yield "W W^T by bfloat16 parts", ratio(whole, lambda: gram_by_parts(W, out))
     bare = Bare(case, W)
     yield "share of W W^T in a step", ratio(whole, lambda: bare.run(1))
+    chunk = max(1, round(_CHUNK_SECONDS / calibrate(bare)))
+    chunks = [make(b.networks, b.optimizer) for make in (EagerSteps, SpreadSteps) for b in (Bare(case, W),)]
+    yield "spread over threads, half of W W^T", ratio(*(lambda s=s: s(chunk, None, None) for s in chunks))
     steps = [make(b.networks, b.optimizer) for make in (EagerSteps, CompiledSteps) for b in (Bare(case, W),)]
     yield "step compiled, L1 and AdamW in one pass", ratio(*(lambda s=s: s(1, None, None) for s in steps))
 
