@@ -48,7 +48,8 @@ def start(world, directory, function, *arguments):
     directory.mkdir(parents=True, exist_ok=True)
     ranks = [fork.Process(target=_run, args=(at, world, port, directory, function, arguments)) for at in range(world)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks with threads, which are idle here
+        for kind in (DeprecationWarning, RuntimeWarning):  # of forks with threads, which are idle here
+            warnings.simplefilter("ignore", kind)
         for rank in ranks:
             rank.start()
     return ranks
