@@ -53,8 +53,10 @@ class SpreadSteps:
     def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
         """Whether networks and optimiser can be divided, and there are as many instances as threads."""
         W = network.W_enc
+        known = [id(weight) for weight in vars(network.weights).values() if weight is not None]
         return (
             network.is_standard
+            and [id(parameter) for parameter in optimizer.param_groups[0]["params"]] == known
             and network.act == "linear"
             and network.W_dec is None
             and W.device.type == "cpu"

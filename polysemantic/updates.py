@@ -43,8 +43,9 @@ def next_updates(optimizer: Optimizer) -> Update:
 
 
 def takes_zero_state(optimizer: Optimizer) -> bool:
-    """Whether `begin_state` knows how an optimiser begins: SGD without dampening, Adam or AdamW."""
-    return type(optimizer) in (SGD, Adam, AdamW) and not optimizer.param_groups[0].get("dampening")
+    """Whether `begin_state` knows how an optimiser begins: SGD without dampening, Adam or AdamW, of one group."""
+    group, *more = optimizer.param_groups
+    return type(optimizer) in (SGD, Adam, AdamW) and not more and not group.get("dampening")
 
 
 def begin_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:

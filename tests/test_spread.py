@@ -149,6 +149,14 @@ REFUSED = {
     "half precision": lambda W: (Autoencoder(Weights(W.bfloat16())), None),
     "fewer instances than threads": lambda W: (Autoencoder(Weights(W[:1])), None),
     "a hooked optimiser": lambda W: (Autoencoder(Weights(W)), hooked),
+    "two groups": lambda W: (
+        Autoencoder(Weights(W, None, W[:, :, 0].clone())),
+        lambda n: AdamW([{"params": [p]} for p in n.parameters()]),
+    ),
+    "a parameter more": lambda W: (
+        Autoencoder(Weights(W)),
+        lambda n: AdamW([*n.parameters(), torch.nn.Parameter(W[0].clone())]),
+    ),
     "another optimiser": lambda W: (Autoencoder(Weights(W)), lambda n: torch.optim.RMSprop(n.parameters())),
 }
 
@@ -158,7 +166,8 @@ def test_what_cannot_be_spread_is_left_to_other_steps(what):
     networks, make = REFUSED[what](torch.ones(2, 4, 6))
     make = make or (lambda networks: AdamW(networks.parameters()))
     with threads(2):
-        assert SpreadSteps.takes(Autoencoder(Weights(torch.ones(2, 4, 6))), AdamW([torch.ones(1)]))
+        tied = Autoencoder(Weights(torch.ones(2, 4, 6)))
+        assert SpreadSteps.takes(tied, AdamW(tied.parameters()))
         assert not SpreadSteps.takes(networks, make(networks))
 
 
