@@ -17,6 +17,8 @@ from benchmarks.standard import Standard
 
 # Adam divides by gradients that cancel to rounding: single weights may part, the more the wider a network is.
 _APART = 5e-3
+# Times as fast as the bare loop that a run may be, once it is compiled.
+_LONG = 10
 
 
 class Contender(Protocol):
@@ -96,8 +98,10 @@ def measure(
     x, noise = case.draws(case.data(), range(FOLLOWED_STEPS))
     ends = {other.name: other.follow(x, noise, FOLLOWED_STEPS).clone() for other in others}
     at_once = {other.name: max(1, int(seconds / 5 / calibrate(other))) for other in others}
-    # A run of a minute has the more steps, and looks the more seldom, the faster it is: its own pace decides.
-    pace = timed_fit(case, seconds / 5 / at_once["bare"], seconds / 5, 2, lambda: None, run_seconds)
+    # A run of a minute has the more steps, and looks the more seldom, the faster it is: its own pace decides, once
+    # compiled if that is what a run so long would be.
+    estimate = seconds / 5 / at_once["bare"]
+    pace = timed_fit(case, estimate, seconds / 5, 2, lambda: None, run_seconds, _LONG)
     rows: list[dict[str, float]] = []
     peak: list[float] = []
     for other in others:

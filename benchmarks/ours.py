@@ -96,7 +96,13 @@ def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: 
 
 
 def timed_fit(
-    case: Case, estimate: float, seconds: float, rounds: int, between: Callable[[], None], run_seconds: float
+    case: Case,
+    estimate: float,
+    seconds: float,
+    rounds: int,
+    between: Callable[[], None],
+    run_seconds: float,
+    times_as_long: int = 1,
 ) -> Rounds:
     """Time rounds of a fit that would take `run_seconds` in all, or of all of it if the rounds are as long.
 
@@ -107,12 +113,13 @@ def timed_fit(
         rounds: Rounds to time.
         between: What to do after each round.
         run_seconds: Length of the run whose cadences hold.
+        times_as_long: How much longer the fit would be, which decides whether it is compiled.
     """
     cadence = default_interval(max(1, round(run_seconds / estimate)))
     # Whole cadences, so that each round has as many measurements as another.
     steps = cadence * max(1, round(seconds / estimate / cadence), -(-(FOLLOWED_STEPS + 1) // cadence))
     callback = Rounds(steps, rounds, between)
-    fit(case, max(round(run_seconds / estimate), rounds * steps), cadence, callback)
+    fit(case, max(round(times_as_long * run_seconds / estimate), rounds * steps), cadence, callback)
     return callback
 
 

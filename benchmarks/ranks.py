@@ -1,4 +1,4 @@
-"""Steps per second of two ranks against one: `python -m benchmarks.ranks RANKS CASE STEPS CADENCE DIRECTORY`."""
+"""Steps per second of two ranks against one: `python -m benchmarks.ranks RANKS CASE STEPS DIRECTORY`."""
 
 from __future__ import annotations
 
@@ -16,23 +16,22 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 import polysemantic
-from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.clock import now
-from benchmarks.measure import calibrate
-from benchmarks.ours import FOLLOWED_STEPS, RUN_SECONDS
-from polysemantic.callbacks import Measurements
-from polysemantic.callbacks.steps import default_interval
 
 CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
 """What is trained, and how many times as fast two ranks must be."""
 
 
+# Steps before the clock starts, in which whatever is compiled is; and those of a first look at the pace.
+_WARM_UP, _FIRST_LOOK = 100, 200
+
+
 class Stopwatch(Callback):
-    """Times the steps between the first few and the last.
+    """Times a whole run but for its first steps.
 
     Args:
-        last: Last step of the run.
+        last: Last step of the run, beyond those.
     """
 
     def __init__(self, last: int) -> None:
@@ -42,46 +41,48 @@ class Stopwatch(Callback):
 
     def next_step(self, step: int) -> int:
         """The first optimiser step after `step` to return to the trainer at; the same on all ranks."""
-        return FOLLOWED_STEPS if step < FOLLOWED_STEPS else self.last
+        return _WARM_UP if step < _WARM_UP else self.last
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if trainer.global_step == FOLLOWED_STEPS:
+        if trainer.global_step == _WARM_UP:
             self._began = now()
         if trainer.global_step == self.last:
-            self.seconds_per_step = (now() - self._began) / (self.last - FOLLOWED_STEPS)
+            self.seconds_per_step = (now() - self._began) / (self.last - _WARM_UP)
 
 
 def measure_ranks(
-    rounds: int = 5, seconds: float = 5.0, cases: dict[Case, float] | None = None
+    rounds: int = 3, seconds: float = 30.0, cases: dict[Case, float] | None = None
 ) -> Iterator[dict[str, float | str]]:
     """Seconds of a step by one and by two ranks of one thread each, in turns; a row for each round.
 
+    Whole runs: at the beginning of a longer one snapshots are taken, and lives and convergence looked at, far more often
+    than later.
+
     Args:
         rounds: Rounds of each case.
-        seconds: Seconds of each run, about, beyond its start-up.
+        seconds: Seconds of a run by one rank, about, beyond its start-up.
         cases: What to train, and the speed-up asked of it.
     """
     for case, target in (cases or CASES).items():
-        estimate = calibrate(Bare(case, case.start()))
-        steps = FOLLOWED_STEPS + max(1, round(seconds / estimate))
-        cadence = default_interval(round(RUN_SECONDS / estimate))
+        pace = _time_in_processes(1, case, _FIRST_LOOK)
+        steps = _WARM_UP + max(1, round(seconds / pace))
         for at in range(rounds):
-            took = {f"ranks_{ranks}": _time_in_processes(ranks, case, steps, cadence) for ranks in (1, 2)}
+            took = {f"ranks_{ranks}": _time_in_processes(ranks, case, steps) for ranks in (1, 2)}
             yield {"case": case.name, "target": target, "round": at, **took}
 
 
-def _time_in_processes(ranks: int, case: Case, steps: int, cadence: int) -> float:
+def _time_in_processes(ranks: int, case: Case, steps: int) -> float:
     sizes = {field.name: getattr(case, field.name) for field in dataclasses.fields(case) if field.name != "targets"}
     with tempfile.TemporaryDirectory() as directory:
-        job = [str(ranks), json.dumps(sizes), str(steps), str(cadence), directory]
+        job = [str(ranks), json.dumps(sizes), str(steps), directory]
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.ranks", *job]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
         return float(done.stdout.split()[-1])
 
 
-def _train(ranks: int, case: Case, steps: int, cadence: int, directory: str) -> float:
+def _train(ranks: int, case: Case, steps: int, directory: str) -> float:
     """Train a case as a user would, and give the seconds of a step."""
     watch = Stopwatch(steps)
     polysemantic.fit(
@@ -89,7 +90,6 @@ def _train(ranks: int, case: Case, steps: int, cadence: int, directory: str) -> 
         ensemble=case.ensemble(),
         n_hidden=case.hidden,
         max_steps=steps,
-        measurements=Measurements(cadence),
         callbacks=[watch],
         trainer={"default_root_dir": directory, "accelerator": "cpu", "devices": ranks},
         l1=case.l1,
@@ -100,8 +100,8 @@ def _train(ranks: int, case: Case, steps: int, cadence: int, directory: str) -> 
 
 
 def main() -> None:
-    ranks, sizes, steps, cadence, directory = sys.argv[1:]
-    took = _train(int(ranks), Case(**json.loads(sizes)), int(steps), int(cadence), directory)
+    ranks, sizes, steps, directory = sys.argv[1:]
+    took = _train(int(ranks), Case(**json.loads(sizes)), int(steps), directory)
     rank_zero_only(print)(took)
 
 

@@ -20,7 +20,7 @@ from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
-from polysemantic.functional import effective_weight
+from polysemantic.functional import effective_weight, gram
 from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, optimizer_settings
 from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
@@ -34,7 +34,7 @@ from polysemantic.updates import takes_zero_state
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
 _DRAWS_AT_ONCE = 2**19
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything.
-_CHUNK_SECONDS = 0.25
+_CHUNK_SECONDS = 0.5
 _CHUNKS_BETWEEN_LOSSES = 4
 
 
@@ -318,11 +318,20 @@ class EnsembleModule(LightningModule):
     @torch.no_grad()
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:
         """Inputs, hidden activations, reconstructions and losses of some networks, without noise."""
-        # Encoding the identity gives the encoder itself.
-        identity = self.data.every_feature_once and networks.is_standard and networks.act == "linear"
-        h, x_hat = (networks.W_enc, networks.decode(networks.W_enc)) if identity else networks(x)
+        h, x_hat = self._responses(networks) if self._encodes_identity(networks) else networks(x)
         loss = networks.objective(x, h, x_hat) if networks.is_standard else networks.loss(x)
         return {"x": x, "h": h, "x_hat": x_hat, "loss": loss}
+
+    def _encodes_identity(self, networks: Autoencoder) -> bool:
+        return self.data.every_feature_once and networks.is_standard and networks.act == "linear"
+
+    def _responses(self, networks: Autoencoder) -> tuple[Tensor, Tensor]:
+        """Hidden activations and reconstructions of every feature once: the encoder itself, and what it decodes to."""
+        W = networks.W_enc
+        if networks.W_dec is not None or networks.b_dec is not None:
+            return W, networks.decode(W)
+        # Metrics ask for the same product, in double precision.
+        return W, gram(W).relu().to(W.dtype)
 
     @override
     def validation_step(self, batch: int, batch_idx: int) -> None:

@@ -105,6 +105,7 @@ class ClosedForm:
         self._kept: dict[str, Tensor] = {}
         self._l1_of = (0, 0)
         self._l1_share: Tensor
+        self._l1_of_all: float | None = None
 
     def __call__(
         self,
@@ -155,8 +156,13 @@ class ClosedForm:
         h = torch.bmm(x, W, out=h) if self._nonzero is None else self._nonzero.times(W, h)
         return h if self.act == "linear" else h.relu_()
 
-    def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
-        return torch.bmm(x.mT, y, out=out) if self._nonzero is None else self._nonzero.transposed_times(y, out)
+    def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor, scale: Tensor | None = None) -> Tensor:
+        """The product of x transposed and y, times a number for each instance."""
+        if self._nonzero is not None:
+            return self._nonzero.transposed_times(y, out, scale)
+        if scale is not None:
+            x = torch.mul(x, scale, out=self._keep("scaled", x.shape, x))
+        return torch.bmm(x.mT, y, out=out)
 
     def _residual(self, x: Tensor | None, z: Tensor, weights: Weights, with_loss: bool) -> tuple[Tensor, Tensor | None]:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
@@ -199,16 +205,25 @@ class ClosedForm:
             return self.l1 / n_inputs
         of = (n_inputs, self.l1._version)
         if self._l1_of != of:
-            self._l1_of, self._l1_share = of, self.l1 / n_inputs
+            share = self._l1_share = self.l1 / n_inputs
+            self._l1_of, self._l1_of_all = of, float(share[0]) if bool((share == share[0]).all()) else None
         return self._l1_share
 
-    def _penalty_by_hidden(self, h: Tensor, weights: Weights, out: Tensor) -> int:
-        """The penalty's derivative by h, written to `out`; 0 if there is none and `out` stays as it is."""
-        if self.l1 is None:
-            return 0
-        torch.sign(h, out=out).mul_(self._l1_per_input(h.shape[1]))
+    def _signs(self, h: Tensor, weights: Weights, out: Tensor) -> None:
+        """The penalty's derivative by h but for its factor l1 / B, written to `out`."""
+        torch.sign(h, out=out)
         if weights.W_dec is not None:
             out.mul_(weights.W_dec.norm(dim=1, keepdim=True))
+
+    def _penalty_by_hidden(self, h: Tensor, weights: Weights, out: Tensor) -> float:
+        """The penalty's derivative by h, as `out` times the number given: 0 if there is none, `out` stays as it is."""
+        if self.l1 is None:
+            return 0
+        self._signs(h, weights, out)
+        share = self._l1_per_input(h.shape[1])
+        if weights.W_dec is None and self._l1_of_all is not None and not torch.compiler.is_compiling():
+            return self._l1_of_all  # times 1, 0 or -1 it is exact: no bit tells whether the instances share it
+        out.mul_(share)
         return 1
 
     def _overlap_pays(self, x: Tensor | None, weights: Weights) -> bool:
@@ -253,15 +268,17 @@ class ClosedForm:
         if noise is not None:
             by_decoder.baddbmm_(residual.mT, noise, alpha=2 / h.shape[1])
 
-    def _penalty_by_encoder(self, x: Tensor | None, h: Tensor, weights: Weights, out: Tensor) -> int:
+    def _penalty_by_encoder(self, x: Tensor | None, h: Tensor, weights: Weights, out: Tensor) -> float:
         """The penalty's derivative by the encoder, likewise."""
         if x is None:
             return self._penalty_by_hidden(h, weights, out)
+        if self.l1 is None:
+            return 0
         # In the place of h, unless the decoder's penalty still asks for it.
         by_h = h if weights.W_dec is None else self._keep("by_h", h.shape, h)
-        if penalised := self._penalty_by_hidden(h, weights, by_h):
-            self._transposed_times(x, by_h, out)
-        return penalised
+        self._signs(h, weights, by_h)
+        self._transposed_times(x, by_h, out, self._l1_per_input(h.shape[1]))
+        return 1
 
     def _encoder_gradient(
         self, x: Tensor | None, h: Tensor, residual: Tensor, weights: Weights, gradient: Weights

@@ -19,6 +19,14 @@ from polysemantic.updates import begin_state, copy_counts, copy_options, is_hook
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
 _IN_CACHE, _VECTOR = 2**18, 16
+# Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library, which has far
+# wider vectors at its best.
+_WIDE = 512
+
+
+def halving_pays(n_hidden: int) -> bool:
+    """Whether numpy's product of W with its own transpose, which then computes half, is quicker than torch's."""
+    return n_hidden >= _WIDE or "AVX512" not in torch.backends.cpu.get_cpu_capability()
 
 
 def spreading_pays(n_features: int, n_hidden: int) -> bool:
@@ -31,7 +39,7 @@ class SpreadSteps:
 
     Each instance's products are computed by one thread, a few instances at a time so that what a step touches stays in
     the cache; so bits depend neither on how many threads there are nor on the instances beside. The products of W with
-    its own transpose are numpy's, which computes half of them.
+    its own transpose are numpy's, which computes half of them, where that is quicker.
 
     Args:
         network: The networks, tied, with their standard objective.
@@ -100,7 +108,7 @@ class SpreadSteps:
         for start in range(held.start, held.stop, size):
             instances = slice(start, min(start + size, held.stop))
             part = self.network.part(instances)
-            part.halve_gram = True
+            part.halve_gram = halving_pays(n_hidden)
             if not blocks:
                 gradients = [torch.empty_like(parameter) for parameter in part.parameters()]
             for parameter, gradient in zip(part.parameters(), gradients, strict=True):

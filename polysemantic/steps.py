@@ -58,6 +58,7 @@ class EagerSteps:
     ) -> None:
         self.network, self.optimizer, self.schedule = network, optimizer, schedule
         self.clip_norm, self.rows = clip_norm, rows
+        self._begun = False
 
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
@@ -73,7 +74,8 @@ class EagerSteps:
         """The same, pausing after each step; to be asked without autograd."""
         standard = self.network.is_standard
         backward: Gradients = self.network.next_gradients() if standard else self.network.backward
-        update: Update = self.optimizer.step
+        # The first step of all begins the optimiser's state and is seen by its schedule.
+        update: Update = next_updates(self.optimizer) if standard and self._begun else self.optimizer.step
         for at in range(steps):
             loss = backward(
                 None if x is None else x[at],
@@ -85,8 +87,9 @@ class EagerSteps:
             if self.clip_norm is not None:
                 self._clip(self.clip_norm)
             update()
-            if at == 0 and standard:
+            if standard and not self._begun:
                 update = next_updates(self.optimizer)
+            self._begun = True
             if self.schedule is not None:
                 self.schedule.step()
             yield loss

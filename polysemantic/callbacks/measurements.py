@@ -30,8 +30,8 @@ class Measurements(StepCallback):
     """Measures every instance at a cadence and keeps the history of it.
 
     Args:
-        every_n_steps: Steps between two measurements; None for a sixtieth of the run, or a hundred steps where that
-            leaves eight measurements.
+        every_n_steps: Steps between two measurements; None for a fortieth of the run, or 150 steps where that leaves
+            eight measurements.
         metrics: Further metrics, beside those that every run has.
         partition: +1 or -1 for each feature, the two parts that disambiguation is measured for; None for those of the
             inputs, if they have any.
@@ -114,17 +114,17 @@ class Measurements(StepCallback):
             of_instances |= self._module.evaluate(x, networks)
         for block in _blocks(networks, x.shape[1]):
             here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
-            if networks.is_standard:
-                some = networks.part(block)
-                weights = some.weights
-                here |= self._module.evaluate(x[block], some)
-            else:
-                weights = networks.weights.map(operator.itemgetter(block))
-            if not (finite := self._finite[block]).all():
-                weights = weights.map(functools.partial(_nan_unless, finite))
-            # The very tensors that were evaluated, if possible: then intermediates are shared.
-            here |= vars(weights)
             with sharing():
+                if networks.is_standard:
+                    some = networks.part(block)
+                    weights = some.weights
+                    here |= self._module.evaluate(x[block], some)
+                else:
+                    weights = networks.weights.map(operator.itemgetter(block))
+                if not (finite := self._finite[block]).all():
+                    weights = weights.map(functools.partial(_nan_unless, finite))
+                # The very tensors that were evaluated, if possible: then intermediates are shared.
+                here |= vars(weights)
                 for metric in self._due:
                     metric.others = (block.start, len(x) - block.stop)
                     metric.update(**metric._filter_kwargs(**here))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from polysemantic.functional import effective_weight
 
 _NETWORKS = 6
 _LEAST_PIXELS, _MOST_PIXELS = 128, 512
-# On either side of white.
-_SHADES = 127
+# On either side of white; more would be bytes that nobody sees, which TensorBoard sums up one by one.
+_SHADES = 63
 _BINS, _HEAD = 64, 5
 # The Okabe-Ito palette's blue and vermilion, told apart by colour-blind eyes too.
 _NEGATIVE, _POSITIVE = (0, 114, 178), (213, 94, 0)
@@ -140,7 +141,7 @@ _PALETTE = _palette()
 
 def _add_picture(board: SummaryWriter, tag: str, shown: Image.Image, step: int) -> None:
     content = io.BytesIO()
-    shown.save(content, format="PNG", compress_level=1)
+    shown.save(content, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     png = content.getvalue()
     image = Summary.Image(height=shown.height, width=shown.width, colorspace=3, encoded_image_string=png)
     file: Any = board.file_writer
