@@ -117,7 +117,7 @@ def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Pr
     yield report.scaling_table(scaled) + "\n\n![Time of a step against its work](scaling.png)"
     progress.update(task, description="ranks", advance=1)
     divided = pd.DataFrame(ranks.measure_ranks())
-    yield "Two ranks of one thread each against one of one thread, whole runs in turns, the instances divided between them:"
+    yield "Two ranks of one thread each against one of one thread, whole runs in turns, instances divided between them:"
     yield report.ranks_table(divided)
     progress.advance(task)
     if output is not None:

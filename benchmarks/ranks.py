@@ -56,8 +56,7 @@ def measure_ranks(
 ) -> Iterator[dict[str, float | str]]:
     """Seconds of a step by one and by two ranks of one thread each, in turns; a row for each round.
 
-    Whole runs: at the beginning of a longer one snapshots are taken, and lives and convergence looked at, far more often
-    than later.
+    Whole runs: at the beginning of a longer one snapshots are taken, and convergence looked at, far more often.
 
     Args:
         rounds: Rounds of each case.
