@@ -22,7 +22,7 @@ from polysemantic.metrics.standard import STANDARD
 from polysemantic.part import Part
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 2**20}
+_AT_ONCE = {"cpu": 2**21}
 _AT_ONCE_ON_ACCELERATORS = 2**25
 
 

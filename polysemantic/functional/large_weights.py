@@ -54,7 +54,8 @@ def large_weights(
     for first in range(0, n_instances, block):
         part = slice(first, first + block)
         w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
-        low, high = torch.aminmax(w, dim=1)
+        # In one call, `aminmax` takes seven times as long.
+        low, high = w.amin(1), w.amax(1)
         finite.append((low.isfinite() & high.isfinite()).all(-1))
         slot = (torch.maximum(high, -low) >= threshold).flatten().nonzero().squeeze(-1)
         column = w.mT[slot // n_hidden, slot % n_hidden]

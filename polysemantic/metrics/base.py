@@ -68,8 +68,12 @@ class InstanceMetric(Metric):
                 a value of weight 0 is not counted, even if it is nan.
         """
         values = values.double()
-        weights = torch.full_like(values, weight) if isinstance(weight, int) else weight.double()
-        self.total = self.total + pad(torch.where(weights > 0, values * weights, 0), self.others)
+        if isinstance(weight, int) and weight > 0:
+            weights, weighed = torch.full_like(values, weight), values * weight
+        else:
+            weights = torch.as_tensor(weight, device=values.device).double().expand_as(values)
+            weighed = torch.where(weights > 0, values * weights, 0)
+        self.total = self.total + pad(weighed, self.others)
         self.weight = self.weight + pad(weights, self.others)
 
     @override
