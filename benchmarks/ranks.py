@@ -64,8 +64,10 @@ def measure_ranks(
         cases: What to train, and the speed-up asked of it.
     """
     for case, target in (cases or CASES).items():
-        pace = _time_in_processes(1, case, _FIRST_LOOK)
-        steps = _WARM_UP + max(1, round(seconds / pace))
+        steps = _FIRST_LOOK
+        # The longer a run, the smaller the share of what happens once or at its beginning.
+        for length in (seconds / 10, seconds):
+            steps = _WARM_UP + max(1, round(length / _time_in_processes(1, case, steps)))
         for at in range(rounds):
             took = {f"ranks_{ranks}": _time_in_processes(ranks, case, steps) for ranks in (1, 2)}
             yield {"case": case.name, "target": target, "round": at, **took}

@@ -33,8 +33,9 @@ from polysemantic.updates import takes_zero_state
 
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
 _DRAWS_AT_ONCE = 2**19
-# Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything.
-_CHUNK_SECONDS = 0.5
+# Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
+# wait for the slowest each time.
+_CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
 _CHUNKS_BETWEEN_LOSSES = 4
 
 
@@ -269,7 +270,8 @@ class EnsembleModule(LightningModule):
     def _chunk_length(self) -> int:
         if self.inner_steps is not None:
             return self.inner_steps
-        return 1 if math.isnan(self.seconds_per_step) else max(1, int(_CHUNK_SECONDS / self.seconds_per_step))
+        seconds = _CHUNK_SECONDS if self.part.ranks == 1 else _CHUNK_SECONDS_TOGETHER
+        return 1 if math.isnan(self.seconds_per_step) else max(1, int(seconds / self.seconds_per_step))
 
     def advance(self, start: int, stop: int, *, with_loss: bool) -> int:
         """Take the optimiser steps from one to another, which is returned, and note the losses of the last if asked."""

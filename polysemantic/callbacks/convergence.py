@@ -26,6 +26,8 @@ from polysemantic.part import Part
 _MOVE = 0.5
 # Evaluations of the fourth norm for each check: enough to average out the optimiser's jitter.
 _SAMPLES = 5
+# Checks between which processes do not tell one another what they found: each time all wait for the slowest.
+_CHECKS_APART = 10
 # Weights looked at together: few enough for the cache, enough to drown the cost of a call.
 _WEIGHTS_AT_ONCE = 2**18
 
@@ -79,7 +81,7 @@ class Convergence(StepCallback):
         self._part = part
         self.converged_step = torch.full((part.length,), -1)
         self.diverged_step = torch.full((part.length,), -1)
-        self._diverged = torch.full((part.size,), -1)
+        self._converged, self._diverged = torch.full((2, part.size), -1)
         self._n_still = torch.zeros(part.size, dtype=torch.int64)
         self._mean = torch.full((part.size,), torch.nan, dtype=torch.float64)
         self._samples: list[Tensor] = []
@@ -134,13 +136,14 @@ class Convergence(StepCallback):
         )
         if step % self._interval == 0:
             self._check(module, matrices, step)
-            self._tell_diverged(module)
+            if self.stop or self._part.ranks == 1 or step % (_CHECKS_APART * self._interval) == 0:
+                self._share(module)
             self._stop_if_over(trainer)
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
         super().on_train_end(trainer, pl_module)
-        self._tell_diverged(pl_module)
+        self._share(pl_module)
 
     def _freeze_diverged(self, module: Any, step: int) -> None:
         """Make what is not finite nan, which no optimiser moves any more."""
@@ -151,8 +154,9 @@ class Convergence(StepCallback):
             weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
             self._diverged[new] = step
 
-    def _tell_diverged(self, module: Any) -> None:
-        """Let all processes know, at checks alone since they wait for one another, and say so the first time."""
+    def _share(self, module: Any) -> None:
+        """Let all processes know what each found, and say so the first time that an instance has diverged."""
+        self.converged_step = self._part.gather(self._converged).clone()
         before, self.diverged_step = self.diverged_step, self._part.gather(self._diverged).clone()
         diverged = (self.diverged_step >= 0).nonzero().flatten().tolist()
         if diverged and (before < 0).all():
@@ -175,7 +179,7 @@ class Convergence(StepCallback):
             n_checks=self.n_checks,
             min_privilege=self.min_privilege,
         )
-        self.converged_step[self._part.gather(converged) & (self.converged_step < 0)] = step
+        self._converged[converged & (self._converged < 0)] = step
 
     def _compare(self, matrices: list[Tensor], change: Tensor) -> tuple[Tensor, Tensor]:
         """Which instances are still, and their privilege; their weights are then those of the last check."""
@@ -206,17 +210,18 @@ class Convergence(StepCallback):
     @override
     def state_dict(self) -> dict[str, Any]:
         held = {name: _each(getattr(self, name), self._part.collect) for name in _OF_INSTANCES}
-        return super().state_dict() | {"converged_step": self.converged_step} | held
+        return super().state_dict() | {"converged_step": self._part.collect(self._converged)} | held
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
-        self.converged_step, self.diverged_step = state_dict["converged_step"], state_dict["_diverged"].clone()
+        self.converged_step, self.diverged_step = state_dict["converged_step"].clone(), state_dict["_diverged"].clone()
+        self._converged = self.converged_step[self._part.held].clone()
         for name in _OF_INSTANCES:
             setattr(self, name, _each(state_dict[name], lambda whole: whole[self._part.held].clone()))
 
 
-# Of those that each process holds; `converged_step` and `diverged_step` every process knows of all.
+# Of those that each process holds; `converged_step` and `diverged_step` every process knows of all, now and then.
 _OF_INSTANCES = ("_diverged", "_n_still", "_mean", "_samples", "_previous", "_on")
 
 
