@@ -150,7 +150,7 @@ class InputDataModule(LightningDataModule, ABC):
     ) -> Float32[Tensor, "*step instance batch feature"]:
         """Values of the features that are on, by the law of `magnitude`."""
         if self.magnitude == "one":
-            return on.float()
+            return on.view(torch.uint8).float()  # from bytes it takes a sixth of the time
         rows = on.shape[keys.values.ndim :]
         return random.uniform(keys.fold(0), *rows).add_(2.0**-24).mul_(on)
 

@@ -11,7 +11,6 @@ from polysemantic.functional.power_sums import power_sums
 from polysemantic.functional.sharing import shared
 from polysemantic.functional.weights import magnitude
 
-
 # Share of neurons up to which looking at these alone is worth finding them.
 _FEW = 0.25
 
