@@ -80,7 +80,8 @@ def _transposed(matrix: Tensor) -> Tensor:
     height, width = matrix.shape
     if matrix.device.type == "cpu":
         known = csr_array((values.numpy(), columns.numpy(), starts.numpy()), shape=(height, width)).tocsc()
-        return _csr(*map(torch.from_numpy, (known.indptr, known.indices, known.data)), (width, height))
+        starts, columns, values = (torch.from_numpy(part) for part in (known.indptr, known.indices, known.data))
+        return _csr(starts, columns, values, (width, height))
     order = columns.argsort(stable=True)
     rows = torch.arange(height, device=starts.device).repeat_interleave(starts.diff())
     return _csr(_starts(columns[order], width), rows[order].int(), values[order], (width, height))
