@@ -62,6 +62,16 @@ def test_represented_matches_loops_tied_and_untied(shape):
     torch.testing.assert_close(F.represented(W_enc), F.represented(W_enc, W_enc))
 
 
+@pytest.mark.parametrize("share", [0.1, 0.9], ids=["few neurons carry", "most neurons carry"])
+def test_counts_are_the_same_however_many_neurons_carry_anything(share):
+    w = 2 * normal(2, 3, 8, 40) * (torch.rand(2, 3, 1, 40, generator=torch.Generator().manual_seed(2)) < share)
+    positive, negative = (w >= 0.5).sum(-2), (w <= -0.5).sum(-2)
+    assert torch.equal(F.carried_signs(w).positive, positive)
+    assert torch.equal(F.carried_signs(w).negative, negative)
+    band = ((w.abs() >= 0.8) & (w.abs() <= 1.2)).sum(-2)
+    assert torch.equal(F.polysemantic_neurons_band(w), (band >= 2).sum(-1))
+
+
 def test_a_weight_at_the_threshold_is_carried():
     assert F.carried(torch.tensor([[0.5, -0.5, 0.4999]])).tolist() == [[True, True, False]]
 

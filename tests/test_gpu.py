@@ -10,6 +10,7 @@ from test_ranks import COMMAND, run_commands
 
 import polysemantic
 from polysemantic.ensemble import Ensemble
+from polysemantic.sparse import SparseInputs
 
 pytestmark = [
     pytest.mark.gpu,
@@ -60,6 +61,17 @@ def test_draws_happen_on_the_device_of_the_instances_and_are_those_of_a_cpu(data
     on_cpu = DATA[data](8)
     on_cpu.bind(Ensemble(2))
     assert torch.equal(inputs.cpu(), on_cpu.inputs(3))
+
+
+def test_products_that_skip_zeros_are_those_of_a_cpu():
+    x, scale = (torch.rand(3, 16, 8) < 0.2) * torch.rand(3, 16, 8), torch.rand(3, 1, 1)
+    W, y = torch.randn(3, 8, 4), torch.randn(3, 16, 4)
+    found = []
+    for device in ("cpu", "cuda"):
+        sparse, out = SparseInputs(x.to(device)), torch.empty(3, 8, 4, device=device)
+        by_row = sparse.times(W.to(device), torch.empty(3, 16, 4, device=device))
+        found.append([by_row.cpu(), sparse.transposed_times(y.to(device), out, scale.to(device)).cpu()])
+    torch.testing.assert_close(*found)
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two accelerators")

@@ -148,6 +148,19 @@ def test_without_the_loss_the_gradient_is_the_same():
         assert_same((torch.zeros(0), with_loss), (torch.zeros(0), without), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("identity", [True, False])
+@pytest.mark.parametrize(("tied", "act"), itertools.product([True, False], ["linear", "relu"]))
+def test_no_bit_of_an_instance_tells_whether_the_others_have_its_penalty(tied, act, identity):
+    x, weights, noise = case("wide", tied, bias=False, noisy=False, identity=identity)
+    x, weights = x.float(), weights.map(torch.Tensor.float)
+    found = []
+    for others in (0.3, 0.1):
+        l1, gradient = torch.tensor([0.3, others, others])[:, None, None], weights.map(torch.empty_like)
+        ClosedForm(act, l1)(None if identity else x, weights, gradient, noise)
+        found.append(gradient.map(lambda w: w[0]))
+    torch.testing.assert_close(*(vars(gradient) for gradient in found), rtol=0, atol=0)
+
+
 def test_a_penalty_that_a_callback_changes_in_place_is_the_one_trained_with():
     x, weights, _ = case("wide", tied=True, bias=False, noisy=False, identity=False)
     changed, fresh = (networks(Autoencoder, weights, "linear") for _ in range(2))

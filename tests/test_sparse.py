@@ -14,6 +14,14 @@ def test_products_that_skip_zeros_equal_dense_ones(share):
     torch.testing.assert_close(sparse.transposed_times(y, torch.empty(3, 5, 4)), x.mT @ y)
 
 
+@pytest.mark.parametrize("shape", [(2, 16, 8), (3, 7, 5)], ids=["by words", "one by one"])
+def test_what_is_on_is_found_and_each_instance_scaled_by_its_own_number(shape):
+    x = (torch.rand(shape) < 0.2) * torch.rand(shape)
+    y, scale = torch.randn(*shape[:2], 4), torch.rand(shape[0], 1, 1)
+    out = torch.empty(shape[0], shape[2], 4)
+    torch.testing.assert_close(SparseInputs(x).transposed_times(y, out, scale), (scale * x).mT @ y)
+
+
 @pytest.mark.parametrize("act", ["linear", "relu"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_sparse_gradient_and_loss_equal_the_dense_ones(act, tied):

@@ -16,7 +16,7 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.objective import ClosedForm, Weights
-from polysemantic.spread import SpreadSteps, spreading_pays
+from polysemantic.spread import SpreadSteps, halving_pays, spreading_pays
 from polysemantic.steps import EagerSteps
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -82,8 +82,10 @@ def test_weights_state_and_losses_are_those_of_steps_one_by_one(optimizer, clip_
     assert_same(mine, its, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("halves", [True, False])
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
-def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, monkeypatch):
+def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, halves, monkeypatch):
+    monkeypatch.setattr(spread, "halving_pays", lambda n_hidden: halves)
     with threads(1):
         alone = take(SpreadSteps, optimizer)
     for number, in_cache, chunks in [(2, 2**18, (30,)), (3, 1, (10, 20)), (5, 2 * N_FEATURES * N_HIDDEN, (1, 28, 1))]:
@@ -107,6 +109,13 @@ def test_half_the_products_give_the_whole_gram_matrix():
     ]
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*(gradient.W_enc for gradient in gradients))
+
+
+@pytest.mark.parametrize(("capability", "least"), [("AVX2", 1), ("AVX512", 512), ("AVX512_SPR", 512)])
+def test_half_the_product_is_computed_where_that_is_quicker(capability, least, monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert halving_pays(least)
+    assert not halving_pays(least - 1) or capability == "AVX2"
 
 
 def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():
