@@ -32,7 +32,7 @@ from polysemantic.steps import EagerSteps, Steps, count_steps, fused
 from polysemantic.updates import takes_zero_state
 
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
-_DRAWS_AT_ONCE = 2**19
+_DRAWS_AT_ONCE = 2**20
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
 # wait for the slowest each time.
 _CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
