@@ -7,7 +7,6 @@ import torch
 from torchmetrics import MetricCollection
 
 from polysemantic import functional, metrics
-from polysemantic.callbacks import CostlyMeasurements, Measurements
 from polysemantic.metrics import InstanceMetric
 from polysemantic.metrics.testing import check_metric
 
@@ -171,8 +170,3 @@ def test_same_sign_kinds_are_those_of_all_inputs_together():
     assert counts["collisions_compensated"] == [1, 1]
     assert counts["collisions_disambiguated"][1] == counts["collisions_costly"][0] > 0
     assert counts["collisions_disambiguated"][0] == counts["collisions_costly"][1] == 0
-
-
-def test_a_column_that_every_run_has_is_no_users_own():
-    with pytest.raises(ValueError, match="`metrics` must have columns that no run has anyway, got rotation_gap"):
-        CostlyMeasurements(Measurements(metrics=[metrics.RotationGap()]))

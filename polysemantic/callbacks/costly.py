@@ -30,6 +30,7 @@ _KINDS = ("collisions_compensated", "collisions_disambiguated", "collisions_cost
 _TAGS = {name: f"collisions/{name}" for name in ("collision_cost", "collision_excess_cost", *_KINDS)} | {
     "rotation_gap": "basis/rotation_gap"
 }
+_COLUMNS = (*_TAGS, "disambiguation_neuron")
 
 
 class CostlyMeasurements(Callback):
@@ -41,15 +42,20 @@ class CostlyMeasurements(Callback):
 
     Args:
         measurements: The callback that measures, to whose history these columns are added.
+
+    Raises:
+        ValueError: If a metric of `measurements` has one of these columns.
     """
 
     def __init__(self, measurements: Measurements) -> None:
+        measurements.check_columns(_COLUMNS)
         self.measurements = measurements
-        for column in _TAGS:
-            if column in measurements.tags:
-                raise ValueError(f"`metrics` must have columns that no run has anyway, got {column}.")
-        measurements.tags |= _TAGS
-        measurements.whole |= {*_KINDS, "disambiguation_neuron"}
+
+    @override
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        # Here, as `measurements` may have been through another run, and begins anew.
+        self.measurements.tags |= _TAGS
+        self.measurements.whole |= {*_KINDS, "disambiguation_neuron"}
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -84,7 +90,7 @@ class CostlyMeasurements(Callback):
 
 def _missing(module: Any) -> dict[str, Tensor]:
     nothing = torch.full((module.part.length,), torch.nan, dtype=torch.float64)
-    return dict.fromkeys((*_TAGS, "disambiguation_neuron"), nothing)
+    return dict.fromkeys(_COLUMNS, nothing)
 
 
 def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:

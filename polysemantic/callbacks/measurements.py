@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -24,6 +24,12 @@ from polysemantic.part import Part
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
 _AT_ONCE = {"cpu": 2**21}
 _AT_ONCE_ON_ACCELERATORS = 2**25
+# Columns of the tables that are no metric's; `CostlyMeasurements` and what varies have further ones.
+_TAKEN = (
+    *("instance", "seed", "n_features", "n_hidden", "data", "step", "converged_step", "diverged_step"),
+    *("collisions_born", "collisions_settled", "collisions_resolved"),
+    *("expected_polysemantic_neurons", "exposures", "expected_companions"),
+)
 
 
 class Measurements(StepCallback):
@@ -37,7 +43,8 @@ class Measurements(StepCallback):
             inputs, if they have any.
 
     Raises:
-        ValueError: If two metrics have the same column, or `partition` holds anything but +1 and -1.
+        ValueError: If two metrics have the same column, one has a column of the tables, or `partition` holds anything
+            but +1 and -1.
     """
 
     def __init__(
@@ -55,15 +62,27 @@ class Measurements(StepCallback):
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"`metrics` must have distinct columns, got {column} twice.")
+        self.check_columns(_TAKEN)
+        self._start_anew()
+
+    def check_columns(self, taken: Iterable[str]) -> None:
+        """Refuse metrics whose columns are taken."""
+        for column in {metric.column() for metric in self.metrics}.intersection(taken):
+            raise ValueError(f"`metrics` must have columns that the run does not have anyway, got {column}.")
+
+    def _start_anew(self) -> None:
         self.tags = {metric.column(): f"{metric.group}/{metric.column()}" for metric in self.metrics}
         self.whole = {metric.column() for metric in self.metrics if metric.count_valued}
         self.steps: list[int] = []
         self.history: dict[str, list[Tensor]] = {}
-        self._constant: dict[str, Any] = {}
 
     @override
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        self.check_columns(pl_module.ensemble.vary)
+        self._constant: dict[str, Any] = {}
+        if stage == "fit":
+            self._start_anew()
         if self.partition is not None and len(self.partition) != pl_module.n_features:
             rule = f"`partition` must hold a number for each of {pl_module.n_features} features"
             raise ValueError(f"{rule}, got {len(self.partition)}.")

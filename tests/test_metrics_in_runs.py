@@ -1,0 +1,46 @@
+import pandas as pd
+import pytest
+
+import polysemantic
+from polysemantic.callbacks import Measurements
+from polysemantic.data import OneHot
+from polysemantic.ensemble import Ensemble
+from polysemantic.metrics import STANDARD, InstanceMetric
+
+
+def fit(tmp_path, max_steps=40, **options):
+    trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
+    return polysemantic.fit(OneHot(8), n_hidden=8, max_steps=max_steps, trainer=trainer, compile=False, **options)
+
+
+def metric_named(name):
+    return type(name, (InstanceMetric,), {"update": lambda self, W_enc: self.add(W_enc.amax((1, 2)))})()
+
+
+def test_measurements_serve_one_run_after_another(tmp_path):
+    used = Measurements(10, metrics=[metric_named("Largest")])
+    fit(tmp_path, 30, measurements=used, ensemble=Ensemble(3), l1=0.01)
+    again = fit(tmp_path, measurements=used)
+    fresh = fit(tmp_path, measurements=Measurements(10, metrics=[metric_named("Largest")]))
+    assert again.history["step"].unique().tolist() == [0, 10, 20, 30, 40]
+    pd.testing.assert_frame_equal(again.history, fresh.history)
+    pd.testing.assert_frame_equal(again.results, fresh.results)
+
+
+def test_a_resumed_run_keeps_the_history_of_measurements_that_were_used_before(tmp_path):
+    run = fit(tmp_path, 20, measurements=Measurements(10))
+    used = Measurements(10)
+    fit(tmp_path, 50, measurements=used)
+    resumed = fit(tmp_path, measurements=used, ckpt_path=run.directory / "checkpoints" / "last.ckpt")
+    assert resumed.history["step"].unique().tolist() == [0, 10, 20, 30, 40]
+
+
+def test_no_metric_may_have_a_column_that_the_run_has_anyway(tmp_path):
+    varied = Ensemble(1, {"l1": [0.0]})
+    run = fit(tmp_path, 1, ensemble=varied)
+    columns = (set(run.results) | set(run.history)) - {kind.column() for kind in STANDARD}
+    assert {"seed", "l1", "exposures", "rotation_gap", "disambiguation_neuron"} < columns
+    for column in columns:
+        metric = metric_named(column.title().replace("_", ""))
+        with pytest.raises(ValueError, match=f"`metrics` must have .* does not have anyway, got {column}\\."):
+            fit(tmp_path, 1, measurements=Measurements(metrics=[metric]), ensemble=varied)
