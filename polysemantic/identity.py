@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-CHECKPOINT_FORMAT = 2
+CHECKPOINT_FORMAT = 3
 # How an optimiser computes, not what.
 _WAYS = {"foreach", "fused", "capturable", "differentiable"}
 

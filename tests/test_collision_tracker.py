@@ -251,6 +251,22 @@ def test_collisions_of_an_instance_that_diverged_count_as_alive_when_last_seen()
     assert table["last_seen_step"].tolist() == [1]
 
 
+def test_records_that_are_read_back_remember_which_instances_were_seen():
+    records = observed(planted([0.9, 0.9], [math.nan, math.nan]))
+    again = LifeRecords(records.shape, 100)
+    again.load_state_dict(records.state_dict())
+    for each in (records, again):
+        each.price(lambda codes: torch.full((len(codes),), 99.0))
+    pd.testing.assert_frame_equal(again.table(), records.table())
+    assert records.table()["cost_at_end"].tolist() == [0.0]
+
+
+def test_a_run_in_double_precision_has_lives(tmp_path):
+    run = fit(tmp_path, max_steps=400, seeds=8, trainer={"precision": 64})
+    assert run.collisions["settled_step"].notna().any()
+    assert run.collisions["cost_at_end"].notna().all()
+
+
 @pytest.mark.parametrize(
     ("optimizer", "interval"),
     [

@@ -43,8 +43,7 @@ def held_lives(state: dict[str, Any], shape: Shape, part: Part) -> dict[str, Any
         "codes": code[here[1]] - first * codes,
         "living": _each(state["living"], lambda column: column[here[1]]),
         "ended": rows | {"code": rows["code"] - first * codes},
-        "last_seen": state["last_seen"][part.held],
-        "crowded": state["crowded"][part.held],
+        **{name: state[name][part.held] for name in ("seen", "last_seen", "crowded")},
     }
 
 

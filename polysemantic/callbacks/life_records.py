@@ -215,17 +215,19 @@ class LifeRecords:
         """All of it, in tensors."""
         ended = {name: self._column(name) for name in _blank(0, ended=True)}
         self._ended = [ended]
-        state = {"on": self.lives.on, "codes": self.lives.codes, "last_seen": self.last_seen, "crowded": self.crowded}
+        state = {"on": self.lives.on, "codes": self.lives.codes, "seen": self.lives.seen}
+        state |= {"last_seen": self.last_seen, "crowded": self.crowded}
         return state | {"living": dict(self._living), "ended": ended}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        state = {name: _on_cpu(state[name]) for name in ("on", "codes", "last_seen", "crowded", "living", "ended")}
+        names = ("on", "codes", "seen", "last_seen", "crowded", "living", "ended")
+        state = {name: _on_cpu(state[name]) for name in names}
         self._living, self._ended, self._quiet = state["living"], [state["ended"]], None
         self.last_seen, self.crowded = state["last_seen"], state["crowded"]
         self._n_ended = self._per_instance(self._column("code"))
         settled = self._living["settled_step"] != _NEVER
-        self.lives = Lives(self.shape, state["on"], state["codes"], settled, torch.ones_like(self.crowded))
+        self.lives = Lives(self.shape, state["on"], state["codes"], settled, state["seen"])
 
 
 class _Graded(NamedTuple):
@@ -243,8 +245,8 @@ def _blank(rows: int, *, ended: bool = False) -> Columns:
     integers = ["born_step", "settled_step"] + ["code", "last_seen_step", "resolved_step"] * ended
     columns = {name: torch.full((rows,), _NEVER) for name in integers}
     columns |= {f"opposite_at_{moment}": torch.zeros(rows, dtype=torch.bool) for moment in ("birth", "end")}
-    columns |= {f"cost_at_{moment}": torch.full((rows,), torch.nan) for moment in ("birth", "end")}
-    return columns | ({"ended_by": torch.zeros(rows, dtype=torch.long)} if ended else {})
+    costs = {f"cost_at_{moment}": torch.full((rows,), torch.nan, dtype=torch.float32) for moment in ("birth", "end")}
+    return columns | costs | ({"ended_by": torch.zeros(rows, dtype=torch.long)} if ended else {})
 
 
 def _nullable(steps: Any) -> Any:
