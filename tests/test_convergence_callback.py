@@ -116,6 +116,15 @@ def test_a_continued_history_is_judged_as_a_whole_one(until, tmp_path):
     torch.testing.assert_close(second.state_dict(), whole.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
+@pytest.mark.parametrize(("every", "converged"), [(None, 15), (7, 28)])
+def test_a_run_that_is_continued_for_longer_compares_nothing_across_another_interval(every, converged):
+    at_rest, l1 = torch.ones(2001, 1, 2, 2), torch.zeros(1)
+    first, second = Convergence(), Convergence(every)
+    follow(first, at_rest[:11], l1)
+    follow(second, at_rest, l1, first.state_dict())
+    assert second.converged_step.tolist() == [converged]
+
+
 def test_the_run_ends_at_the_check_that_finds_the_last_instance_converged():
     history, l1 = histories(12)[:, 4:7], torch.full((3,), 0.1)
     callback = Convergence(10, stop=True)

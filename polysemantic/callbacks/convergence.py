@@ -75,6 +75,7 @@ class Convergence(StepCallback):
         check_not_negative(min_steps=min_steps, max_change=max_change, tolerance=tolerance)
         self.stop, self.min_steps, self.n_checks = stop, min_steps, n_checks
         self.max_change, self.tolerance, self.min_privilege = max_change, tolerance, min_privilege
+        self._loaded_interval: int | None = None
         self._begin(Part(0))
 
     def _begin(self, part: Part) -> None:
@@ -98,8 +99,20 @@ class Convergence(StepCallback):
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
         self._default_interval = max(trainer.max_steps // 100, interval)
+        self._go_on(self._loaded_interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)
+
+    def _go_on(self, interval: int | None) -> None:
+        """Keep the interval of the run that is continued; where another is asked for, compare nothing across it."""
+        if interval is None:
+            return
+        if self.every_n_steps is None:
+            self._default_interval = interval
+        elif self.every_n_steps != interval:
+            self._samples = []
+            self._n_still.zero_()
+            self._mean.fill_(torch.nan)
 
     @property
     def columns(self) -> dict[str, Tensor]:
@@ -210,11 +223,13 @@ class Convergence(StepCallback):
     @override
     def state_dict(self) -> dict[str, Any]:
         held = {name: _each(getattr(self, name), self._part.collect) for name in _OF_INSTANCES}
-        return super().state_dict() | {"converged_step": self._part.collect(self._converged)} | held
+        state = {"interval": self._interval, "converged_step": self._part.collect(self._converged)}
+        return super().state_dict() | state | held
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
+        self._loaded_interval = state_dict["interval"]
         self.converged_step, self.diverged_step = state_dict["converged_step"].clone(), state_dict["_diverged"].clone()
         self._converged = self.converged_step[self._part.held].clone()
         for name in _OF_INSTANCES:
