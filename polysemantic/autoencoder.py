@@ -53,6 +53,8 @@ class Autoencoder(nn.Module):
         self.sparse_inputs = False
         self.halve_gram = False
         self._closed_form: ClosedForm | None = None
+        self._factors_of: tuple[Tensor, Tensor, tuple[int, int]] | None = None
+        self._factors: tuple[Tensor | None, Tensor | None] = None, None
 
     @property
     def weights(self) -> Weights:
@@ -80,7 +82,7 @@ class Autoencoder(nn.Module):
         if not self.is_standard:
             return self
         twin = copy.copy(self)
-        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=False))
+        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=w.requires_grad))
         twin.__dict__["_parameters"] = dict(vars(weights))
         twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": self.importance[instances]}
         twin._closed_form = None
@@ -141,8 +143,9 @@ class Autoencoder(nn.Module):
             if x is None:
                 x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
             loss = self.loss(x, noise)
-            parameters = list(self.parameters())
-            for parameter, gradient in zip(parameters, torch.autograd.grad(loss.sum(), parameters), strict=True):
+            parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
+            gradients = torch.autograd.grad(loss.sum(), parameters, allow_unused=True)
+            for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter.grad = gradient
         return loss.detach()
 
@@ -150,11 +153,9 @@ class Autoencoder(nn.Module):
         """The closed form of `backward`, which finds no tensor anew; as long as none is replaced."""
         if self._closed_form is None:
             self._closed_form = self.closed_form()
-        for parameter in self.parameters():
-            if parameter.grad is None:
-                parameter.grad = torch.empty_like(parameter)
         closed_form = self._closed_form
-        weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(lambda parameter: parameter.grad)
+        closed_form.l1, closed_form.importance = self.factors
+        weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(_gradient)
 
         def gradients(x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
             return closed_form(x, weights, gradient, noise, with_loss=with_loss)
@@ -164,15 +165,30 @@ class Autoencoder(nn.Module):
     @property
     def is_standard(self) -> bool:
         """Whether this class's own objective is trained, whose gradient has a closed form."""
-        methods = ("encode", "decode", "forward", "loss", "objective", "backward")
-        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in methods)
+        own = ("weights", "decoder", "encode", "decode", "forward", "loss", "objective", "backward")
+        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in own)
+
+    @property
+    def factors(self) -> tuple[Tensor | None, Tensor | None]:
+        """Penalty and importance as they are now, None where they change nothing."""
+        l1, importance = self.l1, self.importance
+        of = (l1._version, importance._version)
+        if self._factors_of is None or not (
+            self._factors_of[0] is l1 and self._factors_of[1] is importance and self._factors_of[2] == of
+        ):
+            self._factors = l1 if bool(l1.any()) else None, None if bool((importance == 1).all()) else importance
+            self._factors_of = (l1, importance, of)
+        return self._factors
 
     def closed_form(self) -> ClosedForm:
         """The objective of these networks with its gradient in closed form."""
-        return ClosedForm(
-            self.act,
-            self.l1 if bool(self.l1.any()) else None,
-            None if bool((self.importance == 1).all()) else self.importance,
-            self.sparse_inputs,
-            self.halve_gram,
-        )
+        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.halve_gram)
+
+
+def _gradient(parameter: Tensor) -> Tensor:
+    """Where a parameter's gradient goes: nowhere that lasts if it is not trained."""
+    if not parameter.requires_grad:
+        return torch.empty_like(parameter)
+    if parameter.grad is None:
+        parameter.grad = torch.empty_like(parameter)
+    return parameter.grad

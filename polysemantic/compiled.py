@@ -12,14 +12,15 @@ from torch import Tensor
 from torch._inductor import config as inductor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Optimizer
 from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
-from polysemantic.updates import SGD_OPTIONS, begin_state, takes_zero_state
+from polysemantic.steps import replaceable
+from polysemantic.updates import SGD_OPTIONS, begin_state, decouples
 
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
 _ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
@@ -58,15 +59,16 @@ class CompiledSteps:
     unrolled = 32
 
     def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
-        if not takes_zero_state(optimizer):
-            raise ValueError(f"`compile` must be false for this optimiser, got {type(optimizer).__name__}.")
-        self.optimizer = optimizer
+        if not replaceable(network, optimizer):
+            rule = "be false unless SGD, Adam or AdamW trains all parameters, without hooks"
+            raise ValueError(f"`compile` must {rule}, got {type(optimizer).__name__}.")
+        self.network, self.optimizer = network, optimizer
         self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
         self._objective = network.closed_form()
         self._objective.sparse = False
         self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
-        self._known: set[int] = set()
+        self._known: set[tuple[int, bool, bool]] = set()
 
     @torch.no_grad()
     def __call__(
@@ -78,6 +80,7 @@ class CompiledSteps:
         with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
     ) -> Tensor:
         """See `Steps`."""
+        self._objective.l1, self._objective.importance = self.network.factors
         with _threads(self._n_threads):
             # What does not fill a block is stepped one by one, in a graph of its own.
             for start in range(0, steps - self.unrolled + 1, self.unrolled):
@@ -89,14 +92,15 @@ class CompiledSteps:
     def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
         states = [begin_state(self.optimizer, parameter) for parameter in self.parameters]
         arguments = ([p.data for p in self.parameters], states, steps, x, noise)
-        if steps in self._known:
+        graph = (steps, self._objective.l1 is None, self._objective.importance is None)
+        if graph in self._known:
             return self._compiled(*arguments)
         began = time.monotonic()
         with warnings.catch_warnings(), inductor.patch(self._settings()):
             warnings.simplefilter("ignore")  # the compiler's own, about itself
             loss = self._compiled(*arguments)
         rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
-        self._known.add(steps)
+        self._known.add(graph)
         return loss
 
     @property
@@ -134,7 +138,7 @@ class CompiledSteps:
             options = {name: group[name] for name in SGD_OPTIONS}
             sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
             return
-        update: Callable[..., None] = adamw if isinstance(self.optimizer, AdamW) else adam
+        update: Callable[..., None] = adamw if decouples(type(self.optimizer), group) else adam
         options = {name: group[name] for name in _ADAM_OPTIONS}
         options["beta1"], options["beta2"] = group["betas"]
         kept = ([state[name] for state in states if name in state] for name in _ADAM_STATE)

@@ -103,7 +103,7 @@ class ClosedForm:
         self.halve = halve
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
-        self._l1_of = (0, 0)
+        self._l1_of: tuple[Tensor | None, int, int] = (None, 0, 0)
         self._l1_share: Tensor
         self._l1_of_all: float | None = None
 
@@ -203,8 +203,8 @@ class ClosedForm:
         assert self.l1 is not None
         if torch.compiler.is_compiling():
             return self.l1 / n_inputs
-        of = (n_inputs, self.l1._version)
-        if self._l1_of != of:
+        of = (self.l1, n_inputs, self.l1._version)
+        if self._l1_of[0] is not self.l1 or self._l1_of[1:] != of[1:]:
             share = self._l1_share = self.l1 / n_inputs
             self._l1_of, self._l1_of_all = of, float(share[0]) if bool((share == share[0]).all()) else None
         return self._l1_share

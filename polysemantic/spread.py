@@ -12,8 +12,8 @@ from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
-from polysemantic.steps import EagerSteps
-from polysemantic.updates import begin_state, copy_counts, copy_options, is_hooked, of_instances, takes_zero_state
+from polysemantic.steps import EagerSteps, replaceable
+from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
 
 # Below this many multiplications in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
@@ -61,17 +61,13 @@ class SpreadSteps:
     def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
         """Whether networks and optimiser can be divided, and there are as many instances as threads."""
         W = network.W_enc
-        known = [id(weight) for weight in vars(network.weights).values() if weight is not None]
         return (
-            network.is_standard
-            and [id(parameter) for parameter in optimizer.param_groups[0]["params"]] == known
+            replaceable(network, optimizer)
             and network.act == "linear"
             and network.W_dec is None
             and W.device.type == "cpu"
             and W.dtype in (torch.float32, torch.float64)
             and len(W) >= torch.get_num_threads()
-            and takes_zero_state(optimizer)
-            and not is_hooked(optimizer)
         )
 
     @torch.no_grad()
@@ -91,7 +87,7 @@ class SpreadSteps:
         """Give each thread its instances, anew if tensors are no longer where they were."""
         parameters = list(self.network.parameters())
         state = [value for parameter in parameters for value in begin_state(self.optimizer, parameter).values()]
-        divided = [tensor.data_ptr() for tensor in [*parameters, *state]]
+        divided = [tensor.data_ptr() for tensor in [*parameters, *self.network.buffers(), *state]]
         if divided != self._divided:
             slices = Part(len(self.network.W_enc), ranks=self._threads).slices
             self._shares, self._divided = [self._blocks(held) for held in slices], divided

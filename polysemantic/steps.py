@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.autoencoder import Autoencoder, Gradients
 from polysemantic.part import Part
-from polysemantic.updates import Update, next_updates
+from polysemantic.updates import Update, is_hooked, next_updates, takes_zero_state
 
 
 class Steps(Protocol):
@@ -52,7 +52,7 @@ class EagerSteps:
         self,
         network: Autoencoder,
         optimizer: Optimizer,
-        schedule: LRScheduler | ReduceLROnPlateau | None = None,
+        schedule: LRScheduler | None = None,
         clip_norm: float | None = None,
         rows: Part | None = None,
     ) -> None:
@@ -112,6 +112,14 @@ class EagerSteps:
         factor = (largest / norm).clamp(max=1)
         for gradient in gradients:
             gradient *= factor.view(-1, *[1] * (gradient.ndim - 1))
+
+
+def replaceable(network: Autoencoder, optimizer: Optimizer) -> bool:
+    """Whether steps of these networks may be taken without `optimizer.step`, from its first one on."""
+    weights = [weight for weight in vars(network.weights).values() if weight is not None]
+    held = [id(parameter) for parameter in optimizer.param_groups[0]["params"]]
+    trains_all = held == [id(weight) for weight in weights] and all(weight.requires_grad for weight in weights)
+    return network.is_standard and trains_all and takes_zero_state(optimizer) and not is_hooked(optimizer)
 
 
 def fused(optimizer: Optimizer) -> Optimizer:

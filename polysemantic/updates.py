@@ -99,10 +99,13 @@ def copy_counts(optimizer: Optimizer, other: Optimizer) -> None:
             other.state[its]["step"].copy_(optimizer.state[parameter]["step"])
 
 
+def decouples(kind: type[Optimizer], group: dict[str, Any]) -> bool:
+    """Whether weights decay beside the gradient: an Adam may too, and in newer versions of torch AdamW is one."""
+    return kind is AdamW or bool(group.get("decoupled_weight_decay"))
+
+
 def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: list[Any]) -> Update:
-    # An Adam may decouple the decay too, and in newer versions of torch AdamW is one.
-    decoupled = kind is AdamW or group.get("decoupled_weight_decay", False)
-    kernel: Callable[..., None] = torch._fused_adamw_ if decoupled else torch._fused_adam_
+    kernel: Callable[..., None] = torch._fused_adamw_ if decouples(kind, group) else torch._fused_adam_
     *moving, steps = tensors
 
     def update() -> None:

@@ -173,6 +173,62 @@ def test_a_penalty_that_a_callback_changes_in_place_is_the_one_trained_with():
     assert_same((torch.zeros(0), gradients(changed)), (torch.zeros(0), gradients(fresh)), rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["l1", "importance"])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_factors_that_begin_without_effect_and_change_are_trained_with(name, replaced):
+    x, weights, _ = case("wide", tied=True, bias=False, noisy=False, identity=False)
+    changed, fresh = (Autoencoder(weights.map(torch.clone)) for _ in range(2))
+    changed.backward(x)
+    for network in (changed, fresh):
+        if replaced:
+            setattr(network, name, torch.full_like(getattr(network, name), 0.5))
+        else:
+            getattr(network, name).fill_(0.5)
+    before = changed.W_enc.grad.clone()
+    for network in (changed, fresh):
+        network.backward(x)
+    assert not torch.equal(before, changed.W_enc.grad)
+    assert_same((torch.zeros(0), gradients(changed)), (torch.zeros(0), gradients(fresh)), rtol=0, atol=0)
+
+
+def test_a_parameter_that_is_not_trained_gets_no_gradient():
+    x, weights, _ = case("wide", tied=False, bias=True, noisy=False, identity=False)
+    for kind in (Autoencoder, Rewritten):
+        network = networks(kind, weights, "linear")
+        network.W_dec.requires_grad_(False)
+        network.backward(x)
+        assert network.W_dec.grad is None
+        whole = networks(kind, weights, "linear")
+        whole.backward(x)
+        torch.testing.assert_close(network.W_enc.grad, whole.W_enc.grad)
+
+
+class Biasless(Autoencoder):
+    """Makes no use of its bias."""
+
+    def decode(self, h):
+        return (h @ self.decoder.mT).relu()
+
+
+class Scaled(Autoencoder):
+    """Another decoder of the same weights."""
+
+    @property
+    def decoder(self):
+        return 2 * super().decoder
+
+
+def test_a_subclass_may_leave_a_parameter_unused_or_give_another_decoder():
+    x, weights, _ = case("wide", tied=True, bias=True, noisy=False, identity=False)
+    unused = networks(Biasless, weights, "linear")
+    unused.backward(x)
+    assert unused.b_dec.grad is None
+    assert unused.W_enc.grad.any()
+    scaled = networks(Scaled, weights, "linear")
+    torch.testing.assert_close(scaled.backward(x, with_loss=True), scaled.loss(x).detach())
+    assert not scaled.is_standard
+
+
 class Rewritten(Autoencoder):
     """The same network, said in another way."""
 

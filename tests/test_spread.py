@@ -127,6 +127,9 @@ def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():
         steps(10, None, None)
         optimizer.param_groups[0]["lr"] *= 0.1
         steps(10, None, None)
+        networks.l1.mul_(3)
+        steps(10, None, None)
+        networks.l1 = networks.l1 + 0.1
         networks.W_enc.data = networks.W_enc.detach() * 0.5
         optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
         ends.append((networks, optimizer, steps(10, None, None)))
@@ -157,6 +160,7 @@ REFUSED = {
     "relu": lambda W: (Autoencoder(Weights(W), act="relu"), None),
     "half precision": lambda W: (Autoencoder(Weights(W.bfloat16())), None),
     "fewer instances than threads": lambda W: (Autoencoder(Weights(W[:1])), None),
+    "a parameter that is not trained": lambda W: (Autoencoder(Weights(W)).requires_grad_(False), None),
     "a hooked optimiser": lambda W: (Autoencoder(Weights(W)), hooked),
     "two groups": lambda W: (
         Autoencoder(Weights(W, None, W[:, :, 0].clone())),
