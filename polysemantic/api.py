@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from lightning.pytorch import Callback
+from torch import Tensor
 
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
@@ -63,16 +66,14 @@ def fit(
     ensemble = ensemble or Ensemble()
     module = EnsembleModule(data.n_features, n_hidden, ensemble, seed=seed_everything, **model)
     options = {"max_steps": max_steps, **(trainer or {})}
-    config = yaml.safe_dump(
-        {
-            "seed_everything": seed_everything,
-            "ensemble": ensemble.as_dict(),
-            "data": {"class_path": _class_path(type(data)), "init_args": data.arguments()},
-            "model": _model_config(module, {"n_hidden": n_hidden, **model}),
-            "trainer": options,
-        },
-        sort_keys=False,
-    )
+    described = {
+        "seed_everything": seed_everything,
+        "ensemble": ensemble.as_dict(),
+        "data": {"class_path": _class_path(type(data)), "init_args": data.arguments()},
+        "model": _model_config(module, {"n_hidden": n_hidden, **model}),
+        "trainer": options,
+    }
+    config = yaml.safe_dump(_plain(described), sort_keys=False)
     directory = None
     if ckpt_path is not None:
         continued = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
@@ -105,7 +106,7 @@ def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, An
     optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
     names = inspect.signature(type(optimizer)).parameters
     defaults = {name: value for name, value in optimizer.defaults.items() if name in names}
-    config["optimizer"] = {"class_path": _class_path(type(optimizer)), "init_args": _plain(defaults)}
+    config["optimizer"] = {"class_path": _class_path(type(optimizer)), "init_args": defaults}
     config["autoencoder"] = _class_path(module.autoencoder_class)
     if module.lr_scheduler is not None:
         config["lr_scheduler"] = _describe(module.lr_scheduler)
@@ -114,9 +115,18 @@ def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, An
 
 def _describe(make: Any) -> dict[str, Any]:
     if isinstance(make, functools.partial):
-        return {"class_path": _class_path(make.func), "init_args": _plain(make.keywords)}
+        return {"class_path": _class_path(make.func), "init_args": make.keywords}
     return {"class_path": getattr(make, "__qualname__", type(make).__qualname__)}
 
 
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+def _plain(value: Any) -> Any:
+    """A value as YAML holds it: paths as text, numbers of numpy and torch as such, of other objects the class."""
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (np.generic, Tensor)):
+        return value.tolist()
+    return value if value is None or isinstance(value, (str, int, float)) else _class_path(type(value))

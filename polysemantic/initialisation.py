@@ -22,14 +22,19 @@ def draw(init: Init, keys: random.Keys, n_instances: int, n_features: int, n_hid
     return Weights((normal if init == "normal" else orthogonal)(keys, n_features, n_hidden))
 
 
-def check_disambiguation(data: Any, bias: bool, act: str) -> None:
-    """Refuse inputs and networks that the constructed solution does not solve."""
-    halves = data.partition is not None and getattr(data, "active_fraction", None) == 0.5
-    if not (halves and data.magnitude == "one"):
+def check_disambiguation(
+    data: Any, bias: bool, act: str, numbers: dict[str, float], points: list[dict[str, float]]
+) -> None:
+    """Refuse inputs and networks that the constructed solution does not solve, at any grid point."""
+    fractions = [point.get("active_fraction", getattr(data, "active_fraction", None)) for point in points]
+    if data.partition is None or data.magnitude != "one" or any(fraction != 0.5 for fraction in fractions):
         rule = "have HalfSplit data with 2 parts, half of them active and magnitude one"
         raise ValueError(f"`init` disambiguation must {rule}, got {type(data).__name__}.")
     if not bias or act != "linear":
         raise ValueError(f"`init` disambiguation must have bias true and act linear, got bias {bias} and act {act}.")
+    for scale in (point.get("init_scale", numbers["init_scale"]) for point in points):
+        if scale != 1:
+            raise ValueError(f"`init` disambiguation must have init_scale 1, got {scale}.")
 
 
 def normal(keys: random.Keys, n_features: int, n_hidden: int) -> Float[Tensor, "instance feature hidden"]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from typing_extensions import override
 
 from polysemantic import initialisation, random
@@ -28,8 +29,7 @@ from polysemantic.objective import Act, Weights
 from polysemantic.part import Part
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
-from polysemantic.steps import EagerSteps, Steps, count_steps, fused
-from polysemantic.updates import takes_zero_state
+from polysemantic.steps import EagerSteps, Steps, count_steps, fused, replaceable
 
 # Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
 _DRAWS_AT_ONCE = 2**20
@@ -37,6 +37,8 @@ _DRAWS_AT_ONCE = 2**20
 # wait for the slowest each time.
 _CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
 _CHUNKS_BETWEEN_LOSSES = 4
+# Optimisers of torch whose update of one weight depends on others, or that need what a training step does not give.
+_COUPLING = ("Adafactor", "LBFGS", "Muon", "SparseAdam")
 
 
 class EnsembleModule(LightningModule):
@@ -142,11 +144,11 @@ class EnsembleModule(LightningModule):
         assert isinstance(data, InputDataModule)
         return data
 
-    def number(self, name: str) -> Float[Tensor, " instance"]:
+    def number(self, name: str) -> Float64[Tensor, " instance"]:
         """A hyperparameter that may vary, for each instance held here."""
         if name in self.ensemble.vary:
-            return self.ensemble.values(name)[self.instances].float()
-        return torch.full((self.ensemble.n_instances,), self.numbers[name])[self.instances]
+            return self.ensemble.values(name)[self.instances]
+        return torch.full((self.part.size,), self.numbers[name], dtype=torch.float64)
 
     @override
     def setup(self, stage: str) -> None:
@@ -165,7 +167,7 @@ class EnsembleModule(LightningModule):
         if data.n_features != self.n_features:
             raise ValueError(f"`n_features` must be that of the data, {data.n_features}, got {self.n_features}.")
         if self.init == "disambiguation":
-            check_disambiguation(data, self.bias, self.act)
+            check_disambiguation(data, self.bias, self.act, self.numbers, self.ensemble.points)
 
     @override
     def configure_model(self) -> None:
@@ -186,22 +188,29 @@ class EnsembleModule(LightningModule):
             return start.map(lambda w: w[self.instances])
         keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
         start = initialisation.draw(self.init, keys, self.part.size, self.n_features, self.n_hidden)
-        start.W_enc *= self.number("init_scale")[:, None, None]
+        start.W_enc *= self.number("init_scale").to(start.W_enc)[:, None, None]
         return start
 
     @override
     def configure_optimizers(self) -> Any:
         optimizer = fused(self.optimizer(self.parameters()))
+        if type(optimizer).__name__ in _COUPLING:
+            rule = "treat its parameters elementwise, or it would couple the instances"
+            raise ValueError(f"`optimizer` must {rule}, got {type(optimizer).__name__}.")
         if self.lr_scheduler is None:
             return optimizer
-        return [optimizer], [self.lr_scheduler(optimizer)]
+        schedule = self.lr_scheduler(optimizer)
+        if isinstance(schedule, ReduceLROnPlateau):
+            rule = "follow the steps alone, as a loss of all would couple the instances"
+            raise ValueError(f"`lr_scheduler` must {rule}, got {type(schedule).__name__}.")
+        return [optimizer], [schedule]
 
     @override
     def on_train_start(self) -> None:
         optimizer = self.optimizers(use_pl_optimizer=False)
         assert isinstance(optimizer, Optimizer)
         schedule = self.lr_schedulers()
-        assert not isinstance(schedule, list)
+        assert schedule is None or isinstance(schedule, LRScheduler)
         std = self.number("noise_std").to(self.networks.W_enc)
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
@@ -224,7 +233,7 @@ class EnsembleModule(LightningModule):
         fits = self.networks.is_standard and self.lr_scheduler is None and self.clip_norm is None
         if self.compile_steps == "auto":
             pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
-            if not (pays and fits and takes_zero_state(optimizer)):
+            if not (pays and fits and replaceable(self.networks, optimizer)):
                 return None
         elif not self.compile_steps:
             return None

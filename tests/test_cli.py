@@ -18,7 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import polysemantic
 from polysemantic.callbacks import Measurements
 from polysemantic.cli import main
-from polysemantic.data import IndependentBernoulli
+from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.theory import polysemantic_neurons_paper
 
 ROOT = Path(__file__).parent.parent
@@ -234,6 +234,21 @@ def test_python_and_the_command_line_give_the_same_tables(run_cli):
     }  # fmt: skip
     assert fitted.weights[20]["instance"].tolist() == [0, 2, 4, 6]
     assert torch.equal(fitted.weights[20]["W_enc"], fitted.model["W_enc"][::2])
+
+
+def test_python_takes_paths_and_the_numbers_of_numpy_and_torch(tmp_path):
+    run = polysemantic.fit(
+        OneHot(8),
+        n_hidden=8,
+        max_steps=2,
+        l1=np.float64(0.01),
+        optimizer=lambda p: torch.optim.AdamW(p, lr=torch.tensor(0.5)),
+        trainer={"default_root_dir": tmp_path},
+    )
+    config = run.config
+    assert (config["model"]["n_hidden"], config["model"]["l1"]) == (8, 0.01)
+    assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
+    assert config["trainer"]["default_root_dir"] == str(tmp_path)
 
 
 def test_load_refuses_what_is_no_finished_run(here):

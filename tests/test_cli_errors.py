@@ -55,6 +55,12 @@ BAD_OPTIONS = {
     "unknown group": ("--modle.l1=5", "unknown option --modle.l1; did you mean model.l1?"),
     "shortened option": ("--trainer.max_step=5", "unknown option --trainer.max_step; did you mean trainer.max_steps?"),
     "unknown option of the data": ("--data.probabilty=1", "unknown option", "did you mean probability?"),
+    "schedule of the loss": (
+        "--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
+        "`lr_scheduler` must follow the steps alone",
+        "got ReduceLROnPlateau.",
+    ),
+    "optimiser that couples": ("--model.optimizer=LBFGS", "`optimizer` must treat", "elementwise", "got LBFGS."),
     "linked option": ("--model.n_features=3", "`model.n_features` must be unset", "`data.n_features`"),
     "unknown varied name": (
         '--ensemble.vary={"l2": [1]}',

@@ -209,6 +209,16 @@ def test_double_precision_trains_in_double_precision(data):
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_a_grid_point_in_double_precision_has_the_numbers_of_a_run_of_its_own():
+    numbers = {"l1": 0.001, "noise_std": 0.1, "init_scale": 0.7, "importance": 0.9}
+    grid, own = (
+        train(OneHot, (4, 16), ensemble, 200, {"precision": 64}, optimizer=OPTIMISERS["SGD"], **fixed)
+        for ensemble, fixed in ((Ensemble(2, {name: [v] for name, v in numbers.items()}), {}), (Ensemble(2), numbers))
+    )
+    assert_equal_weights(own, grid, EXACT)
+    assert own.networks.l1[0].item() == 0.001
+
+
 COMMAND = [
     "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=16",
     "--model.n_hidden=6", "--model.noise_std=0.1", "--ensemble.seeds=2", '--ensemble.vary={"l1": [0, 0.01]}',

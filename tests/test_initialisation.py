@@ -50,6 +50,9 @@ def test_a_run_that_starts_from_the_disambiguation_solution_has_no_error(here):
     assert run.results["partition_energy"].tolist() == pytest.approx([2.0, 2.0])
 
 
+QUARTERS = Ensemble(2, {"active_fraction": [0.25, 0.5]})
+
+
 @pytest.mark.parametrize(
     ("data", "options", "rule"),
     [
@@ -61,11 +64,13 @@ def test_a_run_that_starts_from_the_disambiguation_solution_has_no_error(here):
         (HalfSplit(32), {"bias": True, "act": "relu"}, "got bias True and act relu"),
         (HalfSplit(32), {"bias": True, "n_hidden": 16}, "`n_hidden` must be at least 17 .* got 16"),
         (HalfSplit(6, active_fraction=1 / 3), {"bias": True}, "`init` disambiguation must have HalfSplit data"),
+        (HalfSplit(32), {"bias": True, "init_scale": 0.5}, "`init` disambiguation must have init_scale 1, got 0.5"),
+        (HalfSplit(32), {"bias": True, "ensemble": QUARTERS}, "`init` disambiguation must have HalfSplit data"),
     ],
 )
 def test_the_disambiguation_solution_is_refused_where_it_is_none(data, options, rule, here):
     with pytest.raises(ValueError, match=rule):
-        fit(data, ensemble=Ensemble(2), max_steps=1, init="disambiguation", **{"n_hidden": 20} | options)
+        fit(data, max_steps=1, init="disambiguation", **{"n_hidden": 20, "ensemble": Ensemble(2)} | options)
 
 
 def test_a_number_of_features_that_is_no_multiple_of_4_has_no_disambiguation_solution():
