@@ -141,12 +141,17 @@ def remove_parts(directory: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def run_number(directory: Path) -> int | None:
+    """The N of a `version_N`, None for what people put beside those."""
+    number = directory.name.removeprefix("version_")
+    return int(number) if number.isdecimal() else None
+
+
 def new_run_directory(root: Path) -> Path:
     """Make and give the next free `version_N` under the root's run directories; safe between processes."""
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
-    names = [path.name.removeprefix("version_") for path in runs.glob("version_*")]
-    taken = [int(name) for name in names if name.isdigit()]
+    taken = [number for path in runs.glob("version_*") if (number := run_number(path)) is not None]
     for number in itertools.count(max(taken, default=-1) + 1):
         directory = runs / f"version_{number}"
         try:

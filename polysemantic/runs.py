@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from polysemantic.checkpoints import check_checkpoint, read_checkpoint
-from polysemantic.files import RUNS, CorruptFileError
+from polysemantic.files import RUNS, CorruptFileError, run_number
 from polysemantic.locks import check_free
 
 
@@ -149,12 +149,9 @@ def newest_run(root: Path, config: str) -> Path:
         FileNotFoundError: If there is none.
     """
     wanted = _what(yaml.safe_load(config))
-    same = [
-        path.parent
-        for path in (root / RUNS).glob("version_*/config.yaml")
-        if _what(yaml.safe_load(path.read_text())) == wanted
-    ]
-    same.sort(key=lambda run: int(run.name.removeprefix("version_")))
+    runs = [path.parent for path in (root / RUNS).glob("version_*/config.yaml")]
+    numbered = sorted((number, run) for run in runs if (number := run_number(run)) is not None)
+    same = [run for _, run in numbered if _what(yaml.safe_load((run / "config.yaml").read_text())) == wanted]
     begun = [run for run in same if any((run / "checkpoints").glob("*.ckpt"))]
     if not begun:
         got = f"{same[-1].name}, which ended before its first; begin again without `ckpt_path`" if same else "none"

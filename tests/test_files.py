@@ -13,6 +13,7 @@ import torch
 
 from polysemantic.checkpoints import read_checkpoint
 from polysemantic.files import CorruptFileError, SealedWriter, check_seal, new_run_directory, write_whole
+from polysemantic.runs import newest_run
 
 
 def test_a_file_is_written_with_its_directories_and_replaces_what_was_there(tmp_path):
@@ -127,6 +128,15 @@ def test_runs_are_numbered_from_zero_past_the_highest(tmp_path):
     (runs / "version_x").mkdir()
     (runs / "version_100").write_text("a file")
     assert new_run_directory(tmp_path) == runs / "version_101"
+
+
+def test_the_newest_run_is_none_of_the_copies_beside_it(tmp_path):
+    for name in ("version_9", "version_10", "version_9_backup", "version_", "version_²"):
+        run = tmp_path / "lightning_logs" / name
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "checkpoints/last.ckpt").touch()
+        (run / "config.yaml").write_text("model: {}")
+    assert newest_run(tmp_path, "model: {}").name == "version_10"
 
 
 def take(root):
