@@ -1,10 +1,15 @@
 import itertools
+import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
 
+from polysemantic import Ensemble, fit
 from polysemantic.callbacks import Checkpoint
 from polysemantic.callbacks import checkpoint as module
+from polysemantic.checkpoints import read_checkpoint
+from polysemantic.data import OneHot
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -28,3 +33,39 @@ def test_checkpoints_cost_below_three_hundredths_of_a_run(tmp_path, monkeypatch,
     assert len(saved) > 5
     assert len(saved) * seconds_each < 0.03 * now[0]
     assert all(later - earlier >= every_n_seconds for earlier, later in itertools.pairwise(saved))
+
+
+@pytest.fixture
+def one_name(monkeypatch):
+    """A filesystem whose files have one name each."""
+
+    def refuse(source, target):
+        raise PermissionError(1, "Operation not permitted", source)
+
+    monkeypatch.setattr(os, "link", refuse)
+
+
+@pytest.mark.usefixtures("unchecked", "one_name")
+def test_two_checkpoints_are_kept_where_a_file_has_one_name(tmp_path):
+    trainer = {"default_root_dir": str(tmp_path), "enable_progress_bar": False}
+    options = {"ensemble": Ensemble(2), "n_hidden": 4, "max_steps": 60, "inner_steps": 10}
+    run = fit(OneHot(4), **options, checkpoint=Checkpoint(0.0), trainer=trainer)
+    checkpoints = {
+        path.stem: read_checkpoint(path)["global_step"] for path in (run.directory / "checkpoints").iterdir()
+    }
+    assert checkpoints.keys() == {"last", "previous"}
+    assert checkpoints["previous"] < checkpoints["last"] == 60
+
+
+@pytest.mark.usefixtures("one_name")
+def test_a_copy_that_fails_leaves_both_checkpoints(tmp_path, monkeypatch):
+    def fail(source, target):
+        target.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    for name in ("last", "previous"):
+        (tmp_path / name).write_text(name)
+    monkeypatch.setattr(shutil, "copyfileobj", fail)
+    with pytest.raises(OSError, match="No space left on device"):
+        module._keep(tmp_path / "last", tmp_path / "previous")
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"last": "last", "previous": "previous"}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.checks import check_not_negative
+from polysemantic.files import whole_file
 
 # A checkpoint that took one second is worth at most one in this many.
 _SHARE_OF_RUN = 40
@@ -90,10 +92,16 @@ def _last(trainer: Trainer) -> Path:
 
 
 def _keep(source: Path, target: Path) -> None:
-    """A second name for a file, put into place at once, while the file keeps its own."""
+    """A second name for a file, or a copy, put into place at once, while the file keeps its own."""
     if target.exists() and target.samefile(source):
         return  # a run killed just after this; to rename one name of a file over another would leave both
     beside = target.with_name(f".{target.name}.part")
     beside.unlink(missing_ok=True)
-    os.link(source, beside)
-    beside.replace(target)
+    try:
+        os.link(source, beside)
+    except OSError:
+        # Not every filesystem knows second names: exFAT has none, nor have some network ones.
+        with source.open("rb") as content, whole_file(target) as file:
+            shutil.copyfileobj(content, file)
+    else:
+        beside.replace(target)
