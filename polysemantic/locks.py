@@ -9,17 +9,18 @@ from typing import IO
 _NAME = ".lock"
 
 
-def occupy(run: Path, mode: int = fcntl.LOCK_EX) -> IO[bytes]:
+def occupy(run: Path, mode: int = fcntl.LOCK_EX, name: str = _NAME) -> IO[bytes]:
     """Keep other processes from training in a run directory until the file given back is closed or the process ends.
 
     Args:
         run: The run directory.
         mode: `LOCK_EX`, or `LOCK_SH` to keep out only those that train.
+        name: The file in it that is locked.
 
     Raises:
         ValueError: If another process trains in it.
     """
-    file = (run / _NAME).open("ab")
+    file = (run / name).open("ab")
     try:
         fcntl.flock(file, mode | fcntl.LOCK_NB)
     except BlockingIOError:

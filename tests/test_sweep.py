@@ -1,4 +1,5 @@
 import contextlib
+import errno
 import fcntl
 import io
 import math
@@ -206,6 +207,15 @@ def test_a_cell_that_another_process_is_at_is_left_to_it(here):
         assert run_cell(directory, cell.config, here).state == "busy"
         assert not (directory / "config.yaml").exists()
     assert run_cell(directory, cell.config, here).state == "finished"
+
+
+def test_a_cell_is_run_where_files_cannot_be_locked(here, monkeypatch):
+    def refuse(file, mode):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    (cell,) = plan_of(LONE, here).cells
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    assert run_cell(here / "cells" / cell.hash, cell.config, here).state == "finished"
 
 
 @pytest.mark.slow

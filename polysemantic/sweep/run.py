@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import sys
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,9 +10,11 @@ import yaml
 
 from polysemantic.checkpoints import read_checkpoint
 from polysemantic.files import CorruptFileError, write_whole
+from polysemantic.locks import occupy
 from polysemantic.sweep.reader import CellCLI, Config, config_hash, parse_yaml
 
 STATE = "cell.yaml"
+_LOCK = ".cell.lock"
 _OUTPUT = "output.txt"
 # What the command line's parser exits with when it has said on one line what is wrong.
 _BAD_INPUT = 2
@@ -42,29 +42,20 @@ def run_cell(directory: Path, config: Config, home: Path) -> Outcome:
         config: The resolved configuration.
         home: The directory that relative paths and the user's modules are in.
     """
-    with contextlib.chdir(home), _lock(directory) as ours:
-        if not ours:
+    with contextlib.chdir(home):
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            # Not the lock of the fit itself, which it takes in the same process.
+            lock = occupy(directory, name=_LOCK)
+        except ValueError:
             return Outcome("busy")
-        if not is_finished(directory):
+        with lock:
+            if is_finished(directory):
+                return Outcome("finished")
             note(directory, "running")
             error = _fit(directory, config)
             note(directory, "finished" if error is None else "failed", error)
-            if error is not None:
-                return Outcome("failed", error)
-        return Outcome("finished")
-
-
-@contextlib.contextmanager
-def _lock(directory: Path) -> Iterator[bool]:
-    """Whether the run is this process's own until the end of the block; the lock of one that dies is released."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / ".cell.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+            return Outcome("finished") if error is None else Outcome("failed", error)
 
 
 def is_finished(directory: Path) -> bool:
