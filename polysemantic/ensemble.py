@@ -85,6 +85,17 @@ def _checked(name: str, values: Sequence[float]) -> list[float]:
     return [float(value) for value in values]
 
 
+def number_text(value: float) -> str:
+    """A number in six digits, or in as many as tell it from every other.
+
+    Example:
+        >>> number_text(0.001), number_text(0.1234567)
+        ('0.001', '0.1234567')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else str(value)
+
+
 def point_label(point: Mapping[str, float]) -> str:
     """A grid point in words, for tags and tables: `l1=0.001 probability=0.1`; `all` if nothing varies."""
-    return " ".join(f"{name}={value:g}" for name, value in point.items()) or "all"
+    return " ".join(f"{name}={number_text(value)}" for name, value in point.items()) or "all"

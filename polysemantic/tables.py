@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from polysemantic.ensemble import Ensemble
+from polysemantic.ensemble import Ensemble, number_text
 from polysemantic.functional import mean_interval
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
@@ -65,7 +65,7 @@ def _wide(results: pd.DataFrame, varied: list[str]) -> Table:
     for heading in (*varied, *_SHOWN):
         table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        table.add_row(*(f"{value:g}" for value in point), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
+        table.add_row(*map(number_text, point), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
     return table
 
 
@@ -78,7 +78,9 @@ def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
         table.add_column(heading.replace(" ", "\n").replace("polysem", "poly-\nsem"), justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
         values = [mean_and_interval(rows[name]).replace(" ", "") for name in shown.values()]
-        table.add_row("\n".join(f"{n} = {v:g}" for n, v in zip(varied, point, strict=True)) or "all", *values)
+        table.add_row(
+            "\n".join(f"{n} = {number_text(v)}" for n, v in zip(varied, point, strict=True)) or "all", *values
+        )
     return table
 
 

@@ -183,7 +183,12 @@ class ConfigFile(Callback):
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._write_again(trainer)
+        if self._begun:
+            self._write_again(trainer)
+        elif trainer.ckpt_path is None:
+            # Lightning skips training without a word, and nobody has measured anything.
+            limits = "`max_time`, `max_epochs` and `limit_train_batches`"
+            raise ValueError(f"`trainer` must let a run take a step, got none: see {limits}.")
 
     # Not earlier: a checkpoint that does not fit must leave its run's configuration as it is.
     @override

@@ -60,6 +60,22 @@ def test_a_quiet_fit_still_says_what_is_wrong(run_cli):
     assert answer.err.startswith("error: `n_hidden` must")
 
 
+def test_values_that_agree_in_six_digits_are_told_apart(run_cli, here):
+    answer = run_cli(*FIT, '--ensemble.vary={"l1": [0.123457, 0.12345678, 0.001]}')
+    assert answer.status == 0, answer.err
+    run = here / "lightning_logs/version_0"
+    assert {path.name for path in run.glob("l1=*")} == {"l1=0.123457", "l1=0.12345678", "l1=0.001"}
+    assert re.findall(r"(?m)^ *l1 = (\S+)", answer.out) == ["0.123457", "0.12345678", "0.001"]
+
+
+@pytest.mark.parametrize("option", ["max_time=00:00:00:00", "max_epochs=0", "limit_train_batches=0"])
+def test_a_run_that_may_take_no_step_is_one_line_and_leaves_nothing(option, run_cli, here):
+    answer = run_cli(*FIT, f"--trainer.{option}")
+    assert (answer.status, answer.err.count("\n")) == (2, 1)
+    assert answer.err.startswith("error: `trainer` must let a run take a step, got none: see `max_time`")
+    assert list((here / "lightning_logs").iterdir()) == []
+
+
 @pytest.mark.parametrize("varied", [(), ("l1",), ("l1", "probability"), ("l1", "probability", "noise_std")])
 def test_the_final_table_keeps_every_number_whole_at_80_columns(varied):
     shares = ["coverage", "carriers"]

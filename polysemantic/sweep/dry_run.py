@@ -3,6 +3,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from polysemantic.ensemble import number_text
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.table import column_names, label
@@ -37,8 +38,8 @@ def cells_table(plan: Plan) -> Table:
 
 def _axis(value: object, moved: bool) -> str:
     if moved and isinstance(value, list):
-        return f"\\[{', '.join(f'{number:g}' for number in value)}]"
-    return f"{value:g}" if isinstance(value, float) else str(label(value))
+        return f"\\[{', '.join(map(number_text, value))}]"
+    return number_text(value) if isinstance(value, float) else str(label(value))
 
 
 def duration(seconds: float) -> str:
