@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable
 
 import torch
@@ -53,7 +54,7 @@ class Autoencoder(nn.Module):
         self.sparse_inputs = False
         self.halve_gram = False
         self._closed_form: ClosedForm | None = None
-        self._factors_of: tuple[Tensor, Tensor, tuple[int, int]] | None = None
+        self._factors_of: tuple[Tensor | None, Tensor | None, int, int] = None, None, 0, 0
         self._factors: tuple[Tensor | None, Tensor | None] = None, None
 
     @property
@@ -172,12 +173,11 @@ class Autoencoder(nn.Module):
     def factors(self) -> tuple[Tensor | None, Tensor | None]:
         """Penalty and importance as they are now, None where they change nothing."""
         l1, importance = self.l1, self.importance
-        of = (l1._version, importance._version)
-        if self._factors_of is None or not (
-            self._factors_of[0] is l1 and self._factors_of[1] is importance and self._factors_of[2] == of
-        ):
+        of = l1, importance, l1._version, importance._version
+        # On an accelerator, to ask them would wait for all that is under way.
+        if not all(map(operator.is_, of[:2], self._factors_of[:2])) or of[2:] != self._factors_of[2:]:
             self._factors = l1 if bool(l1.any()) else None, None if bool((importance == 1).all()) else importance
-            self._factors_of = (l1, importance, of)
+            self._factors_of = of
         return self._factors
 
     def closed_form(self) -> ClosedForm:
