@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -16,7 +16,7 @@ from typing_extensions import override
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.data import InputDataModule
-from polysemantic.functional import all_finite, sharing
+from polysemantic.functional import all_finite, blocks, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.part import Part
@@ -188,13 +188,10 @@ def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
     return values.where(finite.view(-1, *[1] * (values.ndim - 1)), torch.nan)
 
 
-def _blocks(networks: Autoencoder, n_inputs: int) -> Iterator[slice]:
-    """Few instances at a time."""
+def _blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     n_instances, n_features, n_hidden = networks.W_enc.shape
     at_once = _AT_ONCE.get(networks.W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
-    length = max(1, at_once // (max(n_inputs, n_features) * (n_features + n_hidden)))
-    for start in range(0, n_instances, length):
-        yield slice(start, min(start + length, n_instances))
+    return blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
 
 
 def _keep_freed_memory() -> None:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from polysemantic import random
+from polysemantic import functional, random
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation_gap_closed_form, rotation_rank
 
@@ -41,10 +41,9 @@ def without(networks: Autoencoder, left_out: Bool[Tensor, " instance"]) -> Autoe
 def blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     """Few instances at a time, so that what is computed of their activations stays small beside their parameters."""
     n_instances, n_features, n_hidden = networks.W_enc.shape
-    length = max(1, _AT_ONCE // (max(n_inputs, n_features) * max(n_features, n_hidden)))
     if not networks.is_standard:
-        length = n_instances
-    return [slice(start, start + length) for start in range(0, n_instances, length)]
+        return [slice(0, n_instances)]
+    return functional.blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), _AT_ONCE)
 
 
 @torch.no_grad()

@@ -1,4 +1,5 @@
 from polysemantic.functional.angles import min_angle, share_angles_below_90
+from polysemantic.functional.blocks import blocks
 from polysemantic.functional.carrying import (
     CarriedSigns,
     Strongest,
@@ -112,6 +113,7 @@ __all__ = [
     "ablate",
     "advance",
     "all_finite",
+    "blocks",
     "bootstrap_lives",
     "bootstrap_over_instances",
     "carried",

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from polysemantic.functional.blocks import blocks
 from polysemantic.functional.weights import effective_weight
 
 # Weights looked at together: few enough that the temporaries of one look stay small.
@@ -49,10 +50,8 @@ def large_weights(
     if not threshold >= 0:
         raise ValueError(f"`threshold` must be at least 0, got {threshold}.")
     n_instances, n_features, n_hidden = W_enc.shape
-    block = max(1, _AT_ONCE // max(1, n_features * n_hidden))
     places, values, finite = [], [], []
-    for first in range(0, n_instances, block):
-        part = slice(first, first + block)
+    for part in blocks(n_instances, n_features * n_hidden, _AT_ONCE):
         w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
         # In one call, `aminmax` takes seven times as long.
         low, high = w.amin(1), w.amax(1)
@@ -60,7 +59,7 @@ def large_weights(
         slot = (torch.maximum(high, -low) >= threshold).flatten().nonzero().squeeze(-1)
         column = w.mT[slot // n_hidden, slot % n_hidden]
         at, feature = (column.abs() >= threshold).nonzero(as_tuple=True)
-        places.append((first * n_hidden + slot[at]) * n_features + feature)
+        places.append((part.start * n_hidden + slot[at]) * n_features + feature)
         values.append(column[at, feature])
     return LargeWeights((n_instances, n_features, n_hidden), torch.cat(places), torch.cat(values), torch.cat(finite))
 

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from polysemantic.functional.blocks import blocks
 from polysemantic.functional.interference_cost import interference_sums
 
 # Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
@@ -51,13 +52,12 @@ def pair_sums(
         raise ValueError(f"`x_hat` must have the shape of `x`, {tuple(x.shape)}, got {tuple(x_hat.shape)}.")
     n_instances, batch, n_features = x.shape
     sums = PairSums(*(x.new_zeros(len(instance), dtype=torch.float64) for _ in range(2)))
-    block = max(1, _AT_ONCE // (max(batch, n_features) * n_features))
-    for first in range(0, n_instances, block):
-        inside = ((instance >= first) & (instance < first + block)).nonzero().squeeze(-1)
+    for part in blocks(n_instances, max(batch, n_features) * n_features, _AT_ONCE):
+        inside = ((instance >= part.start) & (instance < part.stop)).nonzero().squeeze(-1)
         if len(inside) > 0:
-            matrices = interference_sums(x[first : first + block], x_hat[first : first + block])
+            matrices = interference_sums(x[part], x_hat[part])
             for total, matrix in zip(sums, matrices, strict=True):
-                total[inside] = matrix[instance[inside] - first, feature_i[inside], feature_j[inside]]
+                total[inside] = matrix[instance[inside] - part.start, feature_i[inside], feature_j[inside]]
     return sums
 
 
