@@ -44,3 +44,16 @@ def test_no_metric_may_have_a_column_that_the_run_has_anyway(tmp_path):
         metric = metric_named(column.title().replace("_", ""))
         with pytest.raises(ValueError, match=f"`metrics` must have .* does not have anyway, got {column}\\."):
             fit(tmp_path, 1, measurements=Measurements(metrics=[metric]), ensemble=varied)
+
+
+@pytest.mark.parametrize("name", ["W_enc", "h", "l1"])
+def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
+    class Writer(InstanceMetric):
+        def _filter_kwargs(self, **kwargs):
+            return {name: kwargs[name]}
+
+        def update(self, **given):
+            self.add(given[name].mul_(2).view(16, -1).sum(1))
+
+    with pytest.raises(ValueError, match=r"`metrics` must leave what they are given as it is, got Writer\."):
+        fit(tmp_path, measurements=Measurements(metrics=[Writer()]))

@@ -146,7 +146,7 @@ class Measurements(StepCallback):
                 here |= vars(weights)
                 for metric in self._due:
                     metric.others = (block.start, len(x) - block.stop)
-                    metric.update(**metric._filter_kwargs(**here))
+                    _update(metric, metric._filter_kwargs(**here))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self.metrics))
 
@@ -182,6 +182,19 @@ def gathered(columns: dict[str, Tensor], part: Part) -> dict[str, Tensor]:
 
 def _alone() -> bool:
     return False
+
+
+def _update(metric: InstanceMetric, given: dict[str, Any]) -> None:
+    """Update a metric that must not write into what it is given: it would train the networks."""
+    before = _versions(given)
+    metric.update(**given)
+    if _versions(given) != before:
+        raise ValueError(f"`metrics` must leave what they are given as it is, got {type(metric).__name__}.")
+
+
+def _versions(given: dict[str, Any]) -> list[int]:
+    # Tensors made in inference mode count no writes, but weights are never among them.
+    return [value._version for value in given.values() if value is not None and not value.is_inference()]
 
 
 def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
