@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 import reference
+from scipy import stats
 
 from polysemantic.functional import bootstrap_over_instances, kaplan_meier, median_life, resolution_rate
 
@@ -58,29 +59,31 @@ def test_the_resolution_rate_is_undefined_without_time_at_risk():
     assert math.isnan(resolution_rate(np.zeros(2), np.ones(2, dtype=bool)))
 
 
-def test_bootstrap_resamples_whole_instances(rng):
-    # The mean of two instances drawn from 0 and 1 is 0, 1/2 or 1 with probability 1/4, 1/2, 1/4.
-    values = [np.zeros(50), np.ones(50)]
-    assert bootstrap_over_instances(values, np.mean, rng=rng, n_resamples=4000) == (0, 1)
-    assert bootstrap_over_instances(values, np.mean, rng=rng, n_resamples=4000, confidence=0.4) == (0.5, 0.5)
+def test_bootstrap_resamples_whole_instances_and_gives_a_means_student_interval(rng):
+    values = [np.full(50, mean) for mean in (0.0, 1.0, 3.0, 4.0)]
+    interval = bootstrap_over_instances(values, np.mean, rng=rng, n_resamples=20_000, confidence=0.9)
+    # A variance of resamples has a relative error below 1/sqrt(10 000).
+    assert interval == pytest.approx(stats.t.interval(0.9, 3, 2, stats.sem([0, 1, 3, 4])), abs=5 * 0.005 * 2.2)
 
 
-def test_bootstrap_counts_instances_without_lives_and_leaves_out_what_is_undefined(rng):
-    values = [np.zeros(0), np.array([3.0, 3.0])]
-    assert bootstrap_over_instances(values, len, rng=rng) == (0, 4)
+def test_bootstrap_resamples_instances_without_lives_and_leaves_out_what_is_undefined(rng):
+    values = [np.zeros(0), np.array([3.0, 3.0]), np.array([3.0])]
+    low, high = bootstrap_over_instances(values, len, rng=rng)
+    assert low + high == pytest.approx(2 * 3)
+    assert high - low > 1
     assert bootstrap_over_instances(values, mean_or_nan, rng=rng) == (3, 3)
 
 
-def test_bootstrap_of_infinite_medians_stays_defined(rng):
+def test_bootstrap_of_what_may_be_infinite_rules_nothing_out(rng):
     lives = [np.array([[10, 1], [10, 1]]), np.array([[10, 0], [10, 0]])] * 4
     interval = bootstrap_over_instances(
         lives, lambda rows: median_life(kaplan_meier(rows[:, 0], rows[:, 1] == 1)), rng=rng
     )
-    assert interval == (10, math.inf)
+    assert interval == (-math.inf, math.inf)
 
 
-@pytest.mark.parametrize("values", [[], [np.ones(3)], [np.zeros(0), np.zeros(0)]])
-def test_bootstrap_has_no_interval_for_fewer_than_two_instances_or_no_values(rng, values):
+@pytest.mark.parametrize("values", [[], [np.ones(3)], [np.ones(3), np.zeros(0)], [np.zeros(0), np.zeros(0)]])
+def test_bootstrap_has_no_interval_for_fewer_than_two_instances_with_values(rng, values):
     interval = bootstrap_over_instances(values, mean_or_nan, rng=rng)
     assert all(map(math.isnan, interval))
 

@@ -1,3 +1,4 @@
+import functools
 import io
 import math
 
@@ -52,12 +53,12 @@ def test_lives_last_from_birth_or_settlement_to_their_end_or_the_last_sight_of_t
 
 
 @pytest.mark.parametrize("since", ["birth", "settlement"])
-@pytest.mark.parametrize("n_instances", [2, 12])
+@pytest.mark.parametrize("n_instances", [2, 5])
 def test_the_bootstrap_of_lives_is_that_over_instances(since, n_instances):
     duration, resolved, instance = durations(random_lives(n_instances), since)
     rows = np.stack([duration, resolved], axis=1)
     by_instance = [rows[instance == k] for k in range(n_instances)]
-    options = {"n_resamples": 200, "confidence": 0.8}
+    options = {"n_resamples": 30, "confidence": 0.8}
     found = bootstrap_lives(
         duration, resolved, instance, n_instances=n_instances, rng=np.random.default_rng(1), **options
     )
@@ -65,12 +66,40 @@ def test_the_bootstrap_of_lives_is_that_over_instances(since, n_instances):
     def literal(statistic):
         return bootstrap_over_instances(by_instance, statistic, rng=np.random.default_rng(1), **options)
 
-    assert found.median_life == literal(lambda r: median_life(kaplan_meier(r[:, 0], r[:, 1] == 1)))
-    assert found.resolution_rate == pytest.approx(literal(lambda r: resolution_rate(r[:, 0], r[:, 1] == 1)))
+    def survival_at(time, lives):
+        curve = kaplan_meier(lives[:, 0], lives[:, 1] == 1)
+        return np.append(1.0, curve.survival)[np.searchsorted(curve.times, time, side="right")]
+
+    low, high = literal(lambda lives: resolution_rate(lives[:, 0], lives[:, 1] == 1))
+    assert found.resolution_rate == pytest.approx((max(0, low), high))
+    times = np.unique(duration)
+    bands = [literal(functools.partial(survival_at, time)) for time in times]
+    ends = (next((t for t, band in zip(times, bands, strict=True) if band[end] <= 0.5), math.inf) for end in (0, 1))
+    assert found.median_life == tuple(ends)
 
 
-def test_the_bootstrap_is_undefined_without_lives_or_with_one_instance():
-    for size, n_instances in ((0, 4), (3, 1)):
+@pytest.mark.parametrize("n_instances", [2, 3, 4])
+def test_intervals_of_lives_cover_as_often_as_they_say(n_instances):
+    rng, repeats = np.random.default_rng(0), 200
+    covered = np.zeros(2)
+    for _ in range(repeats):
+        instance = np.repeat(np.arange(n_instances), rng.poisson(20, n_instances))
+        life = rng.exponential(size=len(instance))
+        found = bootstrap_lives(
+            np.minimum(life, 1), life < 1, instance, n_instances=n_instances, rng=rng, n_resamples=300
+        )
+        covered += [low <= true <= high for (low, high), true in zip(found, (np.log(2), 1), strict=True)]
+    assert (covered / repeats > 0.93 - 5 * (0.93 * 0.07 / repeats) ** 0.5).all()
+
+
+def test_the_interval_of_a_median_ends_at_infinity_where_it_may_be_there():
+    duration, instance = np.full(16, 10), np.repeat(np.arange(8), 2)
+    rng = np.random.default_rng(0)
+    assert bootstrap_lives(duration, instance % 2 == 0, instance, n_instances=8, rng=rng).median_life == (10, math.inf)
+
+
+def test_the_bootstrap_is_undefined_without_lives_or_with_those_of_one_instance():
+    for size, n_instances in ((0, 4), (3, 1), (3, 2)):
         number, flag = np.ones(size, dtype=int), np.ones(size, dtype=bool)
         found = bootstrap_lives(number, flag, number - 1, n_instances=n_instances, rng=np.random.default_rng(0))
         assert all(math.isnan(end) for interval in found for end in interval)
