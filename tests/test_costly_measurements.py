@@ -2,6 +2,7 @@ import math
 
 import pandas as pd
 import pytest
+import reference
 import torch
 
 import polysemantic
@@ -9,7 +10,6 @@ from polysemantic.callbacks import Measurements
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import rotation_gap_closed_form
-from polysemantic.metrics import CollisionCost, CollisionExcessCost
 
 KINDS = ["collisions_compensated", "collisions_disambiguated", "collisions_costly"]
 
@@ -42,12 +42,13 @@ def test_the_costs_of_collisions_are_those_on_the_evaluation_draws(tmp_path):
     x = torch.cat([data.evaluation_inputs(batch) for batch in data.val_dataloader()], 1)
     W = run.model["W_enc"]
     x_hat = (x @ W @ W.mT).relu()
-    metrics = {"collision_cost": CollisionCost(), "collision_excess_cost": CollisionExcessCost()}
-    assert run.results["collision_cost"].notna().any()
-    for column, metric in metrics.items():
-        metric.update(x, x_hat, data.cooccurrence(), W)
-        measured = torch.tensor(run.results[column].to_numpy())
-        torch.testing.assert_close(measured, metric.compute(), rtol=1e-4, atol=1e-6, equal_nan=True)
+    cost = reference.interference_cost(x, x_hat)
+    excess = reference.excess_cost(cost, reference.shares_neuron(W))
+    pairs = [reference.collisions(w, w) for w in W.tolist()]
+    assert all(pairs)
+    for column, matrix in {"collision_cost": cost, "collision_excess_cost": excess}.items():
+        expected = [reference.mean(matrix[at, i, j].item() for _, i, j, _ in found) for at, found in enumerate(pairs)]
+        assert run.results[column].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
 def test_costly_columns_are_measured_five_times_and_at_the_end(tmp_path):

@@ -151,22 +151,3 @@ def test_thresholds_reach_the_measurement(kind):
         metric.update(**metric._filter_kwargs(W_enc=W, W_dec=None, w_start=w_start))
     assert low.threshold == 0.5
     assert low.compute() != high.compute()
-
-
-def test_same_sign_kinds_are_those_of_all_inputs_together():
-    W = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.9, 0.9], [0.9, -0.9], [0.0, 0.0]]).repeat(2, 1, 1)
-    x = torch.eye(5).repeat(2, 4, 1)
-    # The second instance tells the first two features apart, as something else in its network would.
-    x_hat = torch.stack([(x @ W @ W.mT)[0], x[1]])
-    given = {"W_enc": W, "cooccurrence": torch.eye(5).repeat(2, 1, 1) / 5}
-    counts = {}
-    for kind in (metrics.CollisionsCompensated, metrics.CollisionsDisambiguated, metrics.CollisionsCostly):
-        metric = kind()
-        for part in (slice(0, 3), slice(3, 20)):
-            metric.update(x=x[:, part], x_hat=x_hat[:, part], **given)
-        counts[kind.column()] = metric.compute().tolist()
-    same_sign = functional.collision_counts(W).same_sign
-    assert torch.tensor(list(counts.values())).sum(0).tolist() == same_sign.tolist()
-    assert counts["collisions_compensated"] == [1, 1]
-    assert counts["collisions_disambiguated"][1] == counts["collisions_costly"][0] > 0
-    assert counts["collisions_disambiguated"][0] == counts["collisions_costly"][1] == 0

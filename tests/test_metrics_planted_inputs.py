@@ -9,9 +9,10 @@ from test_metrics_planted import NETWORKS, planted, ratio, spread
 
 from polysemantic import metrics
 from polysemantic.autoencoder import Autoencoder
+from polysemantic.callbacks.costly import of_collisions
 from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.data import HalfSplit
-from polysemantic.functional import interference_cost, interference_sums, large_weights
+from polysemantic.functional import interference_cost, interference_sums, large_weights, rotation_gap_closed_form
 from polysemantic.initialisation import disambiguation
 from polysemantic.metrics import InstanceMetric
 from polysemantic.objective import Weights
@@ -21,7 +22,7 @@ L1 = 0.25
 
 
 def measure(x, W_enc, W_dec=None, b_dec=None, cooccurrence=None):
-    """Every metric that needs inputs, on one network and one batch at a time."""
+    """Every metric that needs inputs, on one network and one batch at a time, and what takes long on all of them."""
     weights = Weights(*(None if w is None else w[None].double() for w in (W_enc, W_dec, b_dec)))
     l1 = torch.full((1,), L1, dtype=torch.float64)
     networks = Autoencoder(weights, l1=l1)
@@ -33,7 +34,11 @@ def measure(x, W_enc, W_dec=None, b_dec=None, cooccurrence=None):
         given = {name: value.detach() for name, value in (given | {"l1": l1}).items()} | vars(weights)
         for metric in found:
             metric.update(**metric._filter_kwargs(**given))
-    return {metric.column(): metric.compute().item() for metric in found}
+    h, x_hat = (values.detach() for values in networks(x.double()[None]))
+    costly = of_collisions(weights.W_enc, weights.decoder, x.double()[None], x_hat, cooccurrence[None])
+    if W_dec is None:
+        costly["rotation_gap"] = rotation_gap_closed_form(h, l1)
+    return {name: value.item() for name, value in ({m.column(): m.compute() for m in found} | costly).items()}
 
 
 def mean_norm_ratio(m):
@@ -54,13 +59,12 @@ def answers(mono, opposite, same, uncarried, m, *, tied):
         "reconstruction_error": (2 * same + uncarried) / n,
         "loss": (2 * same + uncarried + L1 * activity) / n,
         "hidden_excess_kurtosis": m - 3 if live else math.nan,
-        "rotation_gap": L1 * live / n * (mean_norm_ratio(m) - 1) if tied else math.nan,
         "collisions_compensated": 0,
         "collisions_disambiguated": 0,
         "collisions_costly": same,
         "collision_cost": ratio(same, shared),
         "collision_excess_cost": ratio(same, shared) - ordinary,
-    }
+    } | ({"rotation_gap": L1 * live / n * (mean_norm_ratio(m) - 1)} if tied else {})
 
 
 @pytest.mark.parametrize("encoder_scale", [None, 1 / 8, 8.0])

@@ -115,7 +115,7 @@ def _pairs_of(
     def reconstruct(twin: Autoencoder) -> Tensor:
         return torch.cat([twin(part)[1] for part in batches], 1)
 
-    columns = _of_collisions(*matrices(networks), x, reconstruct(networks), cooccurrence)
+    columns = of_collisions(*matrices(networks), x, reconstruct(networks), cooccurrence)
     columns["disambiguation_neuron"] = torch.full_like(columns["collision_cost"], torch.nan)
     if partition is not None:
         found = disambiguation_by_ablation(
@@ -129,9 +129,10 @@ def _pairs_of(
     return {name: values.where(usable, torch.nan) for name, values in columns.items()}
 
 
-def _of_collisions(
+def of_collisions(
     W_enc: Tensor, W_dec: Tensor, x: Tensor, x_hat: Tensor, cooccurrence: Tensor
 ) -> dict[str, Float64[Tensor, " instance"]]:
+    """What collisions cost on some inputs, and the kinds of same-sign ones."""
     priced = price_collisions(W_enc, W_dec, *interference_sums(x, x_hat))
     kinds = classify_same_sign(priced.collisions, W_enc, W_dec, priced.excess, cooccurrence)
     counts = same_sign_counts(priced.collisions, kinds, len(W_enc))

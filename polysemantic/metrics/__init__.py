@@ -7,12 +7,9 @@ from polysemantic.metrics.features_per_neuron import FeaturesPerNeuron
 from polysemantic.metrics.fourth_norm import FourthNorm, Privilege, PrivilegeZ
 from polysemantic.metrics.hidden_kurtosis import HiddenExcessKurtosis
 from polysemantic.metrics.interference import MeanInterference, WeightedInterference
-from polysemantic.metrics.pair_cost import CollisionCost, CollisionExcessCost
 from polysemantic.metrics.participation_ratio import ParticipationRatio
 from polysemantic.metrics.partition import PartitionConcentration, PartitionEnergy
 from polysemantic.metrics.reconstruction import Loss, ReconstructionError
-from polysemantic.metrics.rotation_gap import RotationGap
-from polysemantic.metrics.same_sign import CollisionsCompensated, CollisionsCostly, CollisionsDisambiguated
 from polysemantic.metrics.sparsification import L1Norm, SparsityCount
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
@@ -20,11 +17,6 @@ from polysemantic.metrics.winners import WinnerKeptSign, WinnerWasLargest
 __all__ = [
     "STANDARD",
     "Carriers",
-    "CollisionCost",
-    "CollisionExcessCost",
-    "CollisionsCompensated",
-    "CollisionsCostly",
-    "CollisionsDisambiguated",
     "CollisionsOppositeSign",
     "CollisionsSameSign",
     "Coverage",
@@ -47,7 +39,6 @@ __all__ = [
     "PrivilegeZ",
     "ReconstructionError",
     "Represented",
-    "RotationGap",
     "ShareAnglesBelow90",
     "SparsityCount",
     "WeightedInterference",
