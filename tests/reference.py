@@ -314,6 +314,18 @@ def objective(x, W_enc, W_dec=None, b_dec=None, noise=None, *, act, l1, importan
     return torch.stack(losses)
 
 
+def random_rotations(normals):
+    """Q sign(diag R) of QR = `normals`, Haar if these are standard normals (arXiv:math-ph/0609050)."""
+    Q, R = torch.linalg.qr(normals)
+    return Q * R.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+
+
+def rotation_gap(loss, W_enc, W_dec, Q):
+    """What one rotation adds to the loss; tied if both matrices are one tensor."""
+    turned = W_enc @ Q
+    return loss(turned, turned if W_dec is W_enc else W_dec @ Q) - loss(W_enc, W_dec)
+
+
 def converged_step(
     history, interval, l1, *, min_steps=0, n_checks=2, max_change=1e-3, tolerance=0.02, min_privilege=0.5
 ):

@@ -13,7 +13,6 @@ from polysemantic.functional import (
     partition_concentration,
     partition_energies,
     partition_energy,
-    random_rotations,
     shares_neuron,
 )
 
@@ -80,7 +79,7 @@ def test_without_its_disambiguation_neuron_every_collision_of_the_constructed_so
 
 def test_partition_energy_survives_rotation_and_concentration_does_not(solution):
     W, _ = solution
-    Q = random_rotations(torch.randn(N_HIDDEN, N_HIDDEN))
+    Q = reference.random_rotations(torch.randn(N_HIDDEN, N_HIDDEN))
     energies = partition_energies(W @ Q, W @ Q, HALVES)
     assert partition_energy(energies).item() == pytest.approx(2, rel=1e-5)
     assert partition_concentration(energies).item() < 0.9

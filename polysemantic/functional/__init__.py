@@ -73,7 +73,7 @@ from polysemantic.functional.power_sums import PowerSums, power_sums
 from polysemantic.functional.priced_collisions import PricedCollisions, mean_over_collisions, price_collisions
 from polysemantic.functional.reconstruction import reconstruction_error
 from polysemantic.functional.rotated import rotated_networks, rotation_gap_by_frames, rotation_rank
-from polysemantic.functional.rotation_gap import random_rotations, rotation_gap_closed_form, sampled_rotation_gap
+from polysemantic.functional.rotation_gap import rotation_gap_closed_form
 from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
 from polysemantic.functional.sharing import shared, sharing
 from polysemantic.functional.sparsification import l1_norm, sparsity_count
@@ -173,7 +173,6 @@ __all__ = [
     "price_collisions",
     "privilege",
     "privilege_z",
-    "random_rotations",
     "reconstruction_error",
     "relative_change",
     "represented",
@@ -184,7 +183,6 @@ __all__ = [
     "rotation_gap_closed_form",
     "rotation_rank",
     "same_sign_counts",
-    "sampled_rotation_gap",
     "share_angles_below_90",
     "shared",
     "shares_neuron",

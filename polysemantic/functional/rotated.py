@@ -68,9 +68,10 @@ def rotation_gap_by_frames(
     W_dec: Float[Tensor, "instance feature hidden"],
     normals: Iterable[Float[Tensor, "hidden rank"]],
 ) -> Float[Tensor, " instance"]:
-    r"""Loss that random rotations of the hidden space add, as `sampled_rotation_gap`, from `rotated_networks`.
+    r"""Loss that random rotations of the hidden space add, :math:`\langle L(W^{enc} Q, W^{dec} Q) \rangle_Q - L`.
 
-    0: the neuron basis is not special. Positive: training gains from the basis it is in.
+    0: the neuron basis is not special. Positive: training gains from the basis it is in. Negative: an average basis
+    would be cheaper than the present one. The rotated networks are those of `rotated_networks`.
 
     Args:
         losses: For each rotation the loss per instance of an encoder and a decoder. It compares the network with its
