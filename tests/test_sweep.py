@@ -3,6 +3,7 @@ import errno
 import fcntl
 import io
 import math
+import os
 import re
 import shutil
 import signal
@@ -339,6 +340,8 @@ def test_a_terminal_shows_cells_and_the_time_left_while_they_run(sweep, monkeypa
 
 def test_a_missing_ray_says_how_to_install_it(sweep, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    # What is set there for Ray is not for other tests.
+    monkeypatch.setattr(os, "environ", dict(os.environ))
     before = signal.getsignal(signal.SIGTERM)
     status, _, err = sweep(LONE, "--engine=ray")
     assert signal.getsignal(signal.SIGTERM) is before

@@ -191,3 +191,67 @@ def test_a_killed_node_leaves_no_trace_in_the_table(cluster, undisturbed, tmp_pa
     assert_complete_and_equal(driver, tmp_path, undisturbed)
     assert_resumed(cell, who)
     assert beginnings(cell)[-1]["where"] != "third"
+
+
+LOCAL = """
+from polysemantic.sweep.ray_engine import RayCluster
+engine = RayCluster()
+import ray, psutil
+from ray._raylet import AuthenticationMode, get_authentication_mode
+ray.get(ray.remote(lambda: None).remote())
+me = psutil.Process()
+for process in (me, *me.children(recursive=True)):
+    for socket in process.net_connections("inet"):
+        if socket.status == psutil.CONN_LISTEN:
+            print(socket.laddr.ip.removeprefix("::ffff:"))
+print(get_authentication_mode() == AuthenticationMode.TOKEN)
+engine.close()
+"""
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """An environment without a cluster, of a user who has no token and wants none."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return environment | {"OMP_NUM_THREADS": "1", "HOME": str(tmp_path), "RAY_AUTH_MODE": "disabled"}
+
+
+def run(*arguments, environment, directory):
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=directory, env=environment, capture_output=True, text=True, timeout=240
+    )
+
+
+def test_a_cluster_of_this_machine_is_reached_from_this_machine_alone_with_a_token(alone, tmp_path):
+    done = run("-c", LOCAL, environment=alone, directory=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *addresses, token = done.stdout.split()
+    assert len(addresses) > 4
+    assert set(addresses) == {"127.0.0.1"}
+    assert token == "True"
+
+
+def test_a_cluster_of_this_machine_is_not_begun_unguarded(alone, tmp_path):
+    done = run("-c", f"import ray\n{LOCAL}", environment=alone, directory=tmp_path)
+    assert "ValueError: `engine` ray must find RAY_" in done.stderr
+
+
+def test_a_sweep_runs_on_a_cluster_of_this_machine(alone, undisturbed, tmp_path):
+    config = write_sweep_files(tmp_path)
+    done = run(
+        "-m", "polysemantic", "sweep", f"--config={config}", "--engine=ray", environment=alone, directory=tmp_path
+    )
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    pd.testing.assert_frame_equal(results(tmp_path), results(undisturbed), check_exact=True)
+
+
+def test_a_missing_token_is_one_line(alone, tmp_path):
+    config = write_sweep_files(tmp_path)
+    cluster = {"RAY_ADDRESS": "127.0.0.2:7399", "RAY_AUTH_MODE": "token"}
+    said = "error: `RAY_AUTH_TOKEN_PATH` must hold the cluster's token, got none: "
+    for path in ({}, {"RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")}):
+        options = {"environment": alone | cluster | path, "directory": tmp_path}
+        done = run("-m", "polysemantic", "sweep", f"--config={config}", "--engine=ray", **options)
+        assert done.returncode == 2
+        assert done.stderr.startswith(said)
+        assert done.stderr.count("\n") == 1

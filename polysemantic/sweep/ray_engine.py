@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import secrets
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,9 @@ from polysemantic.sweep.run import STATE, Outcome, run_cell
 # Results go through files; Ray itself moves configurations.
 _OBJECT_STORE = 100 * 2**20
 _SECONDS_BETWEEN_LOOKS = 1.0
+_LOCAL = "local"
+# Ray runs whatever it is sent. Whatever the name says, it then listens on 127.0.0.1 alone, on every system.
+_GUARDED = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
 
 
 class RayCluster(Engine):
@@ -26,22 +31,28 @@ class RayCluster(Engine):
         gpus: Accelerators for each run, fractions too.
 
     Raises:
-        ValueError: If Ray is not installed or its cluster cannot be reached.
+        ValueError: If Ray is not installed, its cluster cannot be reached, or one of this machine cannot be guarded.
     """
 
     def __init__(self, cpus: float = 1, gpus: float = 0) -> None:
+        address = os.environ.get("RAY_ADDRESS") or _LOCAL
+        # Ray reads the environment when it is imported.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if address == _LOCAL:
+            _guard()
         try:
-            # Ray reads this when it is imported.
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray: Any = importlib.import_module("ray")
         except ImportError:
             message = "`engine` ray must have Ray installed, got none; pip install 'polysemantic[ray]' installs it"
             raise ValueError(message) from None
         self._ray = ray
-        address = os.environ.get("RAY_ADDRESS")
         alone: dict[str, Any] = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
         try:
-            ray.init(address, log_to_driver=False, logging_level="error", **({} if address else alone))
+            ray.init(address, log_to_driver=False, logging_level="error", **(alone if address == _LOCAL else {}))
+        except ray.exceptions.AuthenticationError as error:
+            # What follows the first sentence is general advice.
+            reason = str(error).partition(". ")[0]
+            raise ValueError(f"`RAY_AUTH_TOKEN_PATH` must hold the cluster's token, got none: {reason}.") from error
         except (ConnectionError, RuntimeError) as error:
             raise ValueError(f"`RAY_ADDRESS` must be that of a cluster, got {address!r}: {error}") from error
         # A run that fails is a result; one whose worker or node dies goes on elsewhere.
@@ -75,6 +86,19 @@ class RayCluster(Engine):
     def close(self) -> None:
         """Leave the cluster, which ends what is still running."""
         self._ray.shutdown()
+
+
+def _guard() -> None:
+    """Let a cluster of this machine be reached from this machine alone, and with a token.
+
+    Raises:
+        ValueError: If Ray has read other settings.
+    """
+    if sys.modules.get("ray") and not _GUARDED.items() <= os.environ.items():
+        settings = " ".join(f"{name}={value}" for name, value in _GUARDED.items())
+        raise ValueError(f"`engine` ray must find {settings} set where modules of yours import Ray, got it imported.")
+    os.environ.update(_GUARDED)
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 def _last_note(directory: Path) -> int:
