@@ -83,7 +83,7 @@ class Autoencoder(nn.Module):
         if not self.is_standard:
             return self
         twin = copy.copy(self)
-        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=w.requires_grad))
+        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=False))
         twin.__dict__["_parameters"] = dict(vars(weights))
         twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": self.importance[instances]}
         twin._closed_form = None

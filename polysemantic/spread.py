@@ -103,7 +103,7 @@ class SpreadSteps:
         blocks: list[EagerSteps] = []
         for start in range(held.start, held.stop, size):
             instances = slice(start, min(start + size, held.stop))
-            part = self.network.part(instances)
+            part = self.network.part(instances).requires_grad_()
             part.halve_gram = halving_pays(n_hidden)
             if not blocks:
                 gradients = [torch.empty_like(parameter) for parameter in part.parameters()]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from polysemantic.callbacks.steps import StepCallback, steps_to_move
 from polysemantic.checks import check_at_least_one, check_not_negative
 from polysemantic.functional import (
     all_finite,
+    blocks,
     effective_weight,
     has_converged,
     hysteresis,
@@ -250,11 +251,9 @@ def _matrices(module: Any) -> list[Tensor]:
     return [w.detach() for w in (weights.W_enc, weights.W_dec) if w is not None]
 
 
-def _blocks(matrices: list[Tensor]) -> Iterator[slice]:
-    """Few instances at a time."""
+def _blocks(matrices: list[Tensor]) -> list[slice]:
     n_instances, n_features, n_hidden = matrices[0].shape
-    length = max(1, _WEIGHTS_AT_ONCE // (n_features * n_hidden))
-    return (slice(start, start + length) for start in range(0, n_instances, length))
+    return blocks(n_instances, n_features * n_hidden, _WEIGHTS_AT_ONCE)
 
 
 def _effective(matrices: list[Tensor], block: slice) -> Tensor:
