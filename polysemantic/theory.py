@@ -4,7 +4,8 @@ n features, m neurons; lambda and t are in the paper's units (`paper_lambda`, `p
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -134,6 +135,32 @@ def paper_time(learning_rate: float, steps: int, n_features: int) -> float:
     """
     _check_positive(n_features=n_features)
     return 4 * learning_rate * steps / n_features
+
+
+def law_rate(
+    *, every_feature_once: bool, tied: bool, act: str, optimizer: str, options: Mapping[str, Any]
+) -> float | None:
+    """Learning rate of a run that `l1_norm_law` and `sparsity_law` are about; None for any other.
+
+    They are derived for tied weights and linear hidden units, trained on every one-hot input by plain gradient descent.
+
+    Args:
+        every_feature_once: Whether the inputs of each step are the identity matrix.
+        tied: Whether the decoder is the encoder.
+        act: Activation of the hidden units.
+        optimizer: Name of the optimiser's class.
+        options: Those of its group of parameters; `initial_lr` among them is what a schedule leaves there.
+
+    Returns:
+        The learning rate, or None.
+
+    Example:
+        >>> run = {"every_feature_once": True, "tied": True, "act": "linear", "optimizer": "SGD"}
+        >>> law_rate(**run, options={"lr": 0.1}), law_rate(**run, options={"lr": 0.1, "momentum": 0.9})
+        (0.1, None)
+    """
+    plain = optimizer == "SGD" and not any(options.get(name) for name in ("momentum", "weight_decay", "initial_lr"))
+    return float(options["lr"]) if every_feature_once and tied and act == "linear" and plain else None
 
 
 def l1_norm_law(t: float | NDArray[np.float64], n_hidden: int, l1_rate: float) -> NDArray[np.float64]:

@@ -4,7 +4,6 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch.optim import SGD
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
@@ -97,9 +96,14 @@ class Charts(Callback):
 
     def _draw_laws(self, trainer: Trainer, module: Any, points: list[str], step: int) -> None:
         """The sparsification laws beside the data, where they hold."""
-        # Derived for tied weights and linear hidden units, trained on every one-hot input by plain gradient descent.
-        covered = module.data.every_feature_once and module.tied and module.act == "linear"
-        rate = _law_rate(trainer.optimizers[0]) if covered else None
+        optimizer = trainer.optimizers[0]
+        rate = theory.law_rate(
+            every_feature_once=module.data.every_feature_once,
+            tied=module.tied,
+            act=module.act,
+            optimizer=type(optimizer).__name__,
+            options=optimizer.param_groups[0],
+        )
         if rate is None:
             return
         t = theory.paper_time(rate, step, module.n_features)
@@ -119,10 +123,3 @@ class Charts(Callback):
         for writer in self._writers.values():
             writer.close()
         self._writers.clear()
-
-
-def _law_rate(optimizer: Any) -> float | None:
-    """The learning rate of plain gradient descent, which the sparsification laws are about; None of anything else."""
-    group = optimizer.param_groups[0]
-    plain = isinstance(optimizer, SGD) and not group["momentum"] and not group["weight_decay"]
-    return float(group["lr"]) if plain and "initial_lr" not in group else None

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -6,14 +8,17 @@ from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, band, history_table, limit_note
-from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
+from polysemantic.theory import l1_norm_law, law_rate, paper_lambda, paper_time, sparsity_law
 
 _COLUMNS = ["sparsity_count", "l1_norm"]
 _LAWS = (sparsity_law, l1_norm_law)
 _LAW_TEXT = "1/(1/√m + λt)² and 1/(1/√m + λt), at least 1,"
-_WHERE = "plain SGD (no momentum, no weight decay) on every one-hot input per step, where the paper's time t is known"
+_WHERE = (
+    "tied weights and linear hidden units under plain SGD (no momentum, no weight decay, no schedule) on every one-hot "
+    "input per step, for which they are derived and the paper's time t is known"
+)
 _DRAWN = f"Dashed: {_LAW_TEXT} drawn for {_WHERE}. The laws give slopes; prefactors differ."
-_NOT_DRAWN = f"The laws, {_LAW_TEXT} are not drawn: none of these runs is {_WHERE}."
+_NOT_DRAWN = f"The laws, {_LAW_TEXT} are not drawn: none of these runs has {_WHERE}."
 
 
 def sparsification(material: Material) -> Section | None:
@@ -23,8 +28,11 @@ def sparsification(material: Material) -> Section | None:
     for point in material.shown_points(POINTS):
         rows = point.table("history")
         if rows is not None and set(_COLUMNS) <= set(rows) and _l1(point) > 0 and rows["step"].nunique() > 2:
-            found[point.label] = rows[rows["step"] > 0]
-            views[point.label] = [s for panel in range(2) for s in _curves(point, found[point.label], panel)]
+            rows = rows[rows["step"] > 0]
+            series = [s for panel in range(2) for s in _curves(point, rows, panel)]
+            # Networks that diverged at once leave nothing to draw.
+            if len(series[0].y):
+                found[point.label], views[point.label] = rows, series
     if not found:
         return None
     title = f"Sparsification: {heading(_COLUMNS[0])} and {heading(_COLUMNS[1])}"
@@ -55,17 +63,22 @@ def _l1(point: Point) -> float:
 
 
 def _learning_rate(point: Point) -> float | None:
-    """That of plain SGD on every one-hot input per step; None for anything else."""
+    """That of a run that the laws are about, by its configuration; None for any other."""
     model, data = point.source.config["model"], point.source.config["data"]
     optimizer = model.get("optimizer") or {}
-    options = optimizer.get("init_args") or {}
     inputs = data.get("init_args") or {}
-    plain = str(optimizer.get("class_path")).endswith(".SGD") and not any(
-        options.get(name) for name in ("momentum", "weight_decay", "nesterov")
+    whole = inputs.get("batch_size") is None and inputs.get("magnitude", "one") == "one"
+    return law_rate(
+        every_feature_once=_name(data) == "OneHot" and whole,
+        tied=model.get("tied", True),
+        act=model.get("act", "linear"),
+        optimizer=_name(optimizer),
+        options=(optimizer.get("init_args") or {}) | {"initial_lr": model.get("lr_scheduler")},
     )
-    whole = str(data.get("class_path")).endswith("OneHot") and inputs.get("batch_size") is None
-    linear = model.get("act", "linear") == "linear" and not model.get("lr_scheduler")
-    return float(options["lr"]) if plain and whole and linear else None
+
+
+def _name(part: dict[str, Any]) -> str:
+    return str(part.get("class_path")).rpartition(".")[2]
 
 
 def _ratios(views: dict[str, list[Series]]) -> list[str]:
