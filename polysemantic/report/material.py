@@ -185,19 +185,23 @@ def read_material(paths: list[Path]) -> Material:
     Raises:
         ValueError: If a path is neither a finished run nor a sweep with one.
     """
-    found: list[tuple[Path, pd.DataFrame | None]] = []
+    # By where they really are: a run under two names, or beside the sweep that it belongs to, is one run.
+    found: dict[Path, tuple[Path, pd.DataFrame | None]] = {}
     unfinished = 0
-    for path in dict.fromkeys(paths):
+    given = list({path.resolve(): path for path in paths}.values())
+    for path in given:
         cells = sorted(cell for cell in path.glob("cells/*") if cell.is_dir())
         finished = [cell for cell in cells if _is_run(cell)]
         unfinished += len(cells) - len(finished)
         if not finished and not _is_run(path):
             raise ValueError(f"`report` must be given a finished run or a sweep, got {str(path)!r}.")
         table = pd.read_parquet(path / "results.parquet") if finished and _has_cells(path) else None
-        found += [(cell, table) for cell in finished] or [(path, None)]
-    names = _names([path for path, _ in found])
-    sources = [_read(name, path, table) for name, (path, table) in zip(names, found, strict=True)]
-    return _side_by_side(sources, paths, unfinished)
+        for run in finished or [path]:
+            if table is not None or run.resolve() not in found:
+                found[run.resolve()] = run, table
+    names = _names([path for path, _ in found.values()])
+    sources = [_read(name, path, table) for name, (path, table) in zip(names, found.values(), strict=True)]
+    return _side_by_side(sources, given, unfinished)
 
 
 def _is_run(path: Path) -> bool:
