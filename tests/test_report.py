@@ -1,16 +1,21 @@
+import base64
 import functools
 import json
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from small_runs import make_sweep, small_grid, small_one_hot
 
+from polysemantic import Ensemble, fit
 from polysemantic.__main__ import main as dispatch
+from polysemantic.data import OneHot
 from polysemantic.functional import (
     coverage,
     fourth_norm_null,
@@ -19,8 +24,9 @@ from polysemantic.functional import (
     participation_ratio_null,
     polysemantic_neurons,
 )
+from polysemantic.report.charts import Matrices, Slides
 from polysemantic.report.command import main
-from polysemantic.report.groups import in_words
+from polysemantic.report.groups import in_words, statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
 from polysemantic.report.material import read_material
@@ -46,6 +52,24 @@ def sweep(grid, tmp_path_factory):
     root = tmp_path_factory.mktemp("sweeps") / "widths"
     axes = [{"model.n_hidden": m, "trainer.devices": 1 + at} for at, m in enumerate((12, 16))]
     return make_sweep(root, [grid, wide], axes)
+
+
+@pytest.fixture(scope="module")
+def diverged(tmp_path_factory):
+    """Runs in which every network diverged: step by step, or so fast that their weights overflowed."""
+    rates = {5.0: 0.0, 100.0: 0.9}
+    return [
+        fit(
+            OneHot(8),
+            ensemble=Ensemble(3),
+            n_hidden=8,
+            max_steps=300,
+            l1=0.02,
+            optimizer=functools.partial(torch.optim.SGD, lr=lr, momentum=momentum),
+            trainer={"default_root_dir": str(tmp_path_factory.mktemp("diverged")), "enable_progress_bar": False},
+        ).directory
+        for lr, momentum in rates.items()
+    ]
 
 
 @functools.cache
@@ -167,6 +191,42 @@ def test_the_law_of_sparsification_stands_beside_plain_gradient_descent(one_hot,
     assert not [series for series in next(iter(other.views.values())) if series.kind == "theory"]
 
 
+@pytest.mark.parametrize(("part", "values"), [("model", {"tied": False}), ("data", {"magnitude": "uniform"})])
+def test_no_law_of_sparsification_stands_where_none_holds(part, values, one_hot, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(one_hot, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    (config["data"]["init_args"] if part == "data" else config[part]).update(values)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    _, charts, made = sections(run)
+    assert not [s for view in charts["sparsification"].views.values() for s in view if s.kind == "theory"]
+    assert any("are not drawn" in text for section in made for text in section.text)
+
+
+@pytest.mark.parametrize(("which", "sound"), [([0], False), ([1], False), ([0, 1], True)])
+def test_a_report_comes_out_and_says_what_diverged(which, sound, diverged, one_hot, tmp_path):
+    runs = [*(diverged[at] for at in which), *([one_hot] if sound else [])]
+    page, figures = tmp_path / "report.html", tmp_path / "figures"
+    assert main([*map(str, runs), f"--output={page}", f"--figures={figures}"]) == 0
+    networks = 3 * len(which)
+    assert f"{networks} networks diverged and are left out of these numbers: " in page.read_text()
+    assert page.read_text().count("(3 of 3)") == len(which)
+    assert any(figures.iterdir())
+
+
+def test_means_name_the_networks_that_have_one():
+    rows = pd.DataFrame({"l1": [0, 0, 1, 1], "loss": [1.0, np.nan, np.nan, np.nan]})
+    assert statistics(rows, ["l1"], "loss")["networks"].tolist() == [1, 0]
+
+
+def test_weights_that_overflowed_are_blank():
+    values = np.array([[[np.inf, 2.0], [np.nan, -1.0]]])
+    (network,) = payload(Slides("weights", "", [Matrices("", [0], [0, 1], [0, 1], values, values)]))["networks"]
+    assert network["weights"]["largest"] == 2
+    steps = np.frombuffer(base64.b64decode(network["weights"]["data"]), "<i2")
+    assert steps.tolist() == [-32768, 32767, -32768, -16384]
+
+
 def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid):
     material, charts, _ = sections(grid)
     chart = charts["width"]
@@ -279,6 +339,16 @@ def test_several_runs_differ_along_what_their_configurations_say(grid, one_hot):
     assert {"data", "n_features", "n_hidden", "l1", "optimizer", "max_steps"} <= set(material.axes)
     assert set(material.results["l1"]) == {0.001, 0.01, 0.02}
     assert "dose" in charts
+
+
+def test_a_run_under_two_names_is_one_run(grid, sweep, monkeypatch):
+    monkeypatch.chdir(grid.parent)
+    assert len(read_material([grid, Path(grid.name)]).results) == 8
+    cells = sorted((sweep / "cells").iterdir())
+    for paths in ([sweep, cells[0]], [cells[0], sweep], [sweep, sweep / "cells" / ".."]):
+        material = read_material(paths)
+        assert len(material.results) == 16
+        assert "devices" in material.axes
 
 
 @pytest.mark.parametrize(

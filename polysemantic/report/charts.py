@@ -135,6 +135,11 @@ class Matrices:
     products: np.ndarray
 
 
+def largest(values: np.ndarray) -> float:
+    """The largest finite distance from 0, on which weights that overflowed have no say; 1 if there is none."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0)) or 1.0
+
+
 @dataclasses.dataclass
 class Slides:
     """Weight matrices with a slider over training.

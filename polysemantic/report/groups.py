@@ -24,7 +24,7 @@ _POINTS = 1500
 
 
 def statistics(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
-    """Mean of a column in each group, 95 % interval and number of networks."""
+    """Mean of a column in each group, 95 % interval and number of networks that have one."""
     groups = rows.groupby(by, sort=True, dropna=False)
     sizes = groups.size()
     # One row a group, filled up with nan: thousands of intervals then cost as much as one.
@@ -32,7 +32,7 @@ def statistics(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
     values[groups.ngroup(), groups.cumcount()] = rows[column].to_numpy(dtype=float, na_value=math.nan)
     mean, half = (part.numpy() for part in mean_interval(torch.from_numpy(values)))
     half = np.nan_to_num(half)
-    numbers = {"mean": mean, "low": mean - half, "high": mean + half, "networks": sizes.to_numpy()}
+    numbers = {"mean": mean, "low": mean - half, "high": mean + half, "networks": (~np.isnan(values)).sum(1)}
     return sizes.index.to_frame(index=False).assign(**numbers)
 
 

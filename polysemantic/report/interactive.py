@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides
+from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DASHES, PALETTE, SYMBOLS, THEORY, label, look, markup, value_text
 
 Json = dict[str, Any]
@@ -226,7 +226,7 @@ def _matrices(network: Matrices) -> Json:
 
 
 def _packed(values: np.ndarray) -> Json:
-    """Numbers as 16-bit steps between plus and minus the largest, five digits of it, in base64."""
-    largest = float(np.nanmax(np.abs(values), initial=0.0)) or 1.0
-    steps = np.nan_to_num(values / largest * 32767).round().astype("<i2")
-    return {"largest": largest, "data": base64.b64encode(steps.tobytes()).decode(), "columns": values.shape[-1]}
+    """Numbers as 16-bit steps between plus and minus the largest, five digits of it, in base64; -32768: not finite."""
+    most = largest(values)
+    steps = np.where(np.isfinite(values), np.round(values / most * 32767), -32768).astype("<i2")
+    return {"largest": most, "data": base64.b64encode(steps.tobytes()).decode(), "columns": values.shape[-1]}

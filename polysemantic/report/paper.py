@@ -15,7 +15,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides
+from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text
 
 # Inches: a column of a two-column paper.
@@ -218,8 +218,8 @@ def _slides(slides: Slides) -> Figure:
     for row, step in enumerate((0, -1)):
         for column, (name, values) in enumerate(columns.items()):
             axes = figure.add_subplot(2, 2, 2 * row + column + 1)
-            largest = float(np.abs(values).max()) or 1.0
-            image = axes.imshow(values[step], cmap=_SIGNS, vmin=-largest, vmax=largest, aspect="auto")
+            most = largest(values)
+            image = axes.imshow(values[step], cmap=_SIGNS, vmin=-most, vmax=most, aspect="auto")
             axes.set_title(f"{name}, step {network.steps[step]}", fontsize=7)
             axes.set(xlabel="neuron" if column == 0 else "feature", ylabel="feature", xticks=[], yticks=[])
             figure.colorbar(image, ax=axes)

@@ -135,7 +135,10 @@
   function unpack(packed, rows, steps) {
     const bytes = Uint8Array.from(atob(packed.data), (character) => character.charCodeAt(0));
     const view = new DataView(bytes.buffer);
-    const number = (at) => view.getInt16(2 * at, true) * packed.largest / 32767;
+    const number = (at) => {
+      const step = view.getInt16(2 * at, true);
+      return step === -32768 ? null : step * packed.largest / 32767;
+    };
     return Array.from({ length: steps }, (_, step) => Array.from({ length: rows }, (_, row) => (
       Array.from({ length: packed.columns }, (_, at) => number((step * rows + row) * packed.columns + at)))));
   }

@@ -4,6 +4,7 @@ from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.groups import has, in_words, statistics
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
+from polysemantic.report.over_training import POINTS
 
 _COLUMNS = [
     "polysemantic_neurons", "coverage", "carriers", "collisions_opposite_sign", "collisions_same_sign", "loss",
@@ -11,9 +12,12 @@ _COLUMNS = [
 ]  # fmt: skip
 
 
-def results(material: Material) -> Section | None:
+def results(material: Material) -> Section:
     """The end state of every grid point."""
+    text = _diverged(material)
     columns = [name for name in _COLUMNS if has(material, name)]
+    if not columns:
+        return Section("Results", text)
     by = material.axes or ["data"]
     tables = [statistics(material.results, by, column) for column in columns]
     words = [[in_words(*ends) for ends in zip(t["mean"], t["low"], t["high"], strict=True)] for t in tables]
@@ -22,7 +26,21 @@ def results(material: Material) -> Section | None:
         [*(value_text(point[axis]) if pd.notna(point[axis]) else "-" for axis in by), str(point["networks"]), *numbers]
         for point, *numbers in zip(points, *words, strict=True)
     ]
-    diverged = int(material.results["diverged_step"].notna().sum())
-    text = [f"{diverged} networks diverged and are left out of every number."] if diverged else []
     headings = [*map(label, by), "networks", *map(label, columns)]
     return Section("Results", text, tables=[TextTable("Mean ± 95 % interval over networks", headings, rows)])
+
+
+def _diverged(material: Material) -> list[str]:
+    """Says which networks diverged, if any did."""
+    diverged = material.results["diverged_step"].notna()
+    if not diverged.any():
+        return []
+    counts = diverged.groupby([material.results["run"], material.results["point"]]).sum()
+    told = []
+    for point in material.points:
+        networks = len(point.instances)
+        count = counts[point.source.name, point.instances.start // networks]
+        told += [f"{point.label} ({count} of {networks})"] if count else []
+    more = f", and in {len(told) - POINTS} more grid points" if len(told) > POINTS else ""
+    where = f"{'; '.join(told[:POINTS])}{more}"
+    return [f"{int(diverged.sum())} networks diverged and are left out of these numbers: {where}."]
