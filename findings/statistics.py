@@ -27,20 +27,26 @@ class Estimate(NamedTuple):
 
 
 def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
-    """Difference of two means and the half width of its 95 % interval (Welch); 0 between constants."""
+    """Difference of two means, half width of its 95 % interval (Welch): 0 between constants, nan of single values."""
     middle, error, freedom = _welch(one, other)
-    return middle, float(stats.t.ppf(0.975, freedom) * error) if error > 0 else 0.0
+    return middle, 0.0 if error == 0 else float(stats.t.ppf(0.975, freedom) * error)
 
 
 def is_less(one: pd.Series, other: pd.Series, level: float = 0.001) -> bool:
-    """Whether a mean is below another beyond chance: one-sided Welch test; between constants, whether it is below."""
+    """Whether a mean is below another beyond chance: one-sided Welch test; between constants, whether it is below.
+
+    Never with fewer than two values of either, which say nothing of chance.
+    """
     middle, error, freedom = _welch(one, other)
-    return bool(stats.t.cdf(middle / error, freedom) < level) if error > 0 else middle < 0
+    return middle < 0 if error == 0 else bool(stats.t.cdf(middle / error, freedom) < level)
 
 
 def _welch(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
-    """Difference of means, its standard error and degrees of freedom."""
+    """Difference of means, its standard error and degrees of freedom, which are nan if either has a single value."""
     a, b = _known(one), _known(other)
+    if min(len(a), len(b)) < 2:
+        middle = a.mean() - b.mean() if len(a) and len(b) else np.nan
+        return float(middle), np.nan, np.nan
     parts = np.array([a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)])
     total = parts.sum()
     freedom = total**2 / (parts**2 / [len(a) - 1, len(b) - 1]).sum() if total > 0 else np.nan
@@ -51,12 +57,13 @@ def power_law(table: pd.DataFrame, x: str, y: str) -> tuple[Estimate, Estimate]:
     """Slope and prefactor of y = c x^b through the means of each x, with intervals by resampling networks.
 
     Args:
-        table: One row for each network; means must be positive.
+        table: One row for each network; means must be positive, and networks without a count are left out.
         x: Column of the sizes.
         y: Column of the counts.
     """
     rng = np.random.default_rng(0)
-    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in table.groupby(x)}
+    known = table.dropna(subset=[y])
+    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in known.groupby(x)}
     sizes = np.log(list(groups))
     fits = np.array(
         [_fit(sizes, [rng.choice(group, len(group)) for group in groups.values()]) for _ in range(_RESAMPLES)]

@@ -55,6 +55,8 @@ def test_a_power_law_is_found_again():
     slope, prefactor = power_law(table, "m", "count")
     assert slope.low < -1 < slope.high
     assert prefactor.low < 1000 < prefactor.high
+    unknown = pd.DataFrame({"m": [16, 64, 512], "count": [np.nan] * 3})
+    assert power_law(pd.concat([table, unknown]), "m", "count") == (slope, prefactor)
 
 
 def test_intervals_are_those_of_scipy():
@@ -72,6 +74,14 @@ def test_intervals_are_those_of_scipy():
 )
 def test_less_means_less_beyond_chance(one, other, less):
     assert is_less(pd.Series(one, dtype=float), pd.Series(other, dtype=float), level=0.01) == less
+
+
+@pytest.mark.parametrize(("one", "other"), [([1], [1.1]), ([1], [2, 2, 2, 2]), ([1, 1], [2, np.nan]), ([], [1, 2])])
+def test_a_single_network_is_not_less_beyond_chance(one, other):
+    one, other = pd.Series(one, dtype=float), pd.Series(other, dtype=float)
+    assert not is_less(one, other)
+    assert not is_less(other, one)
+    assert np.isnan(difference(one, other)[1])
 
 
 @pytest.mark.parametrize(
