@@ -4,9 +4,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from polysemantic.ensemble import number_text
+from polysemantic.report.settings import short_names
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.plan import Plan
-from polysemantic.sweep.table import column_names, label
+from polysemantic.sweep.table import label
 
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
@@ -14,7 +15,7 @@ _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 def cells_table(plan: Plan) -> Table:
     """What a sweep would run: for each cell its axes, those that its ensemble holds in brackets, instances and cost."""
     peak = peak_rate()
-    names = column_names(plan.spec.options)
+    names = short_names(plan.spec.options)
     table = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for heading in ("cell", *names.values(), "instances", "steps", "time", "memory"):
         table.add_column(heading, justify="right")

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from polysemantic.files import write_parquet, write_whole
+from polysemantic.report.settings import short_names
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.reader import parse_yaml
 from polysemantic.tables import mean_and_interval
@@ -40,18 +39,6 @@ def write_sweep(plan: Plan) -> None:
         plan.content | {"cells": cells}, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper), sort_keys=False
     )
     write_whole(plan.directory / SWEEP, text.encode())
-
-
-def column_names(keys: Iterable[str]) -> dict[str, str]:
-    """The column of each axis: the last part of its name, or all of it where two would clash.
-
-    Example:
-        >>> column_names(["model.n_hidden", "model.optimizer.lr", "model.lr_scheduler.lr"])["model.n_hidden"]
-        'n_hidden'
-    """
-    last = {key: key.rpartition(".")[2] for key in keys}
-    times = Counter(last.values())
-    return {key: key if times[name] > 1 else name for key, name in last.items()}
 
 
 def label(value: Any) -> Any:
@@ -124,7 +111,7 @@ def axes_of(directory: Path) -> list[str]:
 
 
 def _names(sweep: dict[str, Any]) -> dict[str, str]:
-    return column_names([*sweep["axes"], *(key for group in sweep["zip"] for key in group)])
+    return short_names([*sweep["axes"], *(key for group in sweep["zip"] for key in group)])
 
 
 def summary(results: pd.DataFrame, axes: list[str]) -> Table:
