@@ -211,6 +211,7 @@ def test_a_report_comes_out_and_says_what_diverged(which, sound, diverged, one_h
     networks = 3 * len(which)
     assert f"{networks} networks diverged and are left out of these numbers: " in page.read_text()
     assert page.read_text().count("(3 of 3)") == len(which)
+    assert "coverage nan" not in page.read_text()
     assert any(figures.iterdir())
 
 

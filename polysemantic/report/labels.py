@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
 
 # Okabe and Ito's, told apart with every common kind of colour blindness, and dark enough for lines on white.
@@ -81,10 +82,10 @@ def heading(column: str) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A value of an axis in few characters."""
+    """A value of an axis in few characters; a dash where there is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return f"{value:g}"
+    return "-" if math.isnan(value) else f"{value:g}"
 
 
 def look(colour: int) -> tuple[int, int]:

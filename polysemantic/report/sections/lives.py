@@ -3,7 +3,7 @@ from typing import Any
 import pandas as pd
 
 from polysemantic.report.charts import Chart, Panel, Section, Series
-from polysemantic.report.labels import label
+from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material, Point
 
 _NETWORKS = 8
@@ -41,7 +41,7 @@ def lives(material: Material) -> Section | None:
 def _name(point: Point) -> str:
     results = point.source.results
     coverage = float(results.loc[results["instance"] == point.instances.start, "coverage"].iloc[0])
-    return f"{point.label}, seed 0, coverage {coverage:.3g}"
+    return f"{point.label}, seed 0, coverage {value_text(float(f'{coverage:.3g}'))}"
 
 
 def _of_first_network(point: Point) -> pd.DataFrame | None:
