@@ -134,7 +134,9 @@ def test_the_table_is_readable_at_80_columns():
 
 
 def test_lives_that_outlast_the_run_have_an_infinite_median_in_the_table():
-    assert "∞ [∞, ∞]" in shown(lifetimes(lives((0, 0, 5, 100, pd.NA), (1, 0, 5, 100, pd.NA)), Ensemble(seeds=2)))
+    text = shown(lifetimes(lives((0, 0, 5, 100, pd.NA), (1, 0, 5, 100, pd.NA)), Ensemble(seeds=2)))
+    assert "∞" in text
+    assert "[∞" not in text  # with none resolved, nothing says how far from it the median may be
 
 
 def scalars(directory):

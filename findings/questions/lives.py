@@ -223,8 +223,9 @@ def _share(lives: pd.DataFrame, which: pd.Series) -> Estimate:
 def _of(lives: pd.DataFrame, part: str, whole: str) -> Estimate:
     """Share with a 95 % interval by resampling seeds, which grid points share."""
     sums = [rows[[part, whole]].to_numpy(dtype=float).sum(0, keepdims=True) for _, rows in lives.groupby("seed")]
-    low, high = bootstrap_over_instances(sums, _ratio, rng=np.random.default_rng(0))
-    return Estimate(_ratio(np.concatenate(sums)), low, high)
+    interval = bootstrap_over_instances(sums, _ratio, rng=np.random.default_rng(0))
+    low, high = np.clip(interval, 0, 1)  # they are shares
+    return Estimate(_ratio(np.concatenate(sums)), float(low), float(high))
 
 
 def _ratio(sums: np.ndarray) -> float:

@@ -46,7 +46,7 @@ def bootstrap_lives(
         confidence: Coverage aimed at.
 
     Returns:
-        Two intervals; nan ends for fewer than two instances with lives.
+        Two intervals; nan ends for fewer than two instances with lives, or if none was resolved.
 
     Raises:
         ValueError: If `n_resamples` is below 1 or `confidence` not inside (0, 1).
@@ -62,7 +62,7 @@ def bootstrap_lives(
     """
     check_resampling(n_resamples, confidence)
     n_filled = len(np.unique(instance))
-    if n_filled < 2:
+    if n_filled < 2 or not resolved.any():
         return LifeIntervals(Interval(np.nan, np.nan), Interval(np.nan, np.nan))
     times, at = np.unique(duration, return_inverse=True)
     ends, deaths = np.zeros((2, n_instances, len(times)))
