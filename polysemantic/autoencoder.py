@@ -147,7 +147,8 @@ class Autoencoder(nn.Module):
             parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
             gradients = torch.autograd.grad(loss.sum(), parameters, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                parameter.grad = gradient
+                # Autograd may give it transposed, and fused optimisers go through memory without a look at strides.
+                parameter.grad = None if gradient is None else gradient.contiguous()
         return loss.detach()
 
     def next_gradients(self) -> Gradients:

@@ -6,6 +6,7 @@ import torch
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import ClosedForm, Weights
+from polysemantic.steps import EagerSteps, fused
 
 L1 = torch.tensor([0.3, 0.0, 0.02], dtype=torch.float64)
 IMPORTANCE = torch.tensor([0.7, 1.0, 0.9], dtype=torch.float64)
@@ -189,6 +190,19 @@ def test_factors_that_begin_without_effect_and_change_are_trained_with(name, rep
         network.backward(x)
     assert not torch.equal(before, changed.W_enc.grad)
     assert_same((torch.zeros(0), gradients(changed)), (torch.zeros(0), gradients(fresh)), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_subclass_is_trained_to_the_same_weights_as_the_closed_form(tied, kind):
+    x, weights, _ = case("wide", tied, bias=True, noisy=False, identity=False)
+    x, weights, ends = x.float(), weights.map(torch.Tensor.float), []
+    for network in (Autoencoder(weights.map(torch.clone)), Rewritten(weights.map(torch.clone))):
+        optimizer = fused(kind(network.parameters(), lr=0.01))
+        EagerSteps(network, optimizer)(30, x.expand(30, *x.shape), None)
+        assert not torch.allclose(network.W_enc, weights.W_enc, atol=0.01)
+        ends.append(network.weights.map(torch.Tensor.detach))
+    torch.testing.assert_close(*map(vars, ends), rtol=1e-4, atol=1e-5)
 
 
 def test_a_parameter_that_is_not_trained_gets_no_gradient():
