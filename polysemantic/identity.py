@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
+from polysemantic.data import InputDataModule
+
 CHECKPOINT_FORMAT = 3
 # How an optimiser computes, not what.
 _WAYS = {"foreach", "fused", "capturable", "differentiable"}
@@ -23,17 +25,27 @@ def optimizer_settings(make: Any) -> dict[str, Any]:
     return {"class": type(optimizer).__name__, **kept}
 
 
-def check_identity(found: dict[str, Any], expected: dict[str, Any], *, training: bool) -> None:
+def input_settings(data: InputDataModule) -> dict[str, Any]:
+    """A DataModule's class and plain arguments; where a file of inputs lies is no matter."""
+    kept = {
+        name: value
+        for name, value in data.arguments().items()
+        if isinstance(value, (bool, int, float, str)) and name != "path"
+    }
+    # Of all processes together, which may be of another number.
+    return {"class": type(data).__name__, **kept, "batch_size": data.batch_size}
+
+
+def check_identity(found: dict[str, Any], expected: dict[str, Any]) -> None:
     """Refuse a checkpoint of another run.
 
     Args:
         found: What the checkpoint says of its run.
         expected: What the run says of itself.
-        training: Whether it will be trained on, and so needs the same optimiser.
 
     Raises:
         ValueError: If they differ; the message names what.
     """
     for name, value in {"format": CHECKPOINT_FORMAT, **expected}.items():
-        if (training or name != "optimizer") and found.get(name) != value:
+        if found.get(name) != value:
             raise ValueError(f"`ckpt_path` must hold {name} {value}, got {found.get(name)}.")

@@ -22,7 +22,7 @@ from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight, gram
-from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, optimizer_settings
+from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, input_settings, optimizer_settings
 from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
@@ -105,6 +105,13 @@ class EnsembleModule(LightningModule):
         for point in ensemble.points:
             check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
         check_positive(clip_norm=clip_norm)
+        if compile is True and (lr_scheduler is not None or clip_norm is not None):
+            raise ValueError("`compile` must be false with an lr_scheduler or a clip_norm, got true.")
+        if init_from is not None:
+            scales = ensemble.vary.get("init_scale", [init_scale])
+            if scales != [1] or init != "normal":
+                rule = "be left alone with init_from, which brings the weights"
+                raise ValueError(f"`init` and `init_scale` must {rule}, got {init} and {scales}.")
         self.n_features, self.n_hidden = n_features, n_hidden
         self.ensemble, self.seed = ensemble, seed
         self.part = Part(ensemble.n_instances)
@@ -354,16 +361,17 @@ class EnsembleModule(LightningModule):
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["polysemantic"] = {"format": CHECKPOINT_FORMAT, **self.identity()}
+        checkpoint["polysemantic"] = {"format": CHECKPOINT_FORMAT, **self.identity(), **self._conditions()}
 
     @override
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         found = checkpoint.get("polysemantic", {})
-        check_identity(found, self.identity(), training=self.trainer.state.fn == "fit")
+        training = self.trainer.state.fn == "fit"
+        check_identity(found, self.identity() | (self._conditions() if training else {}))
         self.trained_steps = checkpoint["global_step"]
 
     def identity(self) -> dict[str, Any]:
-        """What a checkpoint must agree on to be continued."""
+        """What a checkpoint must agree on to hold weights of these networks."""
         return {
             "n_features": self.n_features,
             "n_hidden": self.n_hidden,
@@ -371,5 +379,16 @@ class EnsembleModule(LightningModule):
             "bias": self.bias,
             "ensemble": self.ensemble.as_dict(),
             "seed": self.seed,
-            "optimizer": optimizer_settings(self.optimizer),
+        }
+
+    def _conditions(self) -> dict[str, Any]:
+        """What a checkpoint must agree on to be trained on, or its run would end as no configuration makes it."""
+        fixed = {name: value for name, value in self.numbers.items() if name not in self.ensemble.vary}
+        optimizer = optimizer_settings(self.optimizer)
+        return {
+            "data": input_settings(self.data),
+            "act": self.act,
+            "noise": self.noise,
+            **fixed,
+            "optimizer": optimizer,
         }

@@ -18,8 +18,11 @@ from polysemantic.checkpoints import check_checkpoint, read_checkpoint
 from polysemantic.files import RUNS, CorruptFileError, run_number
 from polysemantic.locks import check_free
 
+# Where a run lies and what it shows while it goes on.
+_NO_RESULT = {"default_root_dir", "enable_progress_bar", "enable_model_summary", "log_every_n_steps", "profiler"}
 
-@dataclasses.dataclass
+
+@dataclasses.dataclass(repr=False)
 class Run:
     """What a run left behind.
 
@@ -38,6 +41,9 @@ class Run:
     history: pd.DataFrame
     collisions: pd.DataFrame | None
     weights: dict[int, dict[str, Tensor]]
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.directory)!r}, {len(self.results)} instances, step {self.results['step'].max()})"
 
     @property
     def model(self) -> dict[str, Tensor]:
@@ -151,7 +157,7 @@ def newest_run(root: Path, config: str) -> Path:
     wanted = _what(yaml.safe_load(config))
     runs = [path.parent for path in (root / RUNS).glob("version_*/config.yaml")]
     numbered = sorted((number, run) for run in runs if (number := run_number(run)) is not None)
-    same = [run for _, run in numbered if _what(yaml.safe_load((run / "config.yaml").read_text())) == wanted]
+    same = [run for _, run in numbered if _is_of(run / "config.yaml", wanted)]
     begun = [run for run in same if any((run / "checkpoints").glob("*.ckpt"))]
     if not begun:
         got = f"{same[-1].name}, which ended before its first; begin again without `ckpt_path`" if same else "none"
@@ -161,9 +167,18 @@ def newest_run(root: Path, config: str) -> Path:
     return begun[-1]
 
 
+def _is_of(path: Path, wanted: dict[str, Any]) -> bool:
+    """Whether a file holds a configuration; one that cannot be read is of no run."""
+    try:
+        config = yaml.safe_load(path.read_text())
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return False
+    return isinstance(config, dict) and _what(config) == wanted
+
+
 def _what(config: dict[str, Any]) -> dict[str, Any]:
-    """A configuration without what says on how many processes, and of which kind, the same run is made."""
-    trainer = dict(config.get("trainer") or {})
+    """A configuration without what says on how many processes, and of which kind, the same run is made and shown."""
+    trainer = {name: value for name, value in (config.get("trainer") or {}).items() if name not in _NO_RESULT}
     # Processes that divide the batch train on a larger one.
     divided = trainer.get("strategy") == "ddp"
     for name in ("accelerator",) if divided else ("accelerator", "devices", "num_nodes", "strategy"):

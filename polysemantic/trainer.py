@@ -52,6 +52,17 @@ warnings.filterwarnings("ignore", ".*LeafSpec.* is deprecated", FutureWarning)
 
 
 _DECISIVE = ("torch", "lightning", "numpy")
+# Above, floating point no longer tells steps apart.
+_MANY_STEPS = 2**53
+# Options of Lightning that count batches, with what they are unless asked for.
+_OF_BATCHES = {
+    "max_epochs": -1,
+    "min_epochs": None,
+    "min_steps": None,
+    "limit_train_batches": None,
+    "overfit_batches": 0,
+    "val_check_interval": None,
+}
 
 
 class RunLogger(TensorBoardLogger):
@@ -187,8 +198,7 @@ class ConfigFile(Callback):
             self._write_again(trainer)
         elif trainer.ckpt_path is None:
             # Lightning skips training without a word, and nobody has measured anything.
-            limits = "`max_time`, `max_epochs` and `limit_train_batches`"
-            raise ValueError(f"`trainer` must let a run take a step, got none: see {limits}.")
+            raise ValueError("`trainer.max_time` must let a run take a step, got none.")
 
     # Not earlier: a checkpoint that does not fit must leave its run's configuration as it is.
     @override
@@ -268,6 +278,7 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     options["plugins"] = [*_as_list(options.get("plugins")), SealedCheckpointIO()]
     options["enable_model_summary"] = bool(options.get("enable_model_summary"))
     _check_options(options)
+    _check_batches(options)
     if logged and SLURMEnvironment.detect():
         options["default_root_dir"] = _requeued(root, callbacks)
     strategy = choose_strategy(options.get("strategy"))
@@ -307,3 +318,12 @@ def _check_options(options: dict[str, Any]) -> None:
     max_steps = options.get("max_steps", -1)
     if max_steps is None or max_steps < 1:
         raise ValueError(f"`trainer.max_steps` must be at least 1, got {max_steps}.")
+    if max_steps >= _MANY_STEPS:
+        raise ValueError(f"`trainer.max_steps` must be below 2^53, got {max_steps}.")
+
+
+def _check_batches(options: dict[str, Any]) -> None:
+    for name, default in _OF_BATCHES.items():
+        if options.get(name, default) not in (None, default):
+            rule = "be unset, as a batch here is as many steps as half a second holds"
+            raise ValueError(f"`trainer.{name}` must {rule}, got {options[name]}; `trainer.max_steps` ends a run.")

@@ -249,6 +249,7 @@ def test_python_takes_paths_and_the_numbers_of_numpy_and_torch(tmp_path):
     assert (config["model"]["n_hidden"], config["model"]["l1"]) == (8, 0.01)
     assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
     assert config["trainer"]["default_root_dir"] == str(tmp_path)
+    assert repr(run) == f"Run({str(run.directory)!r}, 16 instances, step 2)"
 
 
 def test_load_refuses_what_is_no_finished_run(here):

@@ -109,6 +109,10 @@ BAD_OPTIONS = {
     "unknown precision": ("--trainer.precision=33", "`trainer.precision` must be one of 64, 32,", "got '33'"),
     "accumulation": ("--trainer.accumulate_grad_batches=2", "`trainer.accumulate_grad_batches` must be 1, got 2"),
     "clipping that couples": ("--trainer.gradient_clip_val=1.0", "`trainer.gradient_clip_val` must be unset, got 1.0"),
+    "batches of no fixed length": ("--trainer.limit_train_batches=3", "`trainer.limit_train_batches` must be unset"),
+    "epochs": ("--trainer.max_epochs=1", "`trainer.max_epochs` must be unset", "got 1; `trainer.max_steps` ends a"),
+    "too many steps": ("--trainer.max_steps=99999999999999999999", "`trainer.max_steps` must be below 2^53, got 9999"),
+    "compiled and clipped": (("--model.compile=true", "--model.clip_norm=1"), "`compile` must be false with"),
     "no steps": ("--trainer.max_steps=0", "`trainer.max_steps` must be at least 1, got 0."),
     "fast run": ("--trainer.fast_dev_run=true", "`trainer.fast_dev_run` must be unset"),
     "nowhere to write": ("--trainer.logger=false", "`trainer.logger` must be unset"),
@@ -120,7 +124,8 @@ BAD_OPTIONS = {
 
 @pytest.mark.parametrize(("option", "words"), [(o, w) for o, *w in BAD_OPTIONS.values()], ids=BAD_OPTIONS)
 def test_a_bad_option_is_one_line_that_says_what_the_rule_is(option, words, run_cli, earlier):
-    assert_one_line(run_cli(*ONE_HOT, *REST, option), *words)
+    options = [option] if isinstance(option, str) else option
+    assert_one_line(run_cli(*ONE_HOT, *REST, *options), *words)
     assert [run.name for run in earlier.parent.iterdir()] == ["version_0"]
 
 

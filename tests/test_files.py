@@ -139,6 +139,16 @@ def test_the_newest_run_is_none_of_the_copies_beside_it(tmp_path):
     assert newest_run(tmp_path, "model: {}").name == "version_10"
 
 
+@pytest.mark.parametrize("text", ["", "- 1", "model: [", "!!python/object:os.system x", "\x00"])
+def test_the_newest_run_is_found_beside_files_that_are_no_configurations_wherever_it_lies(tmp_path, text):
+    for name, content in (("version_0", "model: {}\ntrainer: {default_root_dir: elsewhere}"), ("version_1", text)):
+        run = tmp_path / "lightning_logs" / name
+        (run / "checkpoints").mkdir(parents=True)
+        (run / "checkpoints/last.ckpt").touch()
+        (run / "config.yaml").write_text(content)
+    assert newest_run(tmp_path, "model: {}\ntrainer: {enable_progress_bar: false}").name == "version_0"
+
+
 def take(root):
     for _ in range(20):
         new_run_directory(Path(root))

@@ -50,6 +50,7 @@ def test_a_run_that_starts_from_the_disambiguation_solution_has_no_error(here):
     assert run.results["partition_energy"].tolist() == pytest.approx([2.0, 2.0])
 
 
+VARIED_SCALE = Ensemble(2, {"init_scale": [1.0, 3.0]})
 QUARTERS = Ensemble(2, {"active_fraction": [0.25, 0.5]})
 
 
@@ -147,10 +148,16 @@ def test_the_optimiser_starts_afresh_with_the_weights_of_another_run(earlier):
 
 def test_the_seeds_of_an_earlier_run_spread_over_grid_points(earlier):
     run, path = earlier
-    ensemble = Ensemble(2, {"l1": [0.0, 0.01], "init_scale": [1.0, 0.5]})
+    ensemble = Ensemble(2, {"l1": [0.0, 0.01], "noise_std": [0.0, 0.5]})
     spread = small(1, ensemble, init_from=path, optimizer=STILL)
     expected = run.model["W_enc"][:2].repeat(4, 1, 1)
     assert torch.equal(spread.model["W_enc"], expected)
+
+
+@pytest.mark.parametrize("given", [{"init_scale": 2.0}, {"init": "orthogonal"}, {"ensemble": VARIED_SCALE}])
+def test_weights_of_another_run_are_neither_drawn_nor_scaled(earlier, given):
+    with pytest.raises(ValueError, match="`init` and `init_scale` must be left alone with init_from"):
+        small(1, init_from=earlier[1], **given)
 
 
 def test_a_tied_run_starts_an_untied_one_with_bias(earlier):

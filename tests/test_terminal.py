@@ -68,11 +68,10 @@ def test_values_that_agree_in_six_digits_are_told_apart(run_cli, here):
     assert re.findall(r"(?m)^ *l1 = (\S+)", answer.out) == ["0.123457", "0.12345678", "0.001"]
 
 
-@pytest.mark.parametrize("option", ["max_time=00:00:00:00", "max_epochs=0", "limit_train_batches=0"])
-def test_a_run_that_may_take_no_step_is_one_line_and_leaves_nothing(option, run_cli, here):
-    answer = run_cli(*FIT, f"--trainer.{option}")
+def test_a_run_that_may_take_no_step_is_one_line_and_leaves_nothing(run_cli, here):
+    answer = run_cli(*FIT, "--trainer.max_time=00:00:00:00")
     assert (answer.status, answer.err.count("\n")) == (2, 1)
-    assert answer.err.startswith("error: `trainer` must let a run take a step, got none: see `max_time`")
+    assert answer.err.startswith("error: `trainer.max_time` must let a run take a step, got none.")
     assert list((here / "lightning_logs").iterdir()) == []
 
 

@@ -27,6 +27,8 @@ def _scalars(key: str, value: Any) -> Iterator[tuple[str, Setting]]:
                 yield key, str(inner).rpartition(".")[2]
             else:
                 yield from _scalars(inside, inner)
+    elif key == "model.autoencoder":
+        yield key, str(value).rpartition(".")[2]
     elif isinstance(value, (str, int, float)):
         yield key, value
 
