@@ -16,6 +16,7 @@ from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Me
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
 from polysemantic.memory import check_memory
+from polysemantic.metrics import STANDARD
 from polysemantic.module import EnsembleModule
 from polysemantic.runs import Run, continued_run, load
 from polysemantic.strategy import check_ranks
@@ -66,26 +67,27 @@ def fit(
     ensemble = ensemble or Ensemble()
     module = EnsembleModule(data.n_features, n_hidden, ensemble, seed=seed_everything, **model)
     options = {"max_steps": max_steps, **(trainer or {})}
+    configured: dict[str, Any] = {
+        "measurements": measurements or Measurements(),
+        "collisions": collisions or CollisionTracker(),
+        "snapshots": snapshots or Snapshots(),
+        "checkpoint": checkpoint or Checkpoint(),
+        "convergence": convergence or Convergence(),
+    }
     described = {
         "seed_everything": seed_everything,
         "ensemble": ensemble.as_dict(),
         "data": {"class_path": _class_path(type(data)), "init_args": data.arguments()},
         "model": _model_config(module, {"n_hidden": n_hidden, **model}),
         "trainer": options,
+        **{name: _given(callback) for name, callback in configured.items()},
     }
     config = yaml.safe_dump(_plain(described), sort_keys=False)
     directory = None
     if ckpt_path is not None:
         continued = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
         directory, ckpt_path = continued.directory, continued.checkpoint
-    *first, last = standard_callbacks(
-        measurements or Measurements(),
-        collisions or CollisionTracker(),
-        snapshots or Snapshots(),
-        checkpoint or Checkpoint(),
-        convergence or Convergence(),
-        config,
-    )
+    *first, last = standard_callbacks(**configured, config=config)
     runner = build_trainer([*first, *(callbacks or []), last], directory, **options)
     check_ranks(runner, ensemble)
     check_memory(runner, module, data.batch_size)
@@ -111,6 +113,17 @@ def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, An
     if module.lr_scheduler is not None:
         config["lr_scheduler"] = _describe(module.lr_scheduler)
     return config
+
+
+def _given(configured: Any) -> dict[str, Any]:
+    """The arguments of a callback or metric, of those that it keeps under their names."""
+    kept = dict(vars(configured))
+    if isinstance(configured, CollisionTracker):
+        kept |= configured.thresholds._asdict()
+    if isinstance(configured, Measurements):
+        more = configured.metrics[len(STANDARD) :]
+        kept["metrics"] = [{"class_path": _class_path(type(m)), "init_args": _given(m)} for m in more] or None
+    return {name: kept[name] for name in inspect.signature(type(configured)).parameters if name in kept}
 
 
 def _describe(make: Any) -> dict[str, Any]:

@@ -16,9 +16,10 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import polysemantic
-from polysemantic.callbacks import Measurements
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
 from polysemantic.cli import main
 from polysemantic.data import IndependentBernoulli, OneHot
+from polysemantic.metrics import FeaturesPerNeuron
 from polysemantic.theory import polysemantic_neurons_paper
 
 ROOT = Path(__file__).parent.parent
@@ -229,6 +230,9 @@ def test_python_and_the_command_line_give_the_same_tables(run_cli):
     assert_same_run(polysemantic.load(RUNS / "version_0"), fitted)
     assert_same_run(polysemantic.load(fitted.directory), fitted)
     assert fitted.config["model"]["n_hidden"] == 6
+    told = polysemantic.load(RUNS / "version_0").config
+    for callback in ("measurements", "collisions", "snapshots", "checkpoint", "convergence"):
+        assert fitted.config[callback] == told[callback]
     assert fitted.config["data"]["init_args"] == {
         "n_features": 8, "probability": 0.2, "zipf_exponent": 0.0, "batch_size": 64, "magnitude": "one",
     }  # fmt: skip
@@ -250,6 +254,24 @@ def test_python_takes_paths_and_the_numbers_of_numpy_and_torch(tmp_path):
     assert config["model"]["optimizer"]["init_args"]["lr"] == 0.5
     assert config["trainer"]["default_root_dir"] == str(tmp_path)
     assert repr(run) == f"Run({str(run.directory)!r}, 16 instances, step 2)"
+
+
+class Busy(FeaturesPerNeuron):
+    """A metric of one's own."""
+
+
+def test_the_configuration_of_a_run_from_python_repeats_it(run_cli, here):
+    fitted = polysemantic.fit(
+        OneHot(8),
+        n_hidden=6,
+        max_steps=40,
+        ensemble=polysemantic.Ensemble(2),
+        measurements=Measurements(8, metrics=[Busy(tolerance=0.3)], partition=[1] * 4 + [-1] * 4),
+        collisions=CollisionTracker(5, born=0.4),
+        convergence=Convergence(10, stop=True, n_checks=1, tolerance=0.9, max_change=0.9),
+    )
+    assert run_cli("fit", f"--config={fitted.directory / 'config.yaml'}").status == 0
+    assert_same_run(polysemantic.load(RUNS / "version_1"), fitted)
 
 
 def test_load_refuses_what_is_no_finished_run(here):

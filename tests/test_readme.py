@@ -28,7 +28,7 @@ def options(name):
 
 def test_the_readme_has_snippets_of_every_kind():
     assert SCRIPTS
-    assert {"my_inputs", "my_metric", "my_callback"} <= set(FILES)
+    assert {"my_inputs", "my_metric", "my_callback", "my_network"} <= set(FILES)
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.splitlines()[0])
@@ -41,7 +41,7 @@ def test_the_scripts_of_the_readme_run_as_they_are(script, here, unchecked):
 
 
 def test_the_extensions_of_the_readme_run_by_the_options_it_gives(written, run_cli):
-    named = [option for name in ("my_inputs", "my_metric", "my_callback") for option in options(name)]
+    named = [option for name in ("my_inputs", "my_metric", "my_callback", "my_network") for option in options(name)]
     rest = ["--model.n_hidden=8", "--ensemble.seeds=2", '--ensemble.vary={"probability": [0.1, 0.9]}']
     steps = ["--trainer.max_steps=100", "--measurements.every_n_steps=50", "--data.n_features=8"]
     answer = run_cli("fit", *named, *rest, *steps)
