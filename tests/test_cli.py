@@ -256,6 +256,20 @@ def test_python_takes_paths_and_the_numbers_of_numpy_and_torch(tmp_path):
     assert repr(run) == f"Run({str(run.directory)!r}, 16 instances, step 2)"
 
 
+class Forgetful(OneHot):
+    """Inputs that do not keep an argument."""
+
+    def __init__(self, n_features: int, unkept: float = 0.5) -> None:
+        super().__init__(n_features)
+
+
+def test_inputs_need_not_keep_their_arguments_to_be_saved_and_continued(run_cli):
+    fit = ["fit", f"--data={Forgetful.__module__}.Forgetful", *FIT[2:]]
+    assert run_cli(*fit).status == 0
+    assert run_cli(*fit, "--ckpt_path=last").status == 0
+    assert polysemantic.fit(Forgetful(8), n_hidden=6, max_steps=2).results["data"].unique().tolist() == ["Forgetful"]
+
+
 class Busy(FeaturesPerNeuron):
     """A metric of one's own."""
 

@@ -88,7 +88,7 @@ class InputDataModule(LightningDataModule, ABC):
         self._evaluation_keys: random.Keys | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """The arguments that make this DataModule, under their own names."""
+        """The arguments that make this DataModule, of those that it keeps under their own names."""
         names: dict[str, None] = {}
         for base in type(self).__mro__:
             if base is LightningDataModule:
@@ -100,7 +100,7 @@ class InputDataModule(LightningDataModule, ABC):
                 if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                     break
         del names["self"]
-        arguments = {name: getattr(self, name) for name in names}
+        arguments = {name: getattr(self, name) for name in names if hasattr(self, name)}
         return arguments | ({"batch_size": self.batch_size // self.processes} if "batch_size" in names else {})
 
     def divide(self, processes: int) -> None:
