@@ -10,6 +10,8 @@ import sys
 from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
 
+from jsonargparse import Namespace
+from jsonargparse._link_arguments import ActionLink
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
@@ -39,6 +41,15 @@ class OneLineParser(LightningArgumentParser):
             if not re.match(r"No module named|module '[^']+' has no attribute", str(error)):
                 raise
             self.error(f"a class must be one that can be imported, got {error}")
+
+    @override
+    def parse_string(self, *args: Any, **kwargs: Any) -> Namespace:
+        config = super().parse_string(*args, **kwargs)
+        # jsonargparse refuses what is linked on the command line, and passes over it in a file.
+        for action in self._actions:
+            if isinstance(action, ActionLink) and action.dest in config:
+                action()
+        return config
 
     @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:

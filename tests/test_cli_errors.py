@@ -169,6 +169,9 @@ def test_bad_data_is_one_line(data, words, run_cli, earlier):
         ("model: {n_hiden: 5}", ["unknown option model.n_hiden; did you mean model.n_hidden?"]),
         ("model: {l1: '${model.l2}'}", ["the configuration must resolve", "model.l2"]),
         ("model: {l1: [1, 2]}", ["`model.l1` must be a number"]),
+        ("model: {n_features: 8}", ["`model.n_features` must be unset, it is that of `data.n_features`"]),
+        ("model: {ensemble: {seeds: 2}}", ["`model.ensemble` must be unset, it is that of `ensemble`"]),
+        ("model: {seed: 0}", ["`model.seed` must be unset, it is that of `seed_everything`"]),
         ("ensemble: {vary: {l1: [1, x]}}", ["`ensemble.vary` must be a number, got 'x'"]),
     ],
 )
