@@ -101,6 +101,8 @@ class PolysemanticCLI(LightningCLI):
         root = Path(options.get("default_root_dir") or ".")
         fits = self.subcommand == "fit"
         directory = self.run_directory if fits else None
+        if path is None and not fits:
+            raise ValueError("`ckpt_path` must be a checkpoint to measure, or `last`, got none.")
         if path == "last" or (fits and path is not None):
             continued = continued_run(path, root, text, training=fits)
             self.config_init[self.subcommand]["ckpt_path"] = str(continued.checkpoint)

@@ -44,7 +44,7 @@ class OneLineParser(LightningArgumentParser):
 
     @override
     def parse_string(self, *args: Any, **kwargs: Any) -> Namespace:
-        config = super().parse_string(*args, **kwargs)
+        config: Namespace = super().parse_string(*args, **kwargs)
         # jsonargparse refuses what is linked on the command line, and passes over it in a file.
         for action in self._actions:
             if isinstance(action, ActionLink) and action.dest in config:

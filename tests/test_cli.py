@@ -157,6 +157,7 @@ def test_validate_prints_the_table_and_writes_nothing(run, run_cli):
 def test_test_writes_the_same_end_state_into_a_run_directory_of_its_own(path, run, run_cli):
     answer = run_cli("test", *FIT[1:], f"--ckpt_path={path}")
     assert answer.status == 0, answer.err
+    assert f"run directory: {Path.cwd() / RUNS / 'version_1'}\n" in answer.out
     tested = pd.read_parquet(RUNS / "version_1/test.parquet")
     columns = [name for name in COLUMNS if name not in OF_THE_END]
     pd.testing.assert_frame_equal(tested[columns], polysemantic.load(run[0]).results[columns], check_dtype=False)

@@ -204,6 +204,11 @@ def test_a_corrupt_checkpoint_is_refused_in_one_line(option, damage, rule, run_c
 
 
 @pytest.mark.parametrize("command", ["validate", "test"])
+def test_untrained_networks_are_not_measured(command, run_cli, earlier):
+    assert_one_line(run_cli(command, *ONE_HOT[1:], *REST), "`ckpt_path` must be a checkpoint to measure", "got none.")
+
+
+@pytest.mark.parametrize("command", ["validate", "test"])
 def test_what_is_no_checkpoint_is_not_measured(command, run_cli, earlier, here):
     (here / "text.ckpt").write_text("not a checkpoint")
     assert_one_line(run_cli(command, *ONE_HOT[1:], *REST, "--ckpt_path=text.ckpt"), "`ckpt_path` must be", "text.ckpt")

@@ -49,12 +49,10 @@ class Results(Callback):
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if trainer.is_global_zero:
-            directory = run_directory(trainer)
-            write_parquet(directory / "history.parquet", self.measurements.history_table(_labels(pl_module)))
+            history = self.measurements.history_table(_labels(pl_module))
+            write_parquet(run_directory(trainer) / "history.parquet", history)
             results = self._conclude(pl_module, self.measurements.latest, trainer.global_step)
-            write_parquet(directory / "results.parquet", results)
-            # soft_wrap: a path is for copying, however narrow the terminal.
-            Console(quiet=self.quiet).print(f"run directory: {directory}", soft_wrap=True, highlight=False)
+            self._write(trainer, "results", results)
 
     def _conclude(self, module: Any, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
         """The table of results, once it is printed."""
@@ -110,7 +108,13 @@ class Results(Callback):
         measured = self._measured(pl_module)
         if trainer.is_global_zero:
             results = self._conclude(pl_module, measured, pl_module.trained_steps)
-            write_parquet(run_directory(trainer) / "test.parquet", results)
+            self._write(trainer, "test", results)
+
+    def _write(self, trainer: Trainer, name: str, results: pd.DataFrame) -> None:
+        directory = run_directory(trainer)
+        write_parquet(directory / f"{name}.parquet", results)
+        # soft_wrap: a path is for copying, however narrow the terminal.
+        Console(quiet=self.quiet).print(f"run directory: {directory}", soft_wrap=True, highlight=False)
 
 
 def _labels(module: Any) -> pd.DataFrame:
