@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from polysemantic.objective import Act, ClosedForm, Weights, penalty
+from polysemantic.products import Products
 
 Gradients = Callable[..., Tensor | None]
 """What `Autoencoder.backward` does: from inputs, noise and `with_loss`."""
@@ -52,7 +53,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("l1", l1[:, None, None], persistent=False)
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
         self.sparse_inputs = False
-        self.halve_gram = False
+        self.products = Products()
         self._closed_form: ClosedForm | None = None
         self._factors_of: tuple[Tensor | None, Tensor | None, int, int] = None, None, 0, 0
         self._factors: tuple[Tensor | None, Tensor | None] = None, None
@@ -183,7 +184,7 @@ class Autoencoder(nn.Module):
 
     def closed_form(self) -> ClosedForm:
         """The objective of these networks with its gradient in closed form."""
-        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.halve_gram)
+        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.products)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

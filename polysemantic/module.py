@@ -63,7 +63,8 @@ class EnsembleModule(LightningModule):
         clip_norm: Largest norm of one instance's gradient.
         inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
         compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
-            `auto` decides by shape and length; not where processes divide the batch.
+            `auto` decides by shape and length; not where processes divide the batch. Unless it is false, large networks
+            are multiplied by C++ of our own on processors with matrix units (AMX), which is compiled in a second.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
@@ -231,7 +232,7 @@ class EnsembleModule(LightningModule):
             fits and spreading_pays(self.n_features, self.n_hidden) and SpreadSteps.takes(self.networks, optimizer)
         ):
             return None
-        return SpreadSteps(self.networks, optimizer, self.clip_norm)
+        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=self.compile_steps is not False)
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
         """Compiled steps, if they are asked for or left to us and worth their while."""

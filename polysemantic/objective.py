@@ -23,11 +23,11 @@ import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from polysemantic.products import Products
 from polysemantic.sparse import SparseInputs
 
 Act = Literal["linear", "relu"]
@@ -84,8 +84,7 @@ class ClosedForm:
         l1: Weight of the L1 penalty, shape (instance, 1, 1); None without a penalty.
         importance: Weight of each output's squared error, shape (instance, 1, feature); None weighs all alike.
         sparse: Whether inputs have so few features on that products with them had better skip the zeros.
-        halve: Whether numpy computes the product of W with its own transpose, which it knows to be symmetric: half the
-            work, in main memory only.
+        products: How tied weights are multiplied with their own transpose and the overlap's gradient; torch's if None.
     """
 
     def __init__(
@@ -94,13 +93,13 @@ class ClosedForm:
         l1: Float[Tensor, "instance 1 1"] | None = None,
         importance: Float[Tensor, "instance 1 feature"] | None = None,
         sparse: bool = False,
-        halve: bool = False,
+        products: Products | None = None,
     ) -> None:
         self.act = act
         self.l1 = l1
         self.importance = importance
         self.sparse = sparse
-        self.halve = halve
+        self.products = products or Products()
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {}
         self._l1_of: tuple[Tensor | None, int, int] = (None, 0, 0)
@@ -168,8 +167,8 @@ class ClosedForm:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
         decoder = weights.decoder
         out = self._keep("out", (*z.shape[:2], decoder.shape[1]), z)
-        if self.halve and z is decoder:
-            np.matmul(z.numpy(), z.mT.numpy(), out=out.numpy())
+        if z is decoder:
+            self.products.gram(z, out)
         else:
             torch.bmm(z, decoder.mT, out=out)
         if weights.b_dec is not None:
@@ -264,7 +263,7 @@ class ClosedForm:
             else:
                 kept = self._keep("both", by_overlap.shape, by_overlap)
                 by_overlap = torch.add(by_overlap, by_overlap.mT, out=kept)
-            gradient.W_enc.baddbmm_(by_overlap, weights.W_enc, beta=penalised, alpha=scale)
+            self.products.accumulate(by_overlap, weights.W_enc, gradient.W_enc, beta=penalised, alpha=scale)
         if noise is not None:
             by_decoder.baddbmm_(residual.mT, noise, alpha=2 / h.shape[1])
 

@@ -12,7 +12,9 @@ from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
+from polysemantic.products import HalvedProducts, Products
 from polysemantic.steps import EagerSteps, replaceable
+from polysemantic.tiles import TiledProducts
 from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
 
 # Below this many multiplications in a product the calls cost more than threads win.
@@ -24,9 +26,12 @@ _IN_CACHE, _VECTOR = 2**18, 16
 _WIDE = 512
 
 
-def halving_pays(n_hidden: int) -> bool:
-    """Whether numpy's product of W with its own transpose, which then computes half, is quicker than torch's."""
-    return n_hidden >= _WIDE or "AVX512" not in torch.backends.cpu.get_cpu_capability()
+def quickest_products(n_features: int, n_hidden: int, dtype: torch.dtype, *, compiled: bool = True) -> Products:
+    """The quickest products on this machine, decided by one instance's shape alone."""
+    if compiled and TiledProducts.takes(n_features, n_hidden, dtype):
+        return TiledProducts()
+    halving_pays = n_hidden >= _WIDE or "AVX512" not in torch.backends.cpu.get_cpu_capability()
+    return HalvedProducts() if halving_pays else Products()
 
 
 def spreading_pays(n_features: int, n_hidden: int) -> bool:
@@ -38,19 +43,23 @@ class SpreadSteps:
     """Optimiser steps on every feature once, each thread taking those of its own instances.
 
     Each instance's products are computed by one thread, a few instances at a time so that what a step touches stays in
-    the cache; so bits depend neither on how many threads there are nor on the instances beside. The products of W with
-    its own transpose are numpy's, which computes half of them, where that is quicker.
+    the cache; so bits depend neither on how many threads there are nor on the instances beside.
 
     Args:
         network: The networks, tied, with their standard objective.
         optimizer: Their SGD, Adam or AdamW.
         clip_norm: Largest norm of one instance's gradient.
+        compiled: Whether products may be compiled for this processor.
     """
 
     unrolled = 1
 
-    def __init__(self, network: Autoencoder, optimizer: Optimizer, clip_norm: float | None = None) -> None:
+    def __init__(
+        self, network: Autoencoder, optimizer: Optimizer, clip_norm: float | None = None, compiled: bool = True
+    ) -> None:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
+        n_features, n_hidden = network.W_enc.shape[1:]
+        self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
         self._libraries = ThreadpoolController()
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
@@ -104,7 +113,7 @@ class SpreadSteps:
         for start in range(held.start, held.stop, size):
             instances = slice(start, min(start + size, held.stop))
             part = self.network.part(instances).requires_grad_()
-            part.halve_gram = halving_pays(n_hidden)
+            part.products = self.products
             if not blocks:
                 gradients = [torch.empty_like(parameter) for parameter in part.parameters()]
             for parameter, gradient in zip(part.parameters(), gradients, strict=True):

@@ -8,6 +8,7 @@ from ranks import assert_same_ends, assert_same_runs
 from test_equalities import EXACT, SIZES, assert_equal_weights, assert_independent_of_company_and_chunks
 from test_equalities import train as train_module
 from test_ranks import fit_on
+from test_tiles import needs_units
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import StepLR
 
@@ -16,8 +17,10 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.objective import ClosedForm, Weights
-from polysemantic.spread import SpreadSteps, halving_pays, spreading_pays
+from polysemantic.products import HalvedProducts, Products
+from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
 from polysemantic.steps import EagerSteps
+from polysemantic.tiles import TiledProducts
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -28,6 +31,7 @@ OPTIMISERS = {
     "AdamW": functools.partial(AdamW, lr=0.01, weight_decay=0.1, fused=True),
     "AdamW, not fused": functools.partial(AdamW, lr=0.01, weight_decay=0.1, amsgrad=True),
 }
+PRODUCTS = [Products, HalvedProducts, pytest.param(TiledProducts, marks=needs_units)]
 N_INSTANCES, N_FEATURES, N_HIDDEN = 5, 32, 48
 
 
@@ -48,8 +52,8 @@ def spread_all(monkeypatch):
     monkeypatch.setattr(spread, "_IN_CACHE", 2 * 16 * 8)
 
 
-def make_networks(bias=True, dtype=torch.float32):
-    W = torch.randn(N_INSTANCES, N_FEATURES, N_HIDDEN, generator=torch.Generator().manual_seed(0)).to(dtype) / 6
+def make_networks(bias=True, dtype=torch.float32, n_hidden=N_HIDDEN):
+    W = torch.randn(N_INSTANCES, N_FEATURES, n_hidden, generator=torch.Generator().manual_seed(0)).to(dtype) / 6
     b = torch.full((N_INSTANCES, N_FEATURES), -0.05, dtype=dtype) if bias else None
     return Autoencoder(Weights(W, None, b), l1=torch.arange(N_INSTANCES) / 100, importance=torch.full((5,), 0.95))
 
@@ -82,16 +86,16 @@ def test_weights_state_and_losses_are_those_of_steps_one_by_one(optimizer, clip_
     assert_same(mine, its, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("halves", [True, False])
+@pytest.mark.parametrize("products", PRODUCTS)
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
-def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, halves, monkeypatch):
-    monkeypatch.setattr(spread, "halving_pays", lambda n_hidden: halves)
+def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, products, monkeypatch):
+    monkeypatch.setattr(spread, "quickest_products", lambda *_, **__: products())
     with threads(1):
-        alone = take(SpreadSteps, optimizer)
-    for number, in_cache, chunks in [(2, 2**18, (30,)), (3, 1, (10, 20)), (5, 2 * N_FEATURES * N_HIDDEN, (1, 28, 1))]:
+        alone = take(SpreadSteps, optimizer, networks=make_networks(n_hidden=64))
+    for number, in_cache, chunks in [(2, 2**18, (30,)), (3, 1, (10, 20)), (5, 2 * N_FEATURES * 64, (1, 28, 1))]:
         monkeypatch.setattr(spread, "_IN_CACHE", in_cache)
         with threads(number):
-            assert_same(take(SpreadSteps, optimizer, chunks), alone, **EXACT)
+            assert_same(take(SpreadSteps, optimizer, chunks, make_networks(n_hidden=64)), alone, **EXACT)
 
 
 def test_double_precision_agrees_with_steps_one_by_one_to_its_last_digits():
@@ -104,8 +108,8 @@ def test_half_the_products_give_the_whole_gram_matrix():
     W = torch.randn(3, 40, 70, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     gradients = [Weights(torch.empty_like(W)) for _ in range(2)]
     losses = [
-        ClosedForm(halve=halve)(None, Weights(W), gradient, with_loss=True)
-        for halve, gradient in zip((True, False), gradients, strict=True)
+        ClosedForm(products=products)(None, Weights(W), gradient, with_loss=True)
+        for products, gradient in zip((HalvedProducts(), Products()), gradients, strict=True)
     ]
     torch.testing.assert_close(*losses)
     torch.testing.assert_close(*(gradient.W_enc for gradient in gradients))
@@ -114,8 +118,9 @@ def test_half_the_products_give_the_whole_gram_matrix():
 @pytest.mark.parametrize(("capability", "least"), [("AVX2", 1), ("AVX512", 512), ("AVX512_SPR", 512)])
 def test_half_the_product_is_computed_where_that_is_quicker(capability, least, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert halving_pays(least)
-    assert not halving_pays(least - 1) or capability == "AVX2"
+    quickest = [quickest_products(256, n, torch.float32, compiled=False) for n in (least, least - 1)]
+    assert isinstance(quickest[0], HalvedProducts)
+    assert isinstance(quickest[1], HalvedProducts) == (capability == "AVX2")
 
 
 def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():
@@ -189,7 +194,7 @@ def test_large_networks_on_every_feature_once_are_spread_and_others_are_not(monk
     assert not spreading_pays(16, 32)
     made = []
     begin = SpreadSteps.__init__
-    monkeypatch.setattr(SpreadSteps, "__init__", lambda *of: (made.append(of), begin(*of))[1])
+    monkeypatch.setattr(SpreadSteps, "__init__", lambda *of, **by: (made.append(of), begin(*of, **by))[1])
     monkeypatch.setattr(spread, "_LARGE_PRODUCT", 16**2 * 8)
     cases = [
         (OneHot, (16, 8), {}, True),
