@@ -24,7 +24,8 @@ from polysemantic.functional import (
     participation_ratio_null,
     polysemantic_neurons,
 )
-from polysemantic.report.charts import Matrices, Slides
+from polysemantic.report import paper
+from polysemantic.report.charts import Chart, Matrices, Panel, Series, Slides
 from polysemantic.report.command import main
 from polysemantic.report.groups import in_words, statistics
 from polysemantic.report.interactive import payload
@@ -333,6 +334,22 @@ def assert_for_print(pdf, png):
     assert b"/Type3" not in pdf
     assert float(re.search(rb"/MediaBox \[ ?0 0 ([\d.]+)", pdf)[1]) == pytest.approx(72 * 3.35, abs=0.5)
     assert png.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["l1 = {}", f"{'optimizer = SGD, ' * 6}l1 = {{}}", "W" * 99 + " {}"])
+@pytest.mark.parametrize("kind", ["points", "mean"])
+def test_a_legend_in_print_is_whole(name, kind, monkeypatch):
+    names = [name.format(at) for at in range(40)]
+    series = [Series(one, kind, [1], [1], [0], [2]) for one in names]
+    saved = []
+    monkeypatch.setattr(paper, "_saved", lambda figure, kind: saved.append(figure) or b"")
+    paper.draw(Chart("width", "", [Panel("x", "y")], {"": series}, pd.DataFrame()))
+    figure = saved[0]
+    (legend,) = figure.legends
+    box, axes = legend.get_window_extent(), figure.axes[0].get_tightbbox()
+    assert ["".join(text.get_text().split()) for text in legend.get_texts()] == ["".join(one.split()) for one in names]
+    assert (box.x0 >= 0) & (box.x1 <= figure.bbox.width) & (box.y0 >= 0) & (box.y1 <= axes.y0)
+    assert figure.axes[0].get_position().height * figure.get_figheight() > 1
 
 
 def test_several_runs_differ_along_what_their_configurations_say(grid, one_hot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,11 +34,8 @@ _STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.fontsize": 6,
 }
-_LEGEND = 12
-# Inches.
-_LINE = 0.12
-# Characters of a name in a legend of two columns.
-_LONG = 28
+# Columns of a legend at most, and letters of its lines, until it is no wider than the figure.
+_COLUMNS, _LETTERS = 4, (999, 64, 48, 32)
 _WORDS = 20
 _SIGNS = LinearSegmentedColormap.from_list("signs", DIVERGING)
 
@@ -70,8 +68,7 @@ def _curves(chart: Chart) -> Figure:
     rows = len(chart.panels)
     name, series = next(iter(chart.views.items()))
     tall = 4.2 if chart.panels[0].categories else 2.4 if chart.panels[0].words else 2.0
-    names = list(dict.fromkeys(one.name for one in series)) if chart.legend else []
-    figure = Figure(figsize=(_WIDTH, tall * rows + _LINE * _lines(names)), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, tall * rows), layout="constrained")
     for at, panel in enumerate(chart.panels):
         axes = figure.add_subplot(rows, 1, at + 1)
         for one in series:
@@ -80,8 +77,8 @@ def _curves(chart: Chart) -> Figure:
         _finish(axes, panel)
     if name:
         figure.axes[0].set_title(name, loc="left", fontsize=7, wrap=True)
-    if _lines(names):
-        _legend(figure, names)
+    if chart.legend:
+        _legend(figure, list(dict.fromkeys(one.name for one in series)))
     return figure
 
 
@@ -92,7 +89,7 @@ def _series(axes: Axes, series: Series, panel: Panel) -> None:
     if series.kind == "life":
         _strokes(axes, series, colour)
     elif series.kind == "points":
-        axes.plot(x, y, marker, color=colour, alpha=0.35, markersize=2.5, label=f"_{series.name}", mew=0)
+        axes.plot(x, y, marker, color=colour, alpha=0.35, markersize=2.5, label=series.name, mew=0)
     elif series.kind == "mark":
         axes.plot(x, y, marker, color=colour, markeredgecolor="white", mew=0.4, markersize=4, label=series.name)
     elif series.kind == "mean":
@@ -164,23 +161,22 @@ def _plain_ticks(axis: Axis) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _lines(names: list[str]) -> int:
-    """Lines of a legend; none if it would leave no room for the curves."""
-    return -(-len(names) // _columns(names)) if len(names) <= _LEGEND else 0
-
-
-def _columns(names: list[str]) -> int:
-    return 2 if len(names) > 3 and max(map(len, names)) <= _LONG else 1
-
-
 def _legend(figure: Figure, names: list[str]) -> None:
+    """All names below the curves, in as many columns as they leave room for, on a figure that is the taller for it."""
     shown: dict[str, Any] = {}
     for axes in figure.axes:
         handles, drawn = axes.get_legend_handles_labels()
         shown |= dict(zip(drawn, handles, strict=True))
     named = {name: shown[name] for name in names if name in shown}
-    if named:
-        figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=_columns(names))
+    most = min(_COLUMNS, -(-len(named) // 3))
+    for columns, letters in [*((fewer, _LETTERS[0]) for fewer in range(most, 1, -1)), *((1, n) for n in _LETTERS)]:
+        words = [textwrap.fill(name, letters) for name in named]
+        legend = figure.legend(named.values(), words, loc="outside lower center", ncols=columns)
+        taken = legend.get_window_extent()
+        if taken.width <= figure.bbox.width:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + taken.height / figure.dpi)
 
 
 def _phase(phase: Phase) -> Figure:
