@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.data import InputDataModule
 
@@ -23,6 +24,20 @@ def optimizer_settings(make: Any) -> dict[str, Any]:
         if name not in _WAYS and isinstance(value, (int, float, tuple))
     }
     return {"class": type(optimizer).__name__, **kept}
+
+
+def schedule_settings(make: Any, make_optimizer: Any) -> dict[str, Any] | None:
+    """A schedule's class and numbers, which a checkpoint brings too; None of no schedule."""
+    if make is None:
+        return None
+    schedule: LRScheduler = make(make_optimizer([torch.nn.Parameter(torch.zeros(1))]))
+    kept = {name: value for name, value in schedule.state_dict().items() if name[0] != "_" and _is_numbers(value)}
+    return {"class": type(schedule).__name__, **kept}
+
+
+def _is_numbers(value: Any) -> bool:
+    several = value if isinstance(value, (list, tuple, dict)) else [value]
+    return all(isinstance(number, (int, float)) for number in several)
 
 
 def input_settings(data: InputDataModule) -> dict[str, Any]:

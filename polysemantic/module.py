@@ -22,7 +22,7 @@ from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight, gram
-from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, input_settings, optimizer_settings
+from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, input_settings, optimizer_settings, schedule_settings
 from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
@@ -385,11 +385,12 @@ class EnsembleModule(LightningModule):
     def _conditions(self) -> dict[str, Any]:
         """What a checkpoint must agree on to be trained on, or its run would end as no configuration makes it."""
         fixed = {name: value for name, value in self.numbers.items() if name not in self.ensemble.vary}
-        optimizer = optimizer_settings(self.optimizer)
         return {
             "data": input_settings(self.data),
             "act": self.act,
             "noise": self.noise,
             **fixed,
-            "optimizer": optimizer,
+            "clip_norm": self.clip_norm,
+            "optimizer": optimizer_settings(self.optimizer),
+            "lr_scheduler": schedule_settings(self.lr_scheduler, self.optimizer),
         }

@@ -11,6 +11,7 @@ from polysemantic.data import OneHot
 
 ONE_HOT = ["fit", "--data=OneHot", "--data.n_features=8"]
 BERNOULLI = ["fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.3"]
+STEP_LR = "--model.lr_scheduler=torch.optim.lr_scheduler.StepLR"
 REST = ["--model.n_hidden=6", "--ensemble.seeds=2", "--trainer.max_steps=3", "--measurements.every_n_steps=100"]
 
 
@@ -225,6 +226,12 @@ def test_what_is_no_checkpoint_is_not_measured(command, run_cli, earlier, here):
         ("fit", ["--seed_everything=1"], "must hold seed 1, got 0."),
         ("fit", ["--model.optimizer=torch.optim.SGD"], "must hold optimizer {'class': 'SGD', 'lr': 0.001,"),
         ("fit", ["--model.optimizer.lr=0.1"], "must hold optimizer {'class': 'AdamW', 'lr': 0.1,"),
+        ("fit", ["--model.clip_norm=0.5"], "must hold clip_norm 0.5, got None."),
+        (
+            "fit",
+            [STEP_LR, "--model.lr_scheduler.step_size=9"],
+            "must hold lr_scheduler {'class': 'StepLR', 'step_size': 9",
+        ),
         ("validate", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
         ("test", ["--model.n_hidden=7"], "must hold n_hidden 7, got 6."),
     ],
@@ -234,6 +241,16 @@ def test_a_checkpoint_of_another_run_is_refused_and_left_alone(command, options,
     adamw = "--model.optimizer=torch.optim.AdamW"
     answer = run_cli(command, *ONE_HOT[1:], *REST, adamw, *options, f"--ckpt_path={checkpoint}")
     assert_one_line(answer, f"`ckpt_path` {rule}")
+
+
+def test_a_run_is_continued_with_the_schedule_that_it_had_alone(run_cli, here):
+    fit = [*ONE_HOT, *REST, STEP_LR, "--model.lr_scheduler.step_size=9"]
+    assert run_cli(*fit).status == 0
+    checkpoint = "--ckpt_path=lightning_logs/version_0/checkpoints/last.ckpt"
+    assert run_cli(*fit, "--trainer.max_steps=5", checkpoint).status == 0
+    for option, value in {"step_size": 8, "gamma": 0.5}.items():
+        answer = run_cli(*fit, f"--model.lr_scheduler.{option}={value}", checkpoint)
+        assert_one_line(answer, "`ckpt_path` must hold lr_scheduler", f"'{option}': {value}", "got {'class': 'StepLR'")
 
 
 @pytest.mark.parametrize(
