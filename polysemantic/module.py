@@ -22,7 +22,13 @@ from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import effective_weight, gram
-from polysemantic.identity import CHECKPOINT_FORMAT, check_identity, input_settings, optimizer_settings, schedule_settings
+from polysemantic.identity import (
+    CHECKPOINT_FORMAT,
+    check_identity,
+    input_settings,
+    optimizer_settings,
+    schedule_settings,
+)
 from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act, Weights
