@@ -216,6 +216,25 @@ def test_a_report_comes_out_and_says_what_diverged(which, sound, diverged, one_h
     assert any(figures.iterdir())
 
 
+def test_collisions_and_phases_leave_out_what_diverged_and_say_so(grid, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(grid, run)
+    results = pd.read_parquet(run / "results.parquet")
+    results.loc[0, "diverged_step"] = 10
+    results.loc[0, [name for name in MEASURES if name in results]] = None
+    results.to_parquet(run / "results.parquet")
+    lives = pd.read_parquet(run / "collisions.parquet").query("instance == 1")
+    material, charts, made = sections(run)
+    assert named(charts["survival"], "all", "line").detail[0].startswith(f"{len(lives)} lives")
+    (table,) = next(section for section in made if section.title.startswith("Survival")).tables
+    assert table.rows[0][table.columns.index("number")] == str(len(lives))
+    assert next(iter(charts["lives"].views)).startswith(f"{material.points[0].label}, seed 1")
+    assert material.points[0].label not in charts["thresholds"].views
+    assert charts["phase"].table["networks"].tolist() == [1, 2, 2, 2]
+    notes = [text for section in made for text in section.text if text == "1 of 8 networks diverged and are left out."]
+    assert len(notes) == 2
+
+
 def test_means_name_the_networks_that_have_one():
     rows = pd.DataFrame({"l1": [0, 0, 1, 1], "loss": [1.0, np.nan, np.nan, np.nan]})
     assert statistics(rows, ["l1"], "loss")["networks"].tolist() == [1, 0]

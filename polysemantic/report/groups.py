@@ -130,6 +130,12 @@ def in_words(mean: float, low: float, high: float) -> str:
     return f"{mean:.{digits}f} ± {half:.{digits}f}" if 0 <= digits <= 4 else f"{mean:.4g} ± {half:.2g}"
 
 
+def diverged_note(material: Material) -> list[str]:
+    """Says how many networks diverged, if any did."""
+    diverged = int(material.results["diverged_step"].notna().sum())
+    return [f"{diverged} of {len(material.results)} networks diverged and are left out."] if diverged else []
+
+
 def has(material: Material, *columns: str) -> bool:
     """Whether the results hold these columns with a number in each."""
     return all(column in material.results and material.results[column].notna().any() for column in columns)

@@ -85,10 +85,17 @@ class Point:
         rows = self.source.results[self.source.results["instance"].isin(self.instances)]
         return float(f"{rows['coverage'].mean():.3g}")
 
+    @property
+    def sound(self) -> list[int]:
+        """Those of its networks that did not diverge."""
+        rows = self.source.results[self.source.results["diverged_step"].isna()]["instance"]
+        return sorted(rows[rows.isin(self.instances)])
+
     def table(self, name: str) -> pd.DataFrame | None:
-        """The rows of `history` or `collisions` of its networks, if there are any."""
+        """The rows of `history` of its networks, or of `collisions` of those that did not diverge, if there are any."""
         table = self.source.table(name)
-        rows = None if table is None else table[table["instance"].isin(self.instances)]
+        networks = self.sound if name == "collisions" else self.instances
+        rows = None if table is None else table[table["instance"].isin(networks)]
         return None if rows is None or rows.empty else rows
 
     def snapshots(self, at_most: int) -> tuple[int, dict[int, Snapshot]] | None:

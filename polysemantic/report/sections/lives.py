@@ -40,13 +40,14 @@ def lives(material: Material) -> Section | None:
 
 def _name(point: Point) -> str:
     results = point.source.results
-    coverage = float(results.loc[results["instance"] == point.instances.start, "coverage"].iloc[0])
-    return f"{point.label}, seed 0, coverage {value_text(float(f'{coverage:.3g}'))}"
+    coverage = float(results.loc[results["instance"] == point.sound[0], "coverage"].iloc[0])
+    seed = point.sound[0] - point.instances.start
+    return f"{point.label}, seed {seed}, coverage {value_text(float(f'{coverage:.3g}'))}"
 
 
 def _of_first_network(point: Point) -> pd.DataFrame | None:
     table = point.table("collisions")
-    rows = None if table is None else table[table["instance"] == point.instances.start]
+    rows = None if table is None else table[table["instance"] == point.sound[0]]
     return None if rows is None or rows.empty else rows
 
 

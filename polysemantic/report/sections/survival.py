@@ -5,7 +5,7 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.functional import kaplan_meier
 from polysemantic.lifetimes import Since, durations, in_words, lifetimes
 from polysemantic.report.charts import Chart, Panel, Section, Series, TextTable
-from polysemantic.report.groups import SHARE
+from polysemantic.report.groups import SHARE, diverged_note
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, limit_note
@@ -33,7 +33,7 @@ def survival(material: Material) -> Section | None:
         "Kaplan-Meier: the share that outlives each number of steps, counted from birth, or for settled collisions "
         "from settlement. What is alive at the end of a run counts for as long as it was seen."
     )
-    return Section(title, [text, *limit_note(material)], [chart], [_counts(points)])
+    return Section(title, [text, *diverged_note(material), *limit_note(material)], [chart], [_counts(points)])
 
 
 def _curves(rows: pd.DataFrame, coverage: str) -> list[Series]:
@@ -70,11 +70,9 @@ def _counts(points: dict[Point, pd.DataFrame]) -> TextTable:
     """Final counts and median lives, without which survival at a step would mislead."""
     rows = []
     for point, lives in points.items():
-        own = lives.assign(instance=lives["instance"] - point.instances.start)
+        own = lives.assign(instance=np.searchsorted(point.sound, lives["instance"]))
         covered = value_text(point.coverage)
-        rows += [
-            [point.label, covered, *in_words(life)] for life in lifetimes(own, Ensemble(seeds=len(point.instances)))
-        ]
+        rows += [[point.label, covered, *in_words(life)] for life in lifetimes(own, Ensemble(seeds=len(point.sound)))]
     columns = [
         "networks",
         "coverage",

@@ -38,7 +38,7 @@ def thresholds(material: Material) -> Section | None:
 
 def _sweep(point: Point) -> pd.DataFrame | None:
     kept = point.snapshots(2)
-    if kept is None:
+    if kept is None or kept[0] not in point.sound:
         return None
     weights = list(kept[1].values())[-1]
     sweep = threshold_sweep(weights["W_enc"], weights.get("W_dec"), _THRESHOLDS.tolist())
