@@ -138,11 +138,20 @@ def paper_time(learning_rate: float, steps: int, n_features: int) -> float:
 
 
 def law_rate(
-    *, every_feature_once: bool, tied: bool, act: str, optimizer: str, options: Mapping[str, Any]
+    *,
+    every_feature_once: bool,
+    tied: bool,
+    act: str,
+    optimizer: str,
+    options: Mapping[str, Any],
+    noise_std: float = 0.0,
+    bias: bool = False,
+    clip_norm: float | None = None,
 ) -> float | None:
     """Learning rate of a run that `l1_norm_law` and `sparsity_law` are about; None for any other.
 
-    They are derived for tied weights and linear hidden units, trained on every one-hot input by plain gradient descent.
+    They are derived for tied weights and linear hidden units, without noise or bias, trained on every one-hot input by
+    plain gradient descent.
 
     Args:
         every_feature_once: Whether the inputs of each step are the identity matrix.
@@ -150,6 +159,9 @@ def law_rate(
         act: Activation of the hidden units.
         optimizer: Name of the optimiser's class.
         options: Those of its group of parameters; `initial_lr` among them is what a schedule leaves there.
+        noise_std: Standard deviation of the hidden noise.
+        bias: Whether the outputs have a bias.
+        clip_norm: Largest norm of a gradient, None for any.
 
     Returns:
         The learning rate, or None.
@@ -160,7 +172,8 @@ def law_rate(
         (0.1, None)
     """
     plain = optimizer == "SGD" and not any(options.get(name) for name in ("momentum", "weight_decay", "initial_lr"))
-    return float(options["lr"]) if every_feature_once and tied and act == "linear" and plain else None
+    more = noise_std or bias or clip_norm is not None
+    return float(options["lr"]) if every_feature_once and tied and act == "linear" and plain and not more else None
 
 
 def l1_norm_law(t: float | NDArray[np.float64], n_hidden: int, l1_rate: float) -> NDArray[np.float64]:

@@ -192,7 +192,16 @@ def test_the_law_of_sparsification_stands_beside_plain_gradient_descent(one_hot,
     assert not [series for series in next(iter(other.views.values())) if series.kind == "theory"]
 
 
-@pytest.mark.parametrize(("part", "values"), [("model", {"tied": False}), ("data", {"magnitude": "uniform"})])
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        ("model", {"tied": False}),
+        ("model", {"noise_std": 0.1}),
+        ("model", {"bias": True}),
+        ("model", {"clip_norm": 1.0}),
+        ("data", {"magnitude": "uniform"}),
+    ],
+)
 def test_no_law_of_sparsification_stands_where_none_holds(part, values, one_hot, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(one_hot, run)

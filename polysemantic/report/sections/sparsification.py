@@ -14,8 +14,8 @@ _COLUMNS = ["sparsity_count", "l1_norm"]
 _LAWS = (sparsity_law, l1_norm_law)
 _LAW_TEXT = "1/(1/√m + λt)² and 1/(1/√m + λt), at least 1,"
 _WHERE = (
-    "tied weights and linear hidden units under plain SGD (no momentum, no weight decay, no schedule) on every one-hot "
-    "input per step, for which they are derived and the paper's time t is known"
+    "tied weights and linear hidden units, without noise or bias, under plain SGD (no momentum, weight decay, schedule "
+    "or clipping) on every one-hot input per step, for which they are derived and the paper's time t is known"
 )
 _DRAWN = f"Dashed: {_LAW_TEXT} drawn for {_WHERE}. The laws give slopes; prefactors differ."
 _NOT_DRAWN = f"The laws, {_LAW_TEXT} are not drawn: none of these runs has {_WHERE}."
@@ -27,7 +27,7 @@ def sparsification(material: Material) -> Section | None:
     views = {}
     for point in material.shown_points(POINTS):
         rows = point.table("history")
-        if rows is not None and set(_COLUMNS) <= set(rows) and _l1(point) > 0 and rows["step"].nunique() > 2:
+        if rows is not None and set(_COLUMNS) <= set(rows) and _number(point, "l1") > 0 and rows["step"].nunique() > 2:
             rows = rows[rows["step"] > 0]
             series = [s for panel in range(2) for s in _curves(point, rows, panel)]
             # Networks that diverged at once leave nothing to draw.
@@ -51,15 +51,16 @@ def _curves(point: Point, rows: pd.DataFrame, panel: int) -> list[Series]:
     steps = np.asarray(measured[0].x)
     n, m = (int(point.source.results[name].iloc[0]) for name in ("n_features", "n_hidden"))
     times = np.array([paper_time(rate, int(step), n) for step in steps])
-    law = _LAWS[panel](times, m, paper_lambda(_l1(point)))
+    law = _LAWS[panel](times, m, paper_lambda(_number(point, "l1")))
     return [*measured, Series(f"theory, {label(_COLUMNS[panel])}", "theory", steps.tolist(), law.tolist(), panel=panel)]
 
 
-def _l1(point: Point) -> float:
+def _number(point: Point, name: str) -> float:
+    """A number of the model, which may vary."""
     results = point.source.results
-    if "l1" in results:
-        return float(results[results["instance"].isin(point.instances)]["l1"].iloc[0])
-    return float(point.source.config["model"].get("l1") or 0)
+    if name in results:
+        return float(results[results["instance"].isin(point.instances)][name].iloc[0])
+    return float(point.source.config["model"].get(name) or 0)
 
 
 def _learning_rate(point: Point) -> float | None:
@@ -74,6 +75,9 @@ def _learning_rate(point: Point) -> float | None:
         act=model.get("act", "linear"),
         optimizer=_name(optimizer),
         options=(optimizer.get("init_args") or {}) | {"initial_lr": model.get("lr_scheduler")},
+        noise_std=_number(point, "noise_std"),
+        bias=model.get("bias", False),
+        clip_norm=model.get("clip_norm"),
     )
 
 
