@@ -16,8 +16,15 @@ _WAYS = {"foreach", "fused", "capturable", "differentiable"}
 
 
 def optimizer_settings(make: Any) -> dict[str, Any]:
-    """An optimiser's class and numbers: a checkpoint brings its own, and others would be passed over without a word."""
-    optimizer: Optimizer = make([torch.nn.Parameter(torch.zeros(1))])
+    """An optimiser's class and numbers: a checkpoint brings its own, and others would be passed over without a word.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
+    try:
+        optimizer: Optimizer = make([torch.nn.Parameter(torch.zeros(1))])
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"`optimizer` must make an optimiser of parameters, got an error: {error}") from error
     kept = {
         name: value
         for name, value in optimizer.defaults.items()

@@ -11,7 +11,7 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from typing_extensions import override
 
 from polysemantic import initialisation, random
@@ -112,6 +112,7 @@ class EnsembleModule(LightningModule):
         for point in ensemble.points:
             check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
         check_positive(clip_norm=clip_norm)
+        optimizer_settings(optimizer)
         if compile is True and (lr_scheduler is not None or clip_norm is not None):
             raise ValueError("`compile` must be false with an lr_scheduler or a clip_norm, got true.")
         if init_from is not None:
@@ -170,6 +171,7 @@ class EnsembleModule(LightningModule):
         self.check_data(data)
         data.divide(1 if self.rows is None else self.rows.ranks)
         data.bind(self.ensemble, self.seed, self.instances, self.trainer.strategy.root_device)
+        data.check_inputs()
 
     def check_data(self, data: InputDataModule) -> None:
         """Refuse data that these networks cannot be trained on.
@@ -207,6 +209,8 @@ class EnsembleModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
+        if self.compile_steps is True and not self.networks.is_standard:
+            raise ValueError("`compile` must be false with a network of one's own, got true.")
         optimizer = fused(self.optimizer(self.parameters()))
         if type(optimizer).__name__ in _COUPLING:
             rule = "treat its parameters elementwise, or it would couple the instances"
@@ -214,10 +218,16 @@ class EnsembleModule(LightningModule):
         if self.lr_scheduler is None:
             return optimizer
         schedule = self.lr_scheduler(optimizer)
+        self._check_schedule(schedule)
+        return [optimizer], [schedule]
+
+    def _check_schedule(self, schedule: Any) -> None:
         if isinstance(schedule, ReduceLROnPlateau):
             rule = "follow the steps alone, as a loss of all would couple the instances"
             raise ValueError(f"`lr_scheduler` must {rule}, got {type(schedule).__name__}.")
-        return [optimizer], [schedule]
+        if isinstance(schedule, OneCycleLR) and schedule.total_steps < self.trainer.max_steps:
+            rule = f"have total_steps for all {self.trainer.max_steps} steps of the run"
+            raise ValueError(f"`lr_scheduler` must {rule}, got {schedule.total_steps}.")
 
     @override
     def on_train_start(self) -> None:
@@ -242,19 +252,14 @@ class EnsembleModule(LightningModule):
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
         """Compiled steps, if they are asked for or left to us and worth their while."""
-        if self.rows is not None:  # what processes exchange in each step is no part of a graph
+        # What processes exchange in each step is no part of a graph.
+        if self.rows is not None or not self.compile_steps:
             return None
-        fits = self.networks.is_standard and self.lr_scheduler is None and self.clip_norm is None
         if self.compile_steps == "auto":
             pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
-            if not (pays and fits and replaceable(self.networks, optimizer)):
+            fits = self.lr_scheduler is None and self.clip_norm is None and replaceable(self.networks, optimizer)
+            if not (pays and fits):
                 return None
-        elif not self.compile_steps:
-            return None
-        if not fits:
-            raise ValueError(
-                "`compile` must be false with an lr_scheduler, a clip_norm or a network of one's own, got true."
-            )
         return CompiledSteps(self.networks, optimizer) if can_compile(self.networks.W_enc.device) else None
 
     @override

@@ -11,7 +11,8 @@ from polysemantic.data import OneHot
 
 ONE_HOT = ["fit", "--data=OneHot", "--data.n_features=8"]
 BERNOULLI = ["fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.3"]
-STEP_LR = "--model.lr_scheduler=torch.optim.lr_scheduler.StepLR"
+SCHEDULES = "torch.optim.lr_scheduler"
+STEP_LR = f"--model.lr_scheduler={SCHEDULES}.StepLR"
 REST = ["--model.n_hidden=6", "--ensemble.seeds=2", "--trainer.max_steps=3", "--measurements.every_n_steps=100"]
 
 
@@ -57,7 +58,7 @@ BAD_OPTIONS = {
     "shortened option": ("--trainer.max_step=5", "unknown option --trainer.max_step; did you mean trainer.max_steps?"),
     "unknown option of the data": ("--data.probabilty=1", "unknown option", "did you mean probability?"),
     "schedule of the loss": (
-        "--model.lr_scheduler=torch.optim.lr_scheduler.ReduceLROnPlateau",
+        f"--model.lr_scheduler={SCHEDULES}.ReduceLROnPlateau",
         "`lr_scheduler` must follow the steps alone",
         "got ReduceLROnPlateau.",
     ),
@@ -99,6 +100,14 @@ BAD_OPTIONS = {
     "metric that is none": ("--measurements.metrics+=torch.nn.Linear", "`measurements.metrics` must name a subclass"),
     "network that is none": ("--model.autoencoder=torch.nn.Linear", "`model.autoencoder` must name a subclass of"),
     "metric twice": ("--measurements.metrics+=polysemantic.metrics.Coverage", "distinct columns, got coverage twice."),
+    "optimiser that contradicts itself": (
+        ("--model.optimizer=AdamW", "--model.optimizer.fused=true", "--model.optimizer.foreach=true"),
+        "`optimizer` must make an optimiser of parameters, got an error: `fused` and `foreach` cannot be",
+    ),
+    "schedule that ends before the run": (
+        (f"--model.lr_scheduler={SCHEDULES}.OneCycleLR", "--model.lr_scheduler={max_lr: 0.1, total_steps: 2}"),
+        "`lr_scheduler` must have total_steps for all 3 steps of the run, got 2.",
+    ),
     "clip to nothing": ("--model.clip_norm=0", "`clip_norm` must be positive and finite, got 0.0."),
     "no inner steps": ("--model.inner_steps=0", "`inner_steps` must be at least 1, got 0."),
     "no cadence": ("--measurements.every_n_steps=0", "`every_n_steps` must be at least 1, got 0."),
@@ -160,6 +169,63 @@ def test_bad_numbers_of_the_data_are_said_in_one_line(option, rule, run_cli, ear
 )
 def test_bad_data_is_one_line(data, words, run_cli, earlier):
     assert_one_line(run_cli("fit", *data, *REST), *words)
+
+
+OF_THE_USER = """
+from polysemantic import Autoencoder
+from polysemantic.data import OneHot
+from polysemantic.metrics.base import InstanceMetric
+
+class Narrow(OneHot):
+    def __init__(self, n_features: int) -> None:
+        super().__init__(n_features, batch_size=4)
+    def sample(self, keys):
+        return super().sample(keys)[..., 1:]
+
+class InNumpy(Narrow):
+    def sample(self, keys):
+        return super().sample(keys).numpy()
+
+class Twice(Autoencoder):
+    def encode(self, x):
+        return 2 * super().encode(x)
+
+class Norm(InstanceMetric):
+    def update(self, W_encoder):
+        self.add(W_encoder.norm(dim=(1, 2)))
+
+class Any(InstanceMetric):
+    def update(self, **given):
+        self.add(given["W_enc"].norm(dim=(1, 2)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "rule"),
+    [
+        (
+            ["--data=mine.Narrow"],
+            "`sample` must give a tensor of (step, instance, batch, feature) (1, 2, 4, 8), got (1, 2",
+        ),
+        (
+            ["--data=mine.InNumpy"],
+            "`sample` must give a tensor of (step, instance, batch, feature) (1, 2, 4, 8), got ndarray",
+        ),
+        (
+            ["--model.autoencoder=mine.Twice", "--model.compile=true"],
+            "`compile` must be false with a network of one's own",
+        ),
+        (["--measurements.metrics+=mine.Norm"], "got W_encoder of Norm; did you mean W_enc?"),
+    ],
+)
+def test_a_mistake_in_classes_of_the_user_is_one_line(options, rule, run_cli, earlier, here):
+    (here / "mine.py").write_text(OF_THE_USER)
+    assert_one_line(run_cli(*ONE_HOT, *REST, *options), rule)
+
+
+def test_a_metric_may_take_whatever_there_is(run_cli, here):
+    (here / "mine.py").write_text(OF_THE_USER)
+    assert run_cli(*ONE_HOT, *REST, "--measurements.metrics+=mine.Any").status == 0
 
 
 @pytest.mark.parametrize(

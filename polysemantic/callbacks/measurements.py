@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import ctypes
 import functools
+import inspect
 import operator
 from collections.abc import Iterable
 from typing import Any
@@ -20,10 +22,13 @@ from polysemantic.functional import all_finite, blocks, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.part import Part
+from polysemantic.suggest import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 2**21}
+_AT_ONCE = {"cpu": 2**20}
 _AT_ONCE_ON_ACCELERATORS = 2**25
+# What the `update` of a metric may ask for.
+_GIVEN = ("W_enc", "W_dec", "b_dec", "w_start", "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
 # Columns of the tables that are no metric's; `CostlyMeasurements` and what varies have further ones.
 _TAKEN = (
     *("instance", "seed", "n_features", "n_hidden", "data", "step", "converged_step", "diverged_step"),
@@ -43,8 +48,8 @@ class Measurements(StepCallback):
             inputs, if they have any.
 
     Raises:
-        ValueError: If two metrics have the same column, one has a column of the tables, or `partition` holds anything
-            but +1 and -1.
+        ValueError: If a metric takes what there is not, two have the same column, one has a column of the tables, or
+            `partition` holds anything but +1 and -1.
     """
 
     def __init__(
@@ -58,6 +63,8 @@ class Measurements(StepCallback):
             raise ValueError(f"`partition` must hold +1 and -1 and nothing else, got {partition}.")
         self.partition = partition
         self.metrics = [kind() for kind in STANDARD] + list(metrics or [])
+        for metric in self.metrics:
+            _check_arguments(metric)
         columns = [metric.column() for metric in self.metrics]
         for column in columns:
             if columns.count(column) > 1:
@@ -106,6 +113,7 @@ class Measurements(StepCallback):
             self.update(batch)
         for column, values in self.compute().items():
             self.history.setdefault(column, []).append(values)
+        _give_freed_memory_back()
 
     def begin(self, module: Any) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
@@ -180,6 +188,14 @@ def gathered(columns: dict[str, Tensor], part: Part) -> dict[str, Tensor]:
     return dict(zip(columns, part.gather(torch.stack(list(columns.values()), 1)).unbind(1), strict=True))
 
 
+def _check_arguments(metric: InstanceMetric) -> None:
+    for name, parameter in inspect.signature(metric.update).parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if needed and name not in _GIVEN:
+            rule = f"`metrics` must take nothing but {', '.join(_GIVEN)}"
+            raise ValueError(f"{rule}, got {name} of {type(metric).__name__}{did_you_mean(name, _GIVEN)}")
+
+
 def _alone() -> bool:
     return False
 
@@ -215,6 +231,13 @@ def _keep_freed_memory() -> None:
     that larger one; it is never touched and costs nothing.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
+
+
+def _give_freed_memory_back() -> None:
+    """Let training have what the blocks had, where the C library is one that would keep it (malloc_trim(3))."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _takes_inputs(metric: Metric) -> bool:

@@ -141,6 +141,16 @@ class InputDataModule(LightningDataModule, ABC):
         """The inputs of any optimiser step, counted from 0."""
         return self.sample(self.keys("data", range(step, step + 1)))[0]
 
+    def check_inputs(self) -> None:
+        """Refuse inputs of another shape than is asked for."""
+        if self.every_feature_once:
+            return
+        wanted = (1, self.n_instances, self.batch_size, self.n_features)
+        inputs: object = self.sample(self.keys("data", range(1)))
+        given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
+        if given != wanted:
+            raise ValueError(f"`sample` must give a tensor of (step, instance, batch, feature) {wanted}, got {given}.")
+
     def keys(self, stream: random.Stream, steps: range) -> random.Keys:
         """Keys of these instances for some steps of a stream."""
         return random.make_keys(self.seed, stream, self.seed_index, steps)

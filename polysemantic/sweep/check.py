@@ -7,7 +7,6 @@ from jsonargparse import Namespace
 
 from polysemantic.data import InputDataModule
 from polysemantic.ensemble import Ensemble
-from polysemantic.identity import optimizer_settings
 from polysemantic.module import EnsembleModule
 from polysemantic.strategy import choose_strategy
 from polysemantic.sweep.reader import Config
@@ -28,7 +27,6 @@ class Checker:
         self._made = made
         self.data: InputDataModule = made.data
         model: EnsembleModule = made.model
-        optimizer_settings(model.optimizer)
         self._classes = {
             "optimizer": model.optimizer,
             "lr_scheduler": model.lr_scheduler,
