@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import ctypes
 import functools
 import inspect
 import operator
@@ -25,7 +24,7 @@ from polysemantic.part import Part
 from polysemantic.suggest import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 2**20}
+_AT_ONCE = {"cpu": 2**21}
 _AT_ONCE_ON_ACCELERATORS = 2**25
 # What the `update` of a metric may ask for.
 _GIVEN = ("W_enc", "W_dec", "b_dec", "w_start", "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
@@ -113,7 +112,6 @@ class Measurements(StepCallback):
             self.update(batch)
         for column, values in self.compute().items():
             self.history.setdefault(column, []).append(values)
-        _give_freed_memory_back()
 
     def begin(self, module: Any) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
@@ -231,13 +229,6 @@ def _keep_freed_memory() -> None:
     that larger one; it is never touched and costs nothing.
     """
     torch.empty(2**25 - 2**16, dtype=torch.uint8)
-
-
-def _give_freed_memory_back() -> None:
-    """Let training have what the blocks had, where the C library is one that would keep it (malloc_trim(3))."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
 
 
 def _takes_inputs(metric: Metric) -> bool:
