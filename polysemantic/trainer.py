@@ -13,6 +13,7 @@ from typing import IO, Any
 import yaml
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
@@ -63,6 +64,8 @@ _OF_BATCHES = {
     "overfit_batches": 0,
     "val_check_interval": None,
 }
+# Callbacks of Lightning that wait for the ends of epochs and for what is logged then, and what does their work.
+_OF_EPOCHS = {EarlyStopping: "`convergence.stop` ends a run", ModelCheckpoint: "`checkpoint` writes checkpoints"}
 
 
 class RunLogger(TensorBoardLogger):
@@ -264,6 +267,9 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     Raises:
         ValueError: If an option would change the results or couple instances.
     """
+    _check_options(options)
+    _check_batches(options)
+    _check_callbacks(callbacks)
     root = Path(options.get("default_root_dir") or ".").absolute()
     if logged and options.get("logger") is False:
         raise ValueError("`trainer.logger` must be unset or a logger, got false: results need its directory.")
@@ -277,8 +283,8 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     options["check_val_every_n_epoch"] = sys.maxsize
     options["plugins"] = [*_as_list(options.get("plugins")), SealedCheckpointIO()]
     options["enable_model_summary"] = bool(options.get("enable_model_summary"))
-    _check_options(options)
-    _check_batches(options)
+    if options.get("profiler") is not None:
+        logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)
     if logged and SLURMEnvironment.detect():
         options["default_root_dir"] = _requeued(root, callbacks)
     strategy = choose_strategy(options.get("strategy"))
@@ -309,6 +315,9 @@ def _check_options(options: dict[str, Any]) -> None:
         raise ValueError(f"`trainer.accumulate_grad_batches` must be 1, got {accumulated}; raise `batch_size` instead.")
     if options.get("fast_dev_run"):
         raise ValueError("`trainer.fast_dev_run` must be unset, got true: a small `trainer.max_steps` does as well.")
+    if options.get("enable_checkpointing") is False:
+        rule = "be unset: `checkpoint.every_n_seconds` says how often checkpoints are written"
+        raise ValueError(f"`trainer.enable_checkpointing` must {rule}, got false.")
     clip = options.get("gradient_clip_val")
     if clip is not None:
         raise ValueError(
@@ -327,3 +336,10 @@ def _check_batches(options: dict[str, Any]) -> None:
         if options.get(name, default) not in (None, default):
             rule = "be unset, as a batch here is as many steps as half a second holds"
             raise ValueError(f"`trainer.{name}` must {rule}, got {options[name]}; `trainer.max_steps` ends a run.")
+
+
+def _check_callbacks(callbacks: list[Callback]) -> None:
+    for callback in callbacks:
+        for kind, instead in _OF_EPOCHS.items():
+            if isinstance(callback, kind):
+                raise ValueError(f"`trainer.callbacks` must hold no {kind.__name__}, got one: {instead}.")

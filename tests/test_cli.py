@@ -1,5 +1,6 @@
 import contextlib
 import io
+import logging
 import re
 import shutil
 import signal
@@ -202,6 +203,14 @@ def test_what_is_no_optimizer_starts_anew_too_but_inputs_keep_what_both_classes_
     assert printed["data"]["class_path"] == "polysemantic.data.PairMixture"
     arguments = printed["data"]["init_args"]
     assert (arguments["n_features"], arguments["batch_size"]) == (8, 24)
+
+
+def test_a_profiler_reports(run_cli, caplog, monkeypatch):
+    logger = logging.getLogger("lightning.pytorch.profilers")
+    monkeypatch.setattr(logger, "handlers", [caplog.handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    assert run_cli(*FIT, "--trainer.profiler=simple").status == 0
+    assert "FIT Profiler Report" in caplog.text
 
 
 def test_results_and_table_are_labelled_by_grid_point(run_cli):

@@ -124,6 +124,16 @@ BAD_OPTIONS = {
     "too many steps": ("--trainer.max_steps=99999999999999999999", "`trainer.max_steps` must be below 2^53, got 9999"),
     "compiled and clipped": (("--model.compile=true", "--model.clip_norm=1"), "`compile` must be false with"),
     "no steps": ("--trainer.max_steps=0", "`trainer.max_steps` must be at least 1, got 0."),
+    "no checkpoints": ("--trainer.enable_checkpointing=false", "`trainer.enable_checkpointing` must be unset"),
+    "stopping at epochs": (
+        ("--trainer.callbacks+=EarlyStopping", "--trainer.callbacks.monitor=loss"),
+        "`trainer.callbacks` must hold no EarlyStopping, got one: `convergence.stop` ends a run.",
+    ),
+    "checkpoints at epochs": (
+        "--trainer.callbacks+=ModelCheckpoint",
+        "`trainer.callbacks` must hold no ModelCheckpoint, got one: `checkpoint` writes checkpoints.",
+    ),
+    "privilege above 1": ("--convergence.min_privilege=7", "`min_privilege` must be at most 1, got 7.0."),
     "fast run": ("--trainer.fast_dev_run=true", "`trainer.fast_dev_run` must be unset"),
     "nowhere to write": ("--trainer.logger=false", "`trainer.logger` must be unset"),
     "missing checkpoint": ("--ckpt_path=missing.ckpt", "`ckpt_path` must be an existing checkpoint, got 'missing"),

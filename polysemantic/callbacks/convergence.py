@@ -74,6 +74,8 @@ class Convergence(StepCallback):
         super().__init__(every_n_steps)
         check_at_least_one(n_checks=n_checks)
         check_not_negative(min_steps=min_steps, max_change=max_change, tolerance=tolerance)
+        if not min_privilege <= 1:
+            raise ValueError(f"`min_privilege` must be at most 1, got {min_privilege}.")
         self.stop, self.min_steps, self.n_checks = stop, min_steps, n_checks
         self.max_change, self.tolerance, self.min_privilege = max_change, tolerance, min_privilege
         self._loaded_interval: int | None = None
