@@ -50,7 +50,6 @@ class PolysemanticCLI(LightningCLI):
             EnsembleModule,
             InputDataModule,
             save_config_callback=None,
-            seed_everything_default=0,
             subclass_mode_data=True,
             parser_class=OneLineParser,
             parser_kwargs={"parser_mode": "omegaconf+", "prog": "python -m polysemantic", "allow_abbrev": False},
@@ -66,6 +65,10 @@ class PolysemanticCLI(LightningCLI):
         return {"fit": ours, "validate": ours, "test": ours}
 
     @override
+    def add_default_arguments_to_parser(self, parser: Any) -> None:
+        parser.add_argument("--seed_everything", type=int, default=0, help="Root of all random draws.")
+
+    @override
     def add_arguments_to_parser(self, parser: Any) -> None:
         parser.add_class_arguments(Ensemble, "ensemble")
         for key, callback in _CONFIGURABLE.items():
@@ -73,7 +76,7 @@ class PolysemanticCLI(LightningCLI):
         parser.add_argument("--quiet", action="store_true", help="Print nothing but warnings and errors.")
         parser.link_arguments("data.n_features", "model.n_features", apply_on="instantiate")
         parser.link_arguments("ensemble", "model.ensemble", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=_whole_seed)
+        parser.link_arguments("seed_everything", "model.seed", compute_fn=_checked_seed)
 
     @override
     def parse_arguments(self, *args: Any) -> None:
@@ -114,9 +117,7 @@ class PolysemanticCLI(LightningCLI):
         return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
 
 
-def _whole_seed(seed: int | bool) -> int:
-    if isinstance(seed, bool):
-        raise ValueError(f"`seed_everything` must be a whole number, got {seed}.")
+def _checked_seed(seed: int) -> int:
     if not 0 <= seed < 2**32:
         raise ValueError(f"`seed_everything` must lie in [0, 2^32), got {seed}.")
     return seed

@@ -27,6 +27,8 @@ _KINDS = {
     "dict": "a mapping",
     "list": "a list",
 }
+# Of Lightning's choices those that runs take.
+_OURS = {"trainer.precision": ["32", "64"]}
 
 
 class OneLineParser(LightningArgumentParser):
@@ -76,7 +78,7 @@ def explain(message: str, options: Collection[str] = ()) -> str:
     if required := re.search(r"arguments are required: (.+)", message):
         return f"missing: {re.sub(r'(fit|validate|test)[.]', '', required[1])}"
     if message.startswith("Unexpected config"):
-        return f"`config` must hold a mapping of options, got {message.partition(':')[2]}"
+        return f"`config` must hold a mapping of options, got {message.partition(':')[2].strip() or 'nothing'}"
     if "parsing config" in message:
         return f"`config` must be YAML, got an error {' '.join(message.split(':', 1)[1].split())}"
     key = re.match(r'Parser key "([^"]+)":', message)
@@ -84,11 +86,11 @@ def explain(message: str, options: Collection[str] = ()) -> str:
 
 
 def _explain_key(key: str, message: str) -> str:
-    if "File does not exist" in message or "not accessible" in message.split("\n")[0]:
+    if "File does not exist" in message or re.match(r".*not (a file|accessible)", message):
         return f"`{key}` must be an existing file, got {message.rpartition(': ')[2]}"
     given = re.search(r"(?:Given value|Got value): (.+)", message)
     value = given[1] if given else ""
-    if choices := _choices(message):
+    if choices := _OURS.get(key) or _choices(message):
         return f"`{key}` must be one of {', '.join(choices)}, got {value!r}{did_you_mean(value, choices)}"
     kinds = [kind for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in _KINDS]
     path = re.search(
@@ -105,8 +107,10 @@ def _explain_key(key: str, message: str) -> str:
 
 
 def _choices(message: str) -> list[str]:
-    """The words of every `Literal` that a value did not match."""
+    """The words of every `Literal` that a value did not match, and those of a truth value beside them."""
     listed = re.findall(r"Expected a (?:typing[.])?Literal\[(.+?)\]", message)
+    if listed and "Expected a <class 'bool'>" in message:
+        listed.append("true, false")
     return list(dict.fromkeys(word.strip(" '") for words in listed for word in words.split(",")))
 
 
@@ -125,11 +129,11 @@ def _explain_class(key: str, name: str, message: str) -> str:
 
 
 def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Every option of a parser and its commands, and every argument of an input distribution, without dashes."""
-    for kind in _subclasses(InputDataModule):
-        for name in inspect.signature(kind).parameters:
-            yield from (name, f"data.{name}")
+    """Every option of a parser and its commands, and of every input distribution that it takes, without dashes."""
     for action in parser._actions:
+        if action.dest == "data":
+            for kind in _subclasses(InputDataModule):
+                yield from (f"data.{name}" for name in inspect.signature(kind).parameters)
         yield from (option.removeprefix("--") for option in action.option_strings)
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():

@@ -141,7 +141,7 @@ BAD = {
         "unknown option --model.n_hiden; did you mean model.n_hidden?",
     ),
     "unknown override": ({"overrides": {"modle.l1": 1}}, "unknown option --modle.l1; did you mean model.l1?"),
-    "unknown option of the data": ({"axes": {"data.probabilty": [1]}}, "unknown option", "did you mean probability?"),
+    "unknown option of the data": ({"axes": {"data.batchsize": [1]}}, "unknown option", "did you mean batch_size?"),
     "option of other data": ({"axes": {"data.probability": [0.1]}}, "unknown option probability"),
     "no list": ({"axes": {"model.l1": 0.1}}, "`axes` must hold a list of values for model.l1, got 0.1."),
     "no value": ({"axes": {"model.l1": []}}, "`axes` must hold a list of values for model.l1, got []."),
