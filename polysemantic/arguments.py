@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from typing_extensions import override
+
+from polysemantic.suggest import did_you_mean
 
 
 def say(message: str) -> int:
@@ -18,6 +21,15 @@ def say(message: str) -> int:
 
 class OneLineArguments(argparse.ArgumentParser):
     """A parser of the standard library whose errors are the one line that matters."""
+
+    @override
+    def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
+        args = sys.argv[1:] if args is None else args
+        # Before argparse, which would say that the option meant is missing.
+        for name in (arg.partition("=")[0] for arg in args if re.match(r"--\w", arg)):
+            if name not in self._option_string_actions:
+                self.error(f"unknown option {name}{did_you_mean(name, self._option_string_actions)}")
+        return super().parse_args(args, namespace)
 
     @override
     def error(self, message: str) -> NoReturn:

@@ -402,7 +402,8 @@ def test_a_run_under_two_names_is_one_run(grid, sweep, monkeypatch):
     [
         (["nowhere", "--output=x.html"], "`report` must be given a finished run or a sweep, got 'nowhere'"),
         (["nowhere"], "missing: --output"),
-        (["nowhere", "--ouput=x.html"], "missing: --output"),
+        (["nowhere", "--ouput=x.html"], "unknown option --ouput; did you mean --output?"),
+        (["nowhere", "--output", "x.html", "--figure=y"], "unknown option --figure; did you mean --figures?"),
     ],
 )
 def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
