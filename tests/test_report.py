@@ -244,6 +244,46 @@ def test_collisions_and_phases_leave_out_what_diverged_and_say_so(grid, tmp_path
     assert len(notes) == 2
 
 
+def test_grid_points_keep_their_places_where_all_networks_diverged(grid, tmp_path, monkeypatch):
+    run = tmp_path / "run"
+    shutil.copytree(grid, run)
+    results = pd.read_parquet(run / "results.parquet")
+    results.loc[:1, [name for name in MEASURES if name in results]] = None
+    results.assign(diverged_step=[10, 10, *[None] * 6]).to_parquet(run / "results.parquet")
+    chart = sections(run)[1]["width"]
+    names = ["0.001, 0.05", "0.001, 0.3", "0.01, 0.05", "0.01, 0.3"]
+    axes = [axis for name, axis in payload(chart)["layout"].items() if "xaxis" in name]
+    assert [(axis["categoryarray"], axis["range"]) for axis in axes] == [(names, [-0.5, 3.5])] * 2
+    for panel in printed(chart, monkeypatch).axes:
+        assert [text.get_text() for text in panel.get_xticklabels()] == names
+        assert panel.get_xlim() == (-0.5, 3.5)
+
+
+def test_grid_points_stand_in_the_order_of_their_values(sweep):
+    cells = sorted((sweep / "cells").iterdir())
+    for paths in (cells, cells[::-1]):
+        material = read_material(paths)
+        assert [point.label for point in material.points] == [
+            f"n_hidden = {m}, l1 = {l1}, probability = {probability}"
+            for m in (12, 16)
+            for l1 in (0.001, 0.01)
+            for probability in (0.05, 0.3)
+        ]
+
+
+def test_lives_stand_in_the_order_of_their_neurons(grid):
+    for view in sections(grid)[1]["lives"].views.values():
+        places = list(dict.fromkeys(view[0].y))
+        neurons = [int(place.partition(":")[0]) for place in places]
+        assert neurons == sorted(neurons)
+        assert {place for series in view for place in series.y if place} == set(places)
+
+
+def test_weights_in_print_name_their_network(grid, monkeypatch):
+    chart = sections(grid)[1]["weights"]
+    assert printed(chart, monkeypatch).get_suptitle() == chart.networks[0].name
+
+
 def test_means_name_the_networks_that_have_one():
     rows = pd.DataFrame({"l1": [0, 0, 1, 1], "loss": [1.0, np.nan, np.nan, np.nan]})
     assert statistics(rows, ["l1"], "loss")["networks"].tolist() == [1, 0]
@@ -364,15 +404,20 @@ def assert_for_print(pdf, png):
     assert png.startswith(b"\x89PNG")
 
 
+def printed(chart, monkeypatch):
+    """The figure of a chart, drawn."""
+    saved = []
+    monkeypatch.setattr(paper, "_saved", lambda figure, kind: saved.append(figure) or b"")
+    paper.draw(chart)
+    return saved[0]
+
+
 @pytest.mark.parametrize("name", ["l1 = {}", f"{'optimizer = SGD, ' * 6}l1 = {{}}", "W" * 99 + " {}"])
 @pytest.mark.parametrize("kind", ["points", "mean"])
 def test_a_legend_in_print_is_whole(name, kind, monkeypatch):
     names = [name.format(at) for at in range(40)]
     series = [Series(one, kind, [1], [1], [0], [2]) for one in names]
-    saved = []
-    monkeypatch.setattr(paper, "_saved", lambda figure, kind: saved.append(figure) or b"")
-    paper.draw(Chart("width", "", [Panel("x", "y")], {"": series}, pd.DataFrame()))
-    figure = saved[0]
+    figure = printed(Chart("width", "", [Panel("x", "y")], {"": series}, pd.DataFrame()), monkeypatch)
     (legend,) = figure.legends
     box, axes = legend.get_window_extent(), figure.axes[0].get_tightbbox()
     assert ["".join(text.get_text().split()) for text in legend.get_texts()] == ["".join(one.split()) for one in names]

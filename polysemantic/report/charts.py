@@ -52,7 +52,7 @@ class Panel:
         log_x: Whether the horizontal axis is logarithmic.
         log_y: Likewise the vertical one.
         categories: Whether the vertical axis holds words.
-        words: Whether the horizontal axis holds words.
+        words: What the horizontal axis holds, in order, if that is words.
         ticks: Where the horizontal axis has ticks; None for round numbers.
         limits: Ends of the vertical axis; None for those of the data.
     """
@@ -62,7 +62,7 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     categories: bool = False
-    words: bool = False
+    words: Sequence[str] = ()
     ticks: list[float] | None = None
     limits: tuple[float, float] | None = None
 

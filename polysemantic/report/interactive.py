@@ -149,7 +149,11 @@ def _life(series: Series) -> Json:
 
 
 def _mark(series: Series) -> Json:
-    return {"mode": "markers", "marker": _symbol(series) | {"size": 11, "line": {"color": "white", "width": 1}}}
+    return {
+        "mode": "markers",
+        "marker": _symbol(series) | {"size": 11, "line": {"color": "white", "width": 1}},
+        "zorder": 1,
+    }
 
 
 _SHAPES = {
@@ -189,7 +193,7 @@ def _layout(chart: Chart) -> Json:
                 "automargin": True,
             }
             | (_LOG if panel.log_x else {})
-            | ({"tickangle": -40} if panel.words else {})
+            | (_words(panel) if panel.words else {})
             | ({"rangemode": "tozero"} if panel.categories else {})
             | ({"tickvals": panel.ticks} if panel.ticks else {})
         )
@@ -199,8 +203,15 @@ def _layout(chart: Chart) -> Json:
             "anchor": f"x{_axis(at)}",
             "automargin": True,
         }
+        # Every word is told, however close they stand.
+        layout[f"yaxis{_axis(at)}"] |= {"dtick": 1, "tickfont": {"size": 10}} if panel.categories else {}
         layout[f"yaxis{_axis(at)}"] |= (_LOG if panel.log_y else {}) | ({"range": panel.limits} if panel.limits else {})
     return layout
+
+
+def _words(panel: Panel) -> Json:
+    words = [markup(word) for word in panel.words]
+    return {"tickangle": -40, "categoryarray": words, "range": [-0.5, len(words) - 0.5]}
 
 
 def _phase(phase: Phase) -> Json:

@@ -135,14 +135,13 @@ class Material:
 
     @functools.cached_property
     def points(self) -> list[Point]:
-        """Every grid point of every run."""
+        """Every grid point of every run, in the order of its values."""
         found = []
-        for source in self.sources:
-            rows = self.results[self.results["run"] == source.name]
-            for at in sorted(set(rows["point"])):
-                first = rows[rows["point"] == at].iloc[0]
-                seeds = source.ensemble.seeds
-                found.append(Point(source, self.point_label(first), range(at * seeds, (at + 1) * seeds)))
+        sources = {source.name: source for source in self.sources}
+        for _, first in self.results.drop_duplicates(["run", "point"]).iterrows():
+            source, at = sources[first["run"]], first["point"]
+            seeds = source.ensemble.seeds
+            found.append(Point(source, self.point_label(first), range(at * seeds, (at + 1) * seeds)))
         labels = [point.label for point in found]
         repeated = {label for label in labels if labels.count(label) > 1}
         return [dataclasses.replace(p, label=f"{p.source.name} {p.label}") if p.label in repeated else p for p in found]
@@ -257,8 +256,13 @@ def _side_by_side(sources: list[Source], given: list[Path], unfinished: int) -> 
     columns = [*names.values(), *varied, "n_features", "n_hidden", "data"]
     extra = [column for source in sources for column in source.swept]
     axes = [column for column in dict.fromkeys([*columns, *extra]) if _takes_several(results, column)]
+    results = results.sort_values(axes, kind="stable", key=_in_order, ignore_index=True) if axes else results
     knobs = {name for key, name in names.items() if key.startswith("data.")} - {"n_features", "batch_size"}
     return Material(sources, results, axes, [axis for axis in axes if axis in knobs], given, unfinished)
+
+
+def _in_order(column: pd.Series[Any]) -> pd.Series[Any]:
+    return column if pd.api.types.is_numeric_dtype(column) else column.astype(str)
 
 
 def _differs(key: str, sources: list[Source]) -> bool:

@@ -71,6 +71,9 @@ def _curves(chart: Chart) -> Figure:
     figure = Figure(figsize=(_WIDTH, tall * rows), layout="constrained")
     for at, panel in enumerate(chart.panels):
         axes = figure.add_subplot(rows, 1, at + 1)
+        if panel.words:
+            # Nothing, but in the order of the words.
+            axes.plot(panel.words, [np.nan] * len(panel.words))
         for one in series:
             if one.panel == at:
                 _series(axes, one, panel)
@@ -91,7 +94,9 @@ def _series(axes: Axes, series: Series, panel: Panel) -> None:
     elif series.kind == "points":
         axes.plot(x, y, marker, color=colour, alpha=0.35, markersize=2.5, label=series.name, mew=0)
     elif series.kind == "mark":
-        axes.plot(x, y, marker, color=colour, markeredgecolor="white", mew=0.4, markersize=4, label=series.name)
+        axes.plot(
+            x, y, marker, color=colour, markeredgecolor="white", mew=0.4, markersize=4, label=series.name, zorder=3
+        )
     elif series.kind == "mean":
         _mean(axes, series, colour, marker)
     else:
@@ -151,6 +156,7 @@ def _words(axes: Axes) -> None:
     places, words = axes.get_xticks(), [text.get_text() for text in axes.get_xticklabels()]
     every = -(-len(places) // _WORDS)
     axes.set_xticks(places[::every], labels=words[::every], rotation=45, ha="right", fontsize=5)
+    axes.set_xlim(-0.5, len(places) - 0.5)
 
 
 def _plain_ticks(axis: Axis) -> None:
@@ -209,7 +215,8 @@ def _pivot(table: pd.DataFrame, x: str, y: str, measure: str) -> pd.DataFrame:
 
 def _slides(slides: Slides) -> Figure:
     network = slides.networks[0]
-    figure = Figure(figsize=(_WIDTH, 3.4), layout="constrained")
+    figure = Figure(figsize=(_WIDTH, 3.6), layout="constrained")
+    figure.suptitle(network.name, fontsize=7, wrap=True)
     columns: Mapping[str, np.ndarray] = {"W": network.weights, "W Wᵀ": network.products}
     for row, step in enumerate((0, -1)):
         for column, (name, values) in enumerate(columns.items()):

@@ -59,6 +59,13 @@ def _longest(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _strokes(rows: pd.DataFrame) -> list[Series]:
     series = []
+    # Births come first, as the places of all lives in their order; without them a life seen once would not be seen.
+    marks = {"born": ("born_step", 4), "settled": ("settled_step", 2), "resolved": ("resolved_step", 3)}
+    for name, (column, colour) in marks.items():
+        ones = rows[rows[column].notna()].to_dict("records")
+        if ones:
+            steps, places = [life[column] for life in ones], [_place(life) for life in ones]
+            series.append(Series(name, "mark", steps, places, colour=colour, detail=[_story(life) for life in ones]))
     for colour, (kind, words) in enumerate(_KINDS.items()):
         of_kind = rows[rows["kind_at_end"] == kind].to_dict("records")
         if of_kind:
@@ -66,13 +73,6 @@ def _strokes(rows: pd.DataFrame) -> list[Series]:
             y = [at for life in of_kind for at in (_place(life), _place(life), None)]
             told = [text for life in of_kind for text in (_story(life), _story(life), "")]
             series.append(Series(words, "life", x, y, colour=colour, detail=told))
-    # Without the first a life that is seen once would not be seen here.
-    marks = {"born": ("born_step", 4), "settled": ("settled_step", 2), "resolved": ("resolved_step", 3)}
-    for name, (column, colour) in marks.items():
-        ones = rows[rows[column].notna()].to_dict("records")
-        if ones:
-            x, y = [life[column] for life in ones], [_place(life) for life in ones]
-            series.append(Series(name, "mark", x, y, colour=colour, detail=[_story(life) for life in ones]))
     return series
 
 

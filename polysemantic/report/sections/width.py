@@ -76,7 +76,7 @@ def _of_one_width(material: Material, by: list[str]) -> Section:
     title = f"{heading(_COUNTS[0]).capitalize()} of each grid point"
     axes = panels("grid_point", _COUNTS)
     for panel in axes:
-        panel.x, panel.words = ", ".join(map(label, by)), True
+        panel.x, panel.words = ", ".join(map(label, by)), list(points["grid_point"])
     chart = Chart(
         "width",
         f"{title}: {material.description}",
