@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral
 from typing import Any, get_args
 
 from polysemantic.suggest import did_you_mean
 
 
-def check_at_least_one(**sizes: int | None) -> None:
-    """Refuse a size below 1; None is no size."""
+def check_at_least_one(**sizes: Any) -> None:
+    """Refuse a size that is no whole number or below 1; None is no size."""
     for name, size in sizes.items():
-        if size is not None and size < 1:
+        if size is None:
+            continue
+        if not isinstance(size, Integral):
+            raise ValueError(f"`{name}` must be a whole number, got {size!r}.")
+        if size < 1:
             raise ValueError(f"`{name}` must be at least 1, got {size}.")
 
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from polysemantic.checks import check_at_least_one
 from polysemantic.suggest import did_you_mean
 
 
@@ -22,7 +23,8 @@ class Ensemble:
             A name is a hyperparameter of the model or of the DataModule that broadcasts over instances.
 
     Raises:
-        ValueError: If there is no seed, or a list of values is empty, repeats itself or is not finite.
+        ValueError: If `seeds` is no whole number of at least 1, or a list of values is empty, repeats itself or is not
+            finite.
 
     Example:
         >>> ensemble = Ensemble(seeds=2, vary={"l1": [0, 1e-3]})
@@ -33,8 +35,7 @@ class Ensemble:
     """
 
     def __init__(self, seeds: int = 16, vary: dict[str, list[float]] | None = None) -> None:
-        if seeds < 1:
-            raise ValueError(f"`ensemble.seeds` must be at least 1, got {seeds}.")
+        check_at_least_one(**{"ensemble.seeds": seeds})
         self.seeds = seeds
         self.vary = {name: _checked(name, values) for name, values in (vary or {}).items()}
 

@@ -21,10 +21,7 @@ def optimizer_settings(make: Any) -> dict[str, Any]:
     Raises:
         ValueError: If it cannot be made.
     """
-    try:
-        optimizer: Optimizer = make([torch.nn.Parameter(torch.zeros(1))])
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"`optimizer` must make an optimiser of parameters, got an error: {error}") from error
+    optimizer = _optimizer(make)
     kept = {
         name: value
         for name, value in optimizer.defaults.items()
@@ -34,12 +31,28 @@ def optimizer_settings(make: Any) -> dict[str, Any]:
 
 
 def schedule_settings(make: Any, make_optimizer: Any) -> dict[str, Any] | None:
-    """A schedule's class and numbers, which a checkpoint brings too; None of no schedule."""
+    """A schedule's class and numbers, which a checkpoint brings too; None of no schedule.
+
+    Raises:
+        ValueError: If it cannot be made.
+    """
     if make is None:
         return None
-    schedule: LRScheduler = make(make_optimizer([torch.nn.Parameter(torch.zeros(1))]))
+    schedule: LRScheduler = _made("lr_scheduler", make, _optimizer(make_optimizer))
     kept = {name: value for name, value in schedule.state_dict().items() if name[0] != "_" and _is_numbers(value)}
     return {"class": type(schedule).__name__, **kept}
+
+
+def _optimizer(make: Any) -> Optimizer:
+    optimizer: Optimizer = _made("optimizer", make, [torch.nn.Parameter(torch.zeros(1))])
+    return optimizer
+
+
+def _made(name: str, make: Any, of: Any) -> Any:
+    try:
+        return make(of)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"`{name}` must be one that can be made, got an error: {error}") from error
 
 
 def _is_numbers(value: Any) -> bool:

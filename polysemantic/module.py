@@ -75,7 +75,7 @@ class EnsembleModule(LightningModule):
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
     Raises:
-        ValueError: If a number is out of its range or a name is unknown.
+        ValueError: If a number is out of its range, a name is unknown, or the optimiser or its schedule cannot be made.
     """
 
     can_vary: ClassVar[tuple[str, ...]] = ("l1", "noise_std", "init_scale", "importance")
@@ -113,6 +113,7 @@ class EnsembleModule(LightningModule):
             check_numbers(**numbers | {name: value for name, value in point.items() if name in numbers})
         check_positive(clip_norm=clip_norm)
         optimizer_settings(optimizer)
+        schedule_settings(lr_scheduler, optimizer)
         if compile is True and (lr_scheduler is not None or clip_norm is not None):
             raise ValueError("`compile` must be false with an lr_scheduler or a clip_norm, got true.")
         if init_from is not None:

@@ -103,7 +103,7 @@ BAD_OPTIONS = {
     "metric twice": ("--measurements.metrics+=polysemantic.metrics.Coverage", "distinct columns, got coverage twice."),
     "optimiser that contradicts itself": (
         ("--model.optimizer=AdamW", "--model.optimizer.fused=true", "--model.optimizer.foreach=true"),
-        "`optimizer` must make an optimiser of parameters, got an error: `fused` and `foreach` cannot be",
+        "`optimizer` must be one that can be made, got an error: `fused` and `foreach` cannot be",
     ),
     "schedule that ends before the run": (
         (f"--model.lr_scheduler={SCHEDULES}.OneCycleLR", "--model.lr_scheduler={max_lr: 0.1, total_steps: 2}"),
@@ -374,6 +374,18 @@ def test_an_error_while_training_is_not_taken_for_bad_input(run_cli, here):
     )
     with pytest.raises(ValueError, match="a mistake of the callback"):
         run_cli(*ONE_HOT, *REST, "--trainer.callbacks+=failing.Failing")
+
+
+def test_what_is_of_another_type_is_refused_in_python_too(unchecked):
+    with pytest.raises(ValueError, match=r"`ensemble.seeds` must be a whole number, got 2.5."):
+        Ensemble(seeds=2.5)
+    with pytest.raises(ValueError, match=r"`n_features` must be a whole number, got '8'."):
+        OneHot("8")
+    with pytest.raises(ValueError, match=r"`n_hidden` must be a whole number, got 6.5."):
+        fit(OneHot(8), n_hidden=6.5, max_steps=3)
+    for name in ("optimizer", "lr_scheduler"):
+        with pytest.raises(ValueError, match=f"`{name}` must be one that can be made, got an error: 'str' object"):
+            fit(OneHot(8), n_hidden=6, max_steps=3, **{name: "SGD"})
 
 
 @pytest.mark.parametrize(

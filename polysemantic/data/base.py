@@ -14,6 +14,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic import random
+from polysemantic.checks import check_at_least_one
 from polysemantic.ensemble import Ensemble
 
 Magnitude = Literal["one", "uniform"]
@@ -53,10 +54,9 @@ class InputDataModule(LightningDataModule, ABC):
 
     def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         super().__init__()
+        check_at_least_one(n_features=n_features, batch_size=batch_size)
         if n_features < self.min_features:
             raise ValueError(f"`n_features` must be at least {self.min_features}, got {n_features}.")
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1, got {batch_size}.")
         if magnitude not in get_args(Magnitude):
             raise ValueError(f"`magnitude` must be one of {', '.join(get_args(Magnitude))}, got {magnitude!r}.")
         self.n_features = n_features
