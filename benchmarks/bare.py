@@ -28,8 +28,7 @@ class Bare:
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
         drawn = case.batch is not None or case.noise_std > 0
-        spread = not drawn and spreading_pays(case.features, case.hidden)
-        kind = SpreadSteps if spread else EagerSteps
+        kind = SpreadSteps if spreading_pays(case.features, case.hidden) else EagerSteps
         self.steps: Steps = kind(self.networks, self.optimizer)
         self.at_once = case.steps_at_once if drawn else None
 

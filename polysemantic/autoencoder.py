@@ -54,6 +54,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
         self.sparse_inputs = False
         self.products = Products()
+        self.kept: dict[str, Tensor] = {}
         self._closed_form: ClosedForm | None = None
         self._factors_of: tuple[Tensor | None, Tensor | None, int, int] = None, None, 0, 0
         self._factors: tuple[Tensor | None, Tensor | None] = None, None
@@ -184,7 +185,7 @@ class Autoencoder(nn.Module):
 
     def closed_form(self) -> ClosedForm:
         """The objective of these networks with its gradient in closed form."""
-        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.products)
+        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.products, self.kept)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

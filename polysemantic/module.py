@@ -243,8 +243,8 @@ class EnsembleModule(LightningModule):
         self.steps = self._compiled(optimizer) or self._spread(optimizer) or eager
 
     def _spread(self, optimizer: Optimizer) -> SpreadSteps | None:
-        """Steps spread over threads, if nothing is drawn and they are worth their while."""
-        fits = not self._draws_inputs and self.noise_scale is None and self.lr_scheduler is None
+        """Steps spread over threads, if they are worth their while."""
+        fits = self.rows is None and self.lr_scheduler is None
         if not (
             fits and spreading_pays(self.n_features, self.n_hidden) and SpreadSteps.takes(self.networks, optimizer)
         ):

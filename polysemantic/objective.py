@@ -84,7 +84,8 @@ class ClosedForm:
         l1: Weight of the L1 penalty, shape (instance, 1, 1); None without a penalty.
         importance: Weight of each output's squared error, shape (instance, 1, feature); None weighs all alike.
         sparse: Whether inputs have so few features on that products with them had better skip the zeros.
-        products: How tied weights are multiplied with their own transpose and the overlap's gradient; torch's if None.
+        products: How large products are computed; by torch's library if None.
+        kept: Where to keep memory between steps, if ensembles that take turns are to share it.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class ClosedForm:
         importance: Float[Tensor, "instance 1 feature"] | None = None,
         sparse: bool = False,
         products: Products | None = None,
+        kept: dict[str, Tensor] | None = None,
     ) -> None:
         self.act = act
         self.l1 = l1
@@ -101,7 +103,7 @@ class ClosedForm:
         self.sparse = sparse
         self.products = products or Products()
         self._nonzero: SparseInputs | None = None
-        self._kept: dict[str, Tensor] = {}
+        self._kept: dict[str, Tensor] = {} if kept is None else kept
         self._l1_of: tuple[Tensor | None, int, int] = (None, 0, 0)
         self._l1_share: Tensor
         self._l1_of_all: float | None = None
@@ -167,10 +169,7 @@ class ClosedForm:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
         decoder = weights.decoder
         out = self._keep("out", (*z.shape[:2], decoder.shape[1]), z)
-        if z is decoder:
-            self.products.gram(z, out)
-        else:
-            torch.bmm(z, decoder.mT, out=out)
+        self.products.decode(z, decoder, out)
         if weights.b_dec is not None:
             out += weights.b_dec.unsqueeze(1)
         if x is None:

@@ -1,4 +1,4 @@
-"""The two products of a step of tied linear networks on every feature once, and what computes them quickest."""
+"""The large products of a step of tied linear networks, and what computes them quickest."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from typing_extensions import override
 
 
 class Products:
     """Products by torch's own library."""
 
-    def gram(self, W: Float[Tensor, "instance feature hidden"], out: Float[Tensor, "instance feature feature"]) -> None:
-        """Write W W^T, the product of W with its own transpose, to `out`."""
-        torch.bmm(W, W.mT, out=out)
+    def decode(
+        self,
+        h: Float[Tensor, "instance batch hidden"],
+        W: Float[Tensor, "instance feature hidden"],
+        out: Float[Tensor, "instance batch feature"],
+    ) -> None:
+        """Write the product of h and W transposed to `out`; h may be W itself."""
+        torch.bmm(h, W.mT, out=out)
 
     def accumulate(
         self,
@@ -31,6 +37,14 @@ class Products:
 class HalvedProducts(Products):
     """W W^T by numpy, which knows the product to be symmetric and computes half of it; in main memory only."""
 
-    def gram(self, W: Float[Tensor, "instance feature hidden"], out: Float[Tensor, "instance feature feature"]) -> None:
-        """See `Products`."""
-        np.matmul(W.numpy(), W.mT.numpy(), out=out.numpy())
+    @override
+    def decode(
+        self,
+        h: Float[Tensor, "instance batch hidden"],
+        W: Float[Tensor, "instance feature hidden"],
+        out: Float[Tensor, "instance batch feature"],
+    ) -> None:
+        if h is W:
+            np.matmul(W.numpy(), W.mT.numpy(), out=out.numpy())
+        else:
+            super().decode(h, W, out)

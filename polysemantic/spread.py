@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import torch
 from threadpoolctl import ThreadpoolController
@@ -39,8 +40,15 @@ def spreading_pays(n_features: int, n_hidden: int) -> bool:
     return n_features**2 * n_hidden >= _LARGE_PRODUCT
 
 
+class _Block(NamedTuple):
+    """A few instances and their steps."""
+
+    instances: slice
+    steps: EagerSteps
+
+
 class SpreadSteps:
-    """Optimiser steps on every feature once, each thread taking those of its own instances.
+    """Optimiser steps of which each thread takes those of its own instances.
 
     Each instance's products are computed by one thread, a few instances at a time so that what a step touches stays in
     the cache; so bits depend neither on how many threads there are nor on the instances beside.
@@ -63,7 +71,7 @@ class SpreadSteps:
         self._libraries = ThreadpoolController()
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
-        self._shares: list[list[EagerSteps]] = []
+        self._shares: list[list[_Block]] = []
         self._divided: list[int] = []
 
     @staticmethod
@@ -81,15 +89,13 @@ class SpreadSteps:
 
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
-        """See `Steps`; inputs must be every feature once, without noise."""
-        assert x is None
-        assert noise is None
+        """See `Steps`."""
         self._divide()
         # numpy's own threads would wait for the same cores.
         with self._libraries.limit(limits=1, user_api="blas"):
-            losses = list(self._pool.map(_take, self._shares, itertools.repeat(steps), itertools.repeat(with_loss)))
+            losses = list(self._pool.map(lambda blocks: _take(blocks, steps, x, noise, with_loss), self._shares))
         torch.set_num_threads(self._threads)  # what a thread says of itself also holds for those to come
-        copy_counts(self._shares[0][0].optimizer, self.optimizer)
+        copy_counts(self._shares[0][0].steps.optimizer, self.optimizer)
         return torch.cat(list(itertools.chain(*losses))) if with_loss else None
 
     def _divide(self) -> None:
@@ -101,26 +107,31 @@ class SpreadSteps:
             slices = Part(len(self.network.W_enc), ranks=self._threads).slices
             self._shares, self._divided = [self._blocks(held) for held in slices], divided
         for block in itertools.chain(*self._shares):
-            copy_options(self.optimizer, block.optimizer)
-            copy_counts(self.optimizer, block.optimizer)
+            copy_options(self.optimizer, block.steps.optimizer)
+            copy_counts(self.optimizer, block.steps.optimizer)
 
-    def _blocks(self, held: slice) -> list[EagerSteps]:
-        """Steps of a few instances each, which write their gradients to the same memory."""
+    def _blocks(self, held: slice) -> list[_Block]:
+        """Steps of a few instances each, which write what does not last beyond a step to the same memory."""
         n_features, n_hidden = self.network.W_enc.shape[1:]
         # Where rows end within a register, what is computed there depends on where the block ends.
         size = 1 if n_features % _VECTOR else max(1, _IN_CACHE // (n_features * n_hidden))
-        blocks: list[EagerSteps] = []
+        blocks: list[_Block] = []
+        kept: dict[str, Tensor] = {}
         for start in range(held.start, held.stop, size):
             instances = slice(start, min(start + size, held.stop))
             part = self.network.part(instances).requires_grad_()
-            part.products = self.products
+            part.products, part.kept = self.products, kept
             if not blocks:
                 gradients = [torch.empty_like(parameter) for parameter in part.parameters()]
             for parameter, gradient in zip(part.parameters(), gradients, strict=True):
                 parameter.grad = gradient[: len(parameter)]
             optimizer = of_instances(self.optimizer, list(part.parameters()), instances)
-            blocks.append(EagerSteps(part, optimizer, clip_norm=self.clip_norm))
+            blocks.append(_Block(instances, EagerSteps(part, optimizer, clip_norm=self.clip_norm)))
         return blocks
+
+
+def _of(draws: Tensor | None, instances: slice) -> Tensor | None:
+    return None if draws is None else draws[:, instances]
 
 
 def _compute_alone() -> None:
@@ -129,8 +140,11 @@ def _compute_alone() -> None:
 
 
 @torch.no_grad()
-def _take(blocks: list[EagerSteps], steps: int, with_loss: bool) -> list[Tensor]:
-    going = [block.one_by_one(steps, None, None, with_loss=with_loss) for block in blocks]
+def _take(blocks: list[_Block], steps: int, x: Tensor | None, noise: Tensor | None, with_loss: bool) -> list[Tensor]:
+    going = [
+        block.steps.one_by_one(steps, _of(x, block.instances), _of(noise, block.instances), with_loss=with_loss)
+        for block in blocks
+    ]
     losses: list[Tensor] = []
     for _ in range(steps):
         losses = [loss for block in going if (loss := next(block)) is not None]

@@ -152,39 +152,50 @@ void multiply(const Parts* left, long next_left, const Parts* right, long next_r
   }
 }
 
-void gram_of_one(const float* W, float* out, long n, long m) {
-  const long rows = n / SIDE;
-  const long at_once = std::max(1L, AT_ONCE / (4 * rows));
-  Parts* left = workspace(2 * rows * at_once);
+// The rows of a matrix of m columns, some of their tiles.
+void cut_rows(const float* x, long m, long rows, long start, long tiles, Parts* out) {
+  for (long i = 0; i < rows; ++i) {
+    for (long k = 0; k < tiles; ++k) {
+      cut_left(x + i * SIDE * m + (start + k) * DEPTH, m, _mm512_set1_ps(1), out[i * tiles + k]);
+    }
+  }
+}
+
+void mirror(float* out, long n) {
+  for (long i = 0; i < n; i += SIDE) {
+    for (long j = i + SIDE; j < n; j += SIDE) {
+      __m512i x[SIDE];
+      for (long k = 0; k < SIDE; ++k) x[k] = _mm512_loadu_si512(out + (i + k) * n + j);
+      transpose(x);
+      for (long k = 0; k < SIDE; ++k) _mm512_storeu_si512(out + (j + k) * n + i, x[k]);
+    }
+  }
+}
+
+void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
+  const bool symmetric = x == y;
+  const long rows = n_x / SIDE, columns = n_y / SIDE;
+  const long at_once = std::max(1L, AT_ONCE / (2 * (rows + columns)));
+  Parts* left = workspace((rows + columns) * at_once);
   Parts* right = left + rows * at_once;
   for (long start = 0; start < m / DEPTH; start += at_once) {
     const long tiles = std::min(at_once, m / DEPTH - start);
-    for (long i = 0; i < rows; ++i) {
-      for (long k = 0; k < tiles; ++k) {
-        Parts& cut = left[i * tiles + k];
-        cut_left(W + i * SIDE * m + (start + k) * DEPTH, m, _mm512_set1_ps(1), cut);
-        Parts& turned = right[i * tiles + k] = cut;
-        transpose(turned.high.row);
-        transpose(turned.low.row);
-      }
+    cut_rows(x, m, rows, start, tiles, left);
+    symmetric ? (void)std::copy(left, left + rows * tiles, right) : cut_rows(y, m, columns, start, tiles, right);
+    for (long k = 0; k < columns * tiles; ++k) {
+      transpose(right[k].high.row);
+      transpose(right[k].low.row);
     }
     for (long i = 0; i < rows; i += 2) {
-      for (long j = i; j < rows; j += 2) {
-        const Block block{out + i * SIDE * n + j * SIDE, n};
+      for (long j = symmetric ? i : 0; j < columns; j += 2) {
+        const Block block{out + i * SIDE * n_y + j * SIDE, n_y};
         start ? block.load() : load_zeros();
         multiply(left + i * tiles, tiles, right + j * tiles, tiles, tiles);
         block.store();
       }
     }
   }
-  for (long i = 0; i < rows; ++i) {
-    for (long j = i + 1; j < rows; ++j) {
-      __m512i x[SIDE];
-      for (long k = 0; k < SIDE; ++k) x[k] = _mm512_loadu_si512(out + (i * SIDE + k) * n + j * SIDE);
-      transpose(x);
-      for (long k = 0; k < SIDE; ++k) _mm512_storeu_si512(out + (j * SIDE + k) * n + i * SIDE, x[k]);
-    }
-  }
+  if (symmetric) mirror(out, n_y);
 }
 
 void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
@@ -219,10 +230,12 @@ void accumulate_one(const float* S, const float* W, float* out, long n, long m, 
 
 extern "C" {
 
-// Of each instance's W, n rows of m numbers: all products of rows, n by n.
-void gram(const float* W, float* out, long instances, long n, long m) {
+// For each instance x y^T, with rows of m numbers in both; half of it if x is y.
+void times_transposed(const float* x, const float* y, float* out, long instances, long n_x, long n_y, long m) {
   configure();
-  for (long at = 0; at < instances; ++at) gram_of_one(W + at * n * m, out + at * n * n, n, m);
+  for (long at = 0; at < instances; ++at) {
+    times_transposed_one(x + at * n_x * m, y + at * n_y * m, out + at * n_x * n_y, n_x, n_y, m);
+  }
   _tile_release();
 }
 

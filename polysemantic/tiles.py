@@ -35,7 +35,7 @@ class TiledProducts(Products):
     def __init__(self) -> None:
         library = _library()
         assert library is not None
-        self._gram, self._accumulate = library.gram, library.accumulate
+        self._times_transposed, self._accumulate = library.times_transposed, library.accumulate
 
     @staticmethod
     def takes(n_features: int, n_hidden: int, dtype: torch.dtype) -> bool:
@@ -44,10 +44,16 @@ class TiledProducts(Products):
         return whole and dtype == torch.float32 and _library() is not None
 
     @override
-    def gram(
-        self, W: Float32[Tensor, "instance feature hidden"], out: Float32[Tensor, "instance feature feature"]
+    def decode(
+        self,
+        h: Float32[Tensor, "instance batch hidden"],
+        W: Float32[Tensor, "instance feature hidden"],
+        out: Float32[Tensor, "instance batch feature"],
     ) -> None:
-        self._gram(*_addresses(W, out), *W.shape)
+        if h.shape[1] % _SIDE:
+            super().decode(h, W, out)
+        else:
+            self._times_transposed(*_addresses(h, W, out), *h.shape[:2], *W.shape[1:])
 
     @override
     def accumulate(
@@ -83,7 +89,7 @@ def _library() -> ctypes.CDLL | None:
         rank_zero_warn("no C++ compiler for this processor's matrix units: products of float32 take twice as long")
         return None
     pointer, number, size = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
-    library.gram.argtypes = [pointer] * 2 + [size] * 3
+    library.times_transposed.argtypes = [pointer] * 3 + [size] * 4
     library.accumulate.argtypes = [pointer] * 3 + [size] * 3 + [number] * 2
-    library.gram.restype = library.accumulate.restype = None
+    library.times_transposed.restype = library.accumulate.restype = None
     return library

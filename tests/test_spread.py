@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 from ranks import assert_same_ends, assert_same_runs
-from test_equalities import EXACT, SIZES, assert_equal_weights, assert_independent_of_company_and_chunks
+from test_equalities import DATA, EXACT, SIZES, assert_equal_weights, assert_independent_of_company_and_chunks
 from test_equalities import train as train_module
 from test_ranks import fit_on
 from test_tiles import needs_units
@@ -33,6 +33,8 @@ OPTIMISERS = {
 }
 PRODUCTS = [Products, HalvedProducts, pytest.param(TiledProducts, marks=needs_units)]
 N_INSTANCES, N_FEATURES, N_HIDDEN = 5, 32, 48
+# One as large as whole tiles and one that is not, with more and fewer inputs than features.
+BATCHES = {"every feature once": 32, "sparse": 64, "dense": 21, "with noise": 64}
 
 
 @contextlib.contextmanager
@@ -58,13 +60,27 @@ def make_networks(bias=True, dtype=torch.float32, n_hidden=N_HIDDEN):
     return Autoencoder(Weights(W, None, b), l1=torch.arange(N_INSTANCES) / 100, importance=torch.full((5,), 0.95))
 
 
-def take(kind, optimizer, chunks=(30,), networks=None, **options):
+def draw(data, steps, n_hidden):
+    """Inputs and noise of so many steps."""
+    if data == "every feature once":
+        return None, None
+    generator = torch.Generator().manual_seed(1)
+    x = torch.rand(steps, N_INSTANCES, BATCHES[data], N_FEATURES, generator=generator) < 0.1
+    noise = torch.randn(steps, N_INSTANCES, BATCHES[data], n_hidden, generator=generator) / 10
+    return x.float(), noise if data == "with noise" else None
+
+
+def take(kind, optimizer, chunks=(30,), networks=None, data="every feature once", **options):
     """Trained networks, their optimiser and their last losses."""
     networks = make_networks() if networks is None else networks
+    networks.sparse_inputs = data == "sparse"
     optimizer = OPTIMISERS[optimizer](networks.parameters())
     steps = kind(networks, optimizer, **options)
+    draws = draw(data, sum(chunks), networks.W_enc.shape[2])
+    done = 0
     for chunk in chunks:
-        loss = steps(chunk, None, None)
+        x, noise = (None if drawn is None else drawn[done : done + chunk] for drawn in draws)
+        loss, done = steps(chunk, x, noise), done + chunk
     return networks, optimizer, loss
 
 
@@ -76,26 +92,28 @@ def assert_same(one, other, **tolerance):
     torch.testing.assert_close(one[2], other[2], **tolerance)
 
 
+@pytest.mark.parametrize("data", BATCHES)
 @pytest.mark.parametrize("clip_norm", [None, 0.3])
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
-def test_weights_state_and_losses_are_those_of_steps_one_by_one(optimizer, clip_norm):
+def test_weights_state_and_losses_are_those_of_steps_one_by_one(optimizer, clip_norm, data):
     with threads(2):
-        mine = take(SpreadSteps, optimizer, clip_norm=clip_norm)
-    its = take(EagerSteps, optimizer, clip_norm=clip_norm)
+        mine = take(SpreadSteps, optimizer, data=data, clip_norm=clip_norm)
+    its = take(EagerSteps, optimizer, data=data, clip_norm=clip_norm)
     assert (its[0].W_enc - make_networks().W_enc).abs().max() > 0.05
     assert_same(mine, its, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("data", BATCHES)
 @pytest.mark.parametrize("products", PRODUCTS)
-@pytest.mark.parametrize("optimizer", OPTIMISERS)
-def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, products, monkeypatch):
+@pytest.mark.parametrize("optimizer", ["SGD with momentum", "AdamW"])
+def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, products, data, monkeypatch):
     monkeypatch.setattr(spread, "quickest_products", lambda *_, **__: products())
     with threads(1):
-        alone = take(SpreadSteps, optimizer, networks=make_networks(n_hidden=64))
+        alone = take(SpreadSteps, optimizer, networks=make_networks(n_hidden=64), data=data)
     for number, in_cache, chunks in [(2, 2**18, (30,)), (3, 1, (10, 20)), (5, 2 * N_FEATURES * 64, (1, 28, 1))]:
         monkeypatch.setattr(spread, "_IN_CACHE", in_cache)
         with threads(number):
-            assert_same(take(SpreadSteps, optimizer, chunks, make_networks(n_hidden=64)), alone, **EXACT)
+            assert_same(take(SpreadSteps, optimizer, chunks, make_networks(n_hidden=64), data), alone, **EXACT)
 
 
 def test_double_precision_agrees_with_steps_one_by_one_to_its_last_digits():
@@ -189,7 +207,7 @@ def test_what_cannot_be_spread_is_left_to_other_steps(what):
         assert not SpreadSteps.takes(networks, make(networks))
 
 
-def test_large_networks_on_every_feature_once_are_spread_and_others_are_not(monkeypatch):
+def test_large_networks_without_a_schedule_are_spread_and_others_are_not(monkeypatch):
     assert spreading_pays(256, 256)
     assert not spreading_pays(16, 32)
     made = []
@@ -199,10 +217,11 @@ def test_large_networks_on_every_feature_once_are_spread_and_others_are_not(monk
     cases = [
         (OneHot, (16, 8), {}, True),
         (OneHot, (16, 7), {}, False),
-        (OneHot, (16, 8), {"noise_std": 0.1}, False),
+        (OneHot, (16, 8), {"noise_std": 0.1}, True),
         (OneHot, (16, 8), {"lr_scheduler": lambda optimizer: StepLR(optimizer, 5)}, False),
-        (functools.partial(OneHot, batch_size=9), (16, 8), {}, False),
-        (functools.partial(IndependentBernoulli, probability=0.1, batch_size=16), (16, 8), {}, False),
+        (OneHot, (16, 8), {"act": "relu"}, False),
+        (functools.partial(OneHot, batch_size=9), (16, 8), {}, True),
+        (functools.partial(IndependentBernoulli, probability=0.1, batch_size=16), (16, 8), {}, True),
     ]
     for data, size, options, expected in cases:
         made.clear()
@@ -211,11 +230,13 @@ def test_large_networks_on_every_feature_once_are_spread_and_others_are_not(monk
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("optimizer", ["AdamW", "SGD with momentum"])
-def test_a_spread_instance_has_the_same_bits_in_any_company_and_chunks(spread_all, optimizer, size):
+@pytest.mark.parametrize(
+    ("data", "optimizer"), [("every feature once", "AdamW"), ("one-hot", "SGD with momentum"), ("bernoulli", "AdamW")]
+)
+def test_a_spread_instance_has_the_same_bits_in_any_company_and_chunks(spread_all, data, optimizer, size):
     for number in (1, 2):
         with threads(number):
-            assert_independent_of_company_and_chunks(OneHot, SIZES[size], optimizer=OPTIMISERS[optimizer])
+            assert_independent_of_company_and_chunks(DATA[data], SIZES[size], optimizer=OPTIMISERS[optimizer])
 
 
 def test_a_spread_run_is_that_of_steps_one_by_one(spread_all, monkeypatch):

@@ -39,7 +39,7 @@ def tolerance(left, right):
 def test_products_are_those_of_double_precision_but_for_what_the_parts_leave_out(size):
     W = numbers(*size)
     gram = torch.full((size[0], size[1], size[1]), torch.nan)
-    TiledProducts().gram(W, gram)
+    TiledProducts().decode(W, W, gram)
     assert bool(((gram - W.double() @ W.double().mT).abs() <= tolerance(W, W.mT)).all())
 
     overlap, start = numbers(size[0], size[1], size[1], seed=1), numbers(*size, seed=2)
@@ -62,7 +62,8 @@ def test_nothing_is_lost_but_products_of_low_parts_where_two_parts_make_a_number
     TiledProducts().accumulate(overlap, high + low, out, beta=0.0, alpha=2.0)
     assert torch.equal(out.double(), 2 * overlap.double() @ (high + low).double())
     gram = torch.empty_like(overlap)
-    TiledProducts().gram(high + low, gram)
+    both = high + low
+    TiledProducts().decode(both, both, gram)
     assert torch.equal(
         gram.double(), ((high + low).double() @ (high + low).double().mT - low.double() @ low.double().mT)
     )
@@ -72,8 +73,9 @@ def test_nothing_is_lost_but_products_of_low_parts_where_two_parts_make_a_number
 def test_an_instance_has_the_same_bits_in_any_company():
     W, overlap = numbers(5, 64, 96), numbers(5, 64, 64, seed=1)
     together, alone = torch.empty(5, 64, 64), torch.empty(1, 64, 64)
-    TiledProducts().gram(W, together)
-    TiledProducts().gram(W[3:4], alone)
+    TiledProducts().decode(W, W, together)
+    one = W[3:4]
+    TiledProducts().decode(one, one, alone)
     assert torch.equal(together[3:4], alone)
     both, one = torch.empty_like(W), torch.empty(1, 64, 96)
     TiledProducts().accumulate(overlap, W, both, beta=0.0, alpha=1.0)
@@ -86,7 +88,7 @@ def test_what_is_no_number_stays_with_its_instance_and_does_not_pass_for_one():
     W = numbers(2, 32, 32)
     W[0, 5, 7] = torch.inf
     gram = torch.empty(2, 32, 32)
-    TiledProducts().gram(W, gram)
+    TiledProducts().decode(W, W, gram)
     assert not gram[0, 5].isfinite().any()
     assert gram[1].isfinite().all()
 

@@ -24,7 +24,7 @@ from polysemantic.part import Part
 from polysemantic.suggest import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 2**21}
+_AT_ONCE = {"cpu": 2**20}
 _AT_ONCE_ON_ACCELERATORS = 2**25
 # What the `update` of a metric may ask for.
 _GIVEN = ("W_enc", "W_dec", "b_dec", "w_start", "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")

@@ -17,7 +17,7 @@ from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation
 _INPUTS, _ROTATIONS = 256, 16
 _MOST_ROTATIONS, _NORMALS = 64, 2**13
 # Numbers in one matrix of a block of instances.
-_AT_ONCE = 2**20
+_AT_ONCE = 2**19
 # Draws of the evaluation keys for other purposes than inputs, whose own are small numbers.
 _NOISE, _ROTATION = 1000, 1001
 

@@ -1,0 +1,55 @@
+"""Whether products on matrix units change what networks become: python -m benchmarks.counts [WIDTH...]."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+
+import numpy as np
+from scipy import stats
+
+from polysemantic import Ensemble, fit
+from polysemantic.data import OneHot
+
+SEEDS, FEATURES, STEPS = 64, 256, 7500
+_COLUMNS = ("polysemantic_neurons", "collisions_opposite_sign", "collisions_same_sign", "coverage")
+
+
+def counted(width: int, *, compiled: bool) -> dict[str, np.ndarray]:
+    """Final counts of the headline figure's networks, one of each seed."""
+    with tempfile.TemporaryDirectory() as root:
+        options = {"default_root_dir": root, "enable_progress_bar": False}
+        run = fit(
+            OneHot(FEATURES),
+            n_hidden=width,
+            max_steps=STEPS,
+            ensemble=Ensemble(SEEDS),
+            compile="auto" if compiled else False,
+            trainer=options,
+        )
+        return {name: run.results[name].to_numpy(float) for name in _COLUMNS}
+
+
+def agreement(width: int) -> list[str]:
+    """Lines of a table: means of both kinds, their paired difference with its 95 % interval, and two-sample tests."""
+    tiled, whole = (counted(width, compiled=compiled) for compiled in (True, False))
+    lines = []
+    for name in _COLUMNS:
+        one, other = tiled[name], whole[name]
+        difference = one - other
+        margin = stats.t.ppf(0.975, SEEDS - 1) * difference.std(ddof=1) / SEEDS**0.5
+        p = stats.permutation_test(
+            (one, other), lambda x, y: x.mean() - y.mean(), n_resamples=9999, rng=np.random.default_rng(0)
+        ).pvalue
+        lines.append(
+            f"| {width} | {name} | {one.mean():.4g} | {other.mean():.4g} | {difference.mean():.3g} ± {margin:.2g} |"
+            f" {(difference == 0).mean():.0%} | {p:.2f} |"
+        )
+    return lines
+
+
+if __name__ == "__main__":
+    print("| neurons | count | by parts | float32 | difference | the same in | p of a permutation test |")
+    print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
+    for width in sys.argv[1:] or ["256", "1024"]:
+        print("\n".join(agreement(int(width))), flush=True)
