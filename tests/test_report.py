@@ -31,7 +31,7 @@ from polysemantic.report.groups import in_words, statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
 from polysemantic.report.material import read_material
-from polysemantic.report.sections import SECTIONS
+from polysemantic.report.sections import SECTIONS, frontier, width
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
 
 go = pytest.importorskip("plotly.graph_objects")
@@ -257,6 +257,16 @@ def test_grid_points_keep_their_places_where_all_networks_diverged(grid, tmp_pat
     for panel in printed(chart, monkeypatch).axes:
         assert [text.get_text() for text in panel.get_xticklabels()] == names
         assert panel.get_xlim() == (-0.5, 3.5)
+
+
+def test_no_legend_names_what_diverged_altogether(sweep):
+    material = read_material([sweep])
+    lost = material.results["probability"] == 0.05
+    material.results.loc[lost, [name for name in MEASURES if name in material.results]] = None
+    for chart in [chart for make in (width, frontier) for chart in make(material).charts]:
+        names = [series.name for series in chart.views[""] if series.kind != "theory"]
+        assert names
+        assert all("probability = 0.3" in name for name in names)
 
 
 def test_grid_points_stand_in_the_order_of_their_values(sweep):

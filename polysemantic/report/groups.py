@@ -40,7 +40,7 @@ def curves(material: Material, x: str, columns: list[str], by: list[str]) -> lis
     """A panel for each column against x, a colour for each combination of `by`: every network, and means."""
     return [
         series
-        for colour, (name, rows) in enumerate(split(material, by, material.results.dropna(subset=[x])))
+        for colour, (name, rows) in enumerate(split(material, by, material.results.dropna(subset=[x, columns[0]])))
         for panel, column in enumerate(columns)
         for series in (
             _networks(material, rows, x, column, Series(name, "points", [], [], colour=colour, panel=panel)),

@@ -18,7 +18,7 @@ def frontier(material: Material) -> Section | None:
     title = f"{heading(_Y[0]).capitalize()} against {heading(_X)}"
     series = [
         curve
-        for colour, (name, rows) in enumerate(split(material, by, material.results))
+        for colour, (name, rows) in enumerate(split(material, by, material.results.dropna(subset=[_X])))
         for panel in range(len(_Y))
         for curve in _trace(material, name, rows, along, colour, panel)
     ]
