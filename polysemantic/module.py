@@ -21,6 +21,7 @@ from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
+from polysemantic.freed import give_freed_memory_back
 from polysemantic.functional import effective_weight, gram
 from polysemantic.identity import (
     CHECKPOINT_FORMAT,
@@ -241,6 +242,7 @@ class EnsembleModule(LightningModule):
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
         eager = EagerSteps(self.networks, optimizer, schedule, self.clip_norm, self.rows)
         self.steps = self._compiled(optimizer) or self._spread(optimizer) or eager
+        give_freed_memory_back()  # by the measurements of the start: training takes its own
 
     def _spread(self, optimizer: Optimizer) -> SpreadSteps | None:
         """Steps spread over threads, if they are worth their while."""

@@ -96,11 +96,12 @@ def _missing(module: Any) -> dict[str, Tensor]:
 def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
     """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
-    batches, cooccurrence = [module.evaluation_inputs(batch) for batch in data.val_dataloader()], data.cooccurrence()
-    parts = []
-    for block in blocks(networks, sum(batch.shape[1] for batch in batches)):
-        inputs = [batch[block] for batch in batches]
-        parts.append(_pairs_of(networks.part(block), inputs, torch.cat(inputs, 1), cooccurrence[block], partition))
+    start, parts = module.instances.start, []
+    for block in blocks(networks, data.evaluation_size):
+        # Drawn for the block alone: all inputs of all instances may take more than the networks.
+        some = data.of(slice(start + block.start, start + block.stop))
+        inputs = [some.evaluation_inputs(batch).to(networks.W_enc.dtype) for batch in data.val_dataloader()]
+        parts.append(_pairs_of(networks.part(block), inputs, torch.cat(inputs, 1), some.joint(), partition))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

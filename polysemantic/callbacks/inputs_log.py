@@ -34,7 +34,7 @@ class InputsLog(Callback):
         for at, (label, data) in enumerate(_distinct(pl_module.data, pl_module.ensemble).items()):
             texts.append(f"**{label}**\n\n{input_statistics(data)}")
             if at < _PICTURES:
-                joint, phi = data.cooccurrence()[0], data.phi()[0]
+                joint, phi = data.joint()[0], data.phi()[0]
                 board.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
                 board.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
         board.add_text("inputs", "\n\n".join(texts), 0)
@@ -53,7 +53,7 @@ def _distinct(data: InputDataModule, ensemble: Ensemble) -> dict[str, InputDataM
 
 def input_statistics(data: InputDataModule, instance: int = 0) -> str:
     """The marginals, expected companions, P(j | i) and phi of one instance's inputs as a markdown table."""
-    joint, marginals, phi = data.cooccurrence()[instance], data.marginals()[instance], data.phi()[instance]
+    joint, marginals, phi = data.joint()[instance], data.marginals()[instance], data.phi()[instance]
     pairs = ~torch.eye(len(joint), dtype=torch.bool, device=joint.device)
     rows = {
         "P(i)": marginals,

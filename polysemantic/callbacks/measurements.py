@@ -17,6 +17,7 @@ from typing_extensions import override
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.data import InputDataModule
+from polysemantic.freed import keep_freed_memory
 from polysemantic.functional import all_finite, blocks, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
@@ -119,7 +120,7 @@ class Measurements(StepCallback):
         self._module, self._part = module, module.part
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._constant:
-            self._constant = {"cooccurrence": module.data.cooccurrence(), "l1": module.number("l1").to(weights.W_enc)}
+            self._constant = {"cooccurrence": module.data.joint(), "l1": module.number("l1").to(weights.W_enc)}
             self._partition = self.partition_of(module.data)
         for metric in self.metrics:
             # Values are put together once for all metrics, in `compute`.
@@ -132,7 +133,7 @@ class Measurements(StepCallback):
     @torch.no_grad()
     def update(self, batch: int) -> None:
         """Take in one batch of evaluation draws."""
-        _keep_freed_memory()
+        keep_freed_memory()
         x, networks = self._module.evaluation_inputs(batch), self._module.networks
         of_instances = self._constant | {"w_start": self._module.w_start}
         if not networks.is_standard:  # a user's, of which only all can be evaluated
@@ -219,16 +220,6 @@ def _blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     n_instances, n_features, n_hidden = networks.W_enc.shape
     at_once = _AT_ONCE.get(networks.W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
     return blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
-
-
-def _keep_freed_memory() -> None:
-    """Let one block take over the memory of the one before, whose pages are there already.
-
-    The C library hands an allocation back to the kernel when it is freed, unless a larger one of at most 32 MiB was
-    freed before (mallopt(3), M_MMAP_THRESHOLD), and fresh pages cost more than what is computed in them. This tensor is
-    that larger one; it is never touched and costs nothing.
-    """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)
 
 
 def _takes_inputs(metric: Metric) -> bool:

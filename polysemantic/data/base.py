@@ -86,6 +86,7 @@ class InputDataModule(LightningDataModule, ABC):
         self.seed_index = ensemble.seed_index[instances].to(self.device)
         # Made once: to make them takes as long as to draw from them.
         self._evaluation_keys: random.Keys | None = None
+        self._known_joint: Tensor | None = None
 
     def arguments(self) -> dict[str, Any]:
         """The arguments that make this DataModule, of those that it keeps under their own names."""
@@ -164,9 +165,17 @@ class InputDataModule(LightningDataModule, ABC):
         rows = on.shape[keys.values.ndim :]
         return random.uniform(keys.fold(0), *rows).add_(2.0**-24).mul_(on)
 
+    def joint(self) -> Float64[Tensor, "instance feature feature"]:
+        """`cooccurrence`, computed once and in the memory of one instance if all have the same; to be read alone."""
+        if self._known_joint is None:
+            joint = self.cooccurrence()
+            alike = bool((joint == joint[:1]).all())
+            self._known_joint = joint[:1].clone().expand_as(joint) if alike else joint
+        return self._known_joint
+
     def marginals(self) -> Float64[Tensor, "instance feature"]:
         """The exact P(i on)."""
-        return self.cooccurrence().diagonal(dim1=-2, dim2=-1)
+        return self.joint().diagonal(dim1=-2, dim2=-1)
 
     @property
     def density(self) -> float:
@@ -174,19 +183,22 @@ class InputDataModule(LightningDataModule, ABC):
         return float(self.of(slice(None)).marginals().mean(-1).max())
 
     def of(self, instances: slice) -> InputDataModule:
-        """The same inputs for other instances of the ensemble, whichever this process serves."""
+        """The same inputs for some instances of the ensemble, whichever this process serves."""
+        every = range(self.ensemble.n_instances)
+        if every[instances] == every[self._instances]:
+            return self
         other = copy.copy(self)
         other.bind(self.ensemble, self.seed, instances, self.device)
         return other
 
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
         r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
-        joint, marginals = self.cooccurrence(), self.marginals()
+        joint, marginals = self.joint(), self.marginals()
         return joint.sum(-1) / marginals - 1
 
     def phi(self) -> Float64[Tensor, "instance feature feature"]:
         r"""The exact correlation :math:`\phi_{ij}` of "i is on" and "j is on"; nan where a variance is 0."""
-        joint, p = self.cooccurrence(), self.marginals()
+        joint, p = self.joint(), self.marginals()
         deviation = (p * (1 - p)).sqrt()
         phi = (joint - p.unsqueeze(-1) * p.unsqueeze(-2)) / (deviation.unsqueeze(-1) * deviation.unsqueeze(-2))
         return torch.where(phi.isfinite(), phi, math.nan)
@@ -207,6 +219,11 @@ class InputDataModule(LightningDataModule, ABC):
     def evaluation_batches(self) -> int:
         """Batches of the evaluation draws: at least 1024 inputs, or one batch if each batch is every input."""
         return -(-self._evaluation_steps // self._steps_together)
+
+    @property
+    def evaluation_size(self) -> int:
+        """Inputs of all evaluation batches."""
+        return self._evaluation_steps * self.batch_size
 
     @property
     def _evaluation_steps(self) -> int:
