@@ -13,31 +13,33 @@ from lightning.pytorch import Trainer
 
 from polysemantic.strategy import InstanceParallel
 
-# Weights, gradient, and what convergence remembers: weights in float16 and a flag.
-_TIMES_PARAMETERS = 2.75
+# Weights, and what convergence remembers: weights in float16 and a flag.
+_TIMES_PARAMETERS = 1.75
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
 
 
-def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4) -> int:
+def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, spread: bool = False) -> int:
     """The least that training one instance takes.
 
     Parameters P = n_features * n_hidden, twice that if untied, are there as weights, gradient and each of the
-    optimiser's states (two of Adam), for convergence at 0.75 P, and the start at n_features * n_hidden; activations are
-    two of the inputs' size and one of the hidden units'.
+    optimiser's states (two of Adam), for convergence at 0.75 P, and the start, unless it can be drawn again, at
+    n_features * n_hidden; activations are two of the inputs' size and one of the hidden units'.
 
     Args:
         module: The `EnsembleModule`.
         batch_size: Inputs of one step.
         itemsize: Bytes of a number.
+        spread: Whether gradient and activations are there for a few instances at a time alone.
     """
     matrix: int = module.n_features * module.n_hidden
     parameters = matrix * (1 if module.tied else 2)
     activations: int = batch_size * (2 * module.n_features + module.n_hidden)
-    times = _TIMES_PARAMETERS + _optimizer_states(module.optimizer)
-    return math.ceil(itemsize * (times * parameters + matrix + activations))
+    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters
+    kept += matrix if module.keeps_start else 0
+    return math.ceil(itemsize * (kept if spread else kept + parameters + activations))
 
 
 def _optimizer_states(make: Any) -> int:
@@ -78,10 +80,12 @@ def _free_of_process() -> float:
 
 def memory_line(trainer: Trainer, module: Any, batch_size: int, free: float) -> str | None:
     """What the instances of a run take and what fits, None if they do."""
-    per_instance = bytes_per_instance(module, batch_size, 8 if "64" in str(trainer.precision) else 4)
+    on_cpu = trainer.strategy.root_device.type == "cpu"
+    itemsize = 8 if "64" in str(trainer.precision) else 4
+    per_instance = bytes_per_instance(module, batch_size, itemsize, spread=on_cpu and module.spreads)
     world = trainer.world_size if isinstance(trainer.strategy, InstanceParallel) else 1
     # Processes on one CPU share its memory.
-    sharing = getattr(trainer.strategy, "num_processes", 1) if trainer.strategy.root_device.type == "cpu" else 1
+    sharing = getattr(trainer.strategy, "num_processes", 1) if on_cpu else 1
     wanted = module.ensemble.n_instances
     needed = -(-wanted // world) * sharing * per_instance
     if needed <= free:

@@ -190,24 +190,37 @@ class EnsembleModule(LightningModule):
     @override
     def configure_model(self) -> None:
         if self.autoencoder is None:
-            start = self._start()
-            if not self.tied and start.W_dec is None:
-                start.W_dec = start.W_enc.clone()
-            if self.bias and start.b_dec is None:
-                start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
-            dtype = torch.get_default_dtype()
-            start = start.map(lambda w: w.to(dtype))
-            self.w_start = effective_weight(start.W_enc, start.W_dec).clone()
+            start = self._start(slice(None))
+            self._w_start = effective_weight(start.W_enc, start.W_dec).clone() if self.keeps_start else None
             self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
 
-    def _start(self) -> Weights:
+    @property
+    def keeps_start(self) -> bool:
+        """Whether the initial weights are kept: normal ones are drawn again in less time than it takes to use them."""
+        return self.init != "normal" or self.init_from is not None
+
+    def w_start(self, block: slice) -> Float[Tensor, "instance feature hidden"]:
+        """Effective weights at initialisation of some of the instances held here."""
+        if self._w_start is not None:
+            return self._w_start[block]
+        start = self._start(block)
+        return effective_weight(start.W_enc, start.W_dec).to(self.networks.W_enc.device)
+
+    def _start(self, block: slice) -> Weights:
         if self.init_from is not None:
             start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
-            return start.map(lambda w: w[self.instances])
-        keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
-        start = initialisation.draw(self.init, keys, self.part.size, self.n_features, self.n_hidden)
-        start.W_enc *= self.number("init_scale").to(start.W_enc)[:, None, None]
-        return start
+            start = start.map(lambda w: w[self.instances][block])
+        else:
+            keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances][block])
+            scale = self.number("init_scale")[block]
+            start = initialisation.draw(self.init, keys, len(scale), self.n_features, self.n_hidden)
+            start.W_enc *= scale.to(start.W_enc)[:, None, None]
+        if not self.tied and start.W_dec is None:
+            start.W_dec = start.W_enc.clone()
+        if self.bias and start.b_dec is None:
+            start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
+        dtype = torch.get_default_dtype()
+        return start.map(lambda w: w.to(dtype))
 
     @override
     def configure_optimizers(self) -> Any:
@@ -246,12 +259,15 @@ class EnsembleModule(LightningModule):
 
     def _spread(self, optimizer: Optimizer) -> SpreadSteps | None:
         """Steps spread over threads, if they are worth their while."""
-        fits = self.rows is None and self.lr_scheduler is None
-        if not (
-            fits and spreading_pays(self.n_features, self.n_hidden) and SpreadSteps.takes(self.networks, optimizer)
-        ):
+        if not (self.spreads and SpreadSteps.takes(self.networks, optimizer)):
             return None
         return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=self.compile_steps is not False)
+
+    @property
+    def spreads(self) -> bool:
+        """Whether steps are spread over threads, as far as this module and not the machine or optimiser decides."""
+        fits = self.rows is None and self.lr_scheduler is None and self.tied and self.act == "linear"
+        return fits and spreading_pays(self.n_features, self.n_hidden)
 
     def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
         """Compiled steps, if they are asked for or left to us and worth their while."""
@@ -344,9 +360,10 @@ class EnsembleModule(LightningModule):
         draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
         return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(self.noise_scale)
 
-    def evaluation_inputs(self, batch: int) -> Float[Tensor, "instance batch feature"]:
-        """One batch of evaluation draws, in the precision of the networks."""
-        return self.data.evaluation_inputs(batch).to(self.networks.W_enc.dtype)
+    def evaluation_inputs(self, batch: int, block: slice = slice(None)) -> Float[Tensor, "instance batch feature"]:
+        """One batch of evaluation draws for instances held here, in the precision of the networks."""
+        held = range(self.ensemble.n_instances)[self.instances][block]
+        return self.data.of(slice(held.start, held.stop)).evaluation_inputs(batch).to(self.networks.W_enc.dtype)
 
     @torch.no_grad()
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:

@@ -21,7 +21,9 @@ from polysemantic.updates import begin_state, copy_counts, copy_options, of_inst
 # Below this many multiplications in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
-_IN_CACHE, _VECTOR = 2**18, 16
+_IN_CACHE, _VECTOR = 2**19, 16
+# How many times as many are taken where inputs are drawn: to find what is on is a dozen calls for each block.
+_DRAWN = 2
 # Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library, which has far
 # wider vectors at its best.
 _WIDE = 512
@@ -90,7 +92,7 @@ class SpreadSteps:
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
-        self._divide()
+        self._divide(drawn=x is not None)
         # numpy's own threads would wait for the same cores.
         with self._libraries.limit(limits=1, user_api="blas"):
             losses = list(self._pool.map(lambda blocks: _take(blocks, steps, x, noise, with_loss), self._shares))
@@ -98,23 +100,24 @@ class SpreadSteps:
         copy_counts(self._shares[0][0].steps.optimizer, self.optimizer)
         return torch.cat(list(itertools.chain(*losses))) if with_loss else None
 
-    def _divide(self) -> None:
+    def _divide(self, *, drawn: bool) -> None:
         """Give each thread its instances, anew if tensors are no longer where they were."""
         parameters = list(self.network.parameters())
         state = [value for parameter in parameters for value in begin_state(self.optimizer, parameter).values()]
         divided = [tensor.data_ptr() for tensor in [*parameters, *self.network.buffers(), *state]]
         if divided != self._divided:
             slices = Part(len(self.network.W_enc), ranks=self._threads).slices
-            self._shares, self._divided = [self._blocks(held) for held in slices], divided
+            at_once = _IN_CACHE * (_DRAWN if drawn else 1)
+            self._shares, self._divided = [self._blocks(held, at_once) for held in slices], divided
         for block in itertools.chain(*self._shares):
             copy_options(self.optimizer, block.steps.optimizer)
             copy_counts(self.optimizer, block.steps.optimizer)
 
-    def _blocks(self, held: slice) -> list[_Block]:
+    def _blocks(self, held: slice, at_once: int) -> list[_Block]:
         """Steps of a few instances each, which write what does not last beyond a step to the same memory."""
         n_features, n_hidden = self.network.W_enc.shape[1:]
         # Where rows end within a register, what is computed there depends on where the block ends.
-        size = 1 if n_features % _VECTOR else max(1, _IN_CACHE // (n_features * n_hidden))
+        size = 1 if n_features % _VECTOR else max(1, at_once // (n_features * n_hidden))
         blocks: list[_Block] = []
         kept: dict[str, Tensor] = {}
         for start in range(held.start, held.stop, size):

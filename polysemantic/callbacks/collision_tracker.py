@@ -171,15 +171,13 @@ def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float
     key = decode(codes.to(networks.W_enc.device), *networks.W_enc.shape[1:])
     numerator, denominator = torch.zeros(2, len(codes), dtype=torch.float64, device=networks.W_enc.device)
     for batch in data.val_dataloader():
-        x = module.evaluation_inputs(batch)
-        for block in blocks(networks, x.shape[1]):
+        for block in blocks(networks, data.evaluation_rows):
             here = (key.instance >= block.start) & (key.instance < block.stop)
             if here.any():
                 pairs = (key.instance[here] - block.start, key.feature_i[here], key.feature_j[here])
-                x_hat = networks.part(block)(x[block])[1]
-                sums = (
-                    one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x[block], x_hat, *pairs)
-                )
+                x = module.evaluation_inputs(batch, block)
+                x_hat = networks.part(block)(x)[1]
+                sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
                 numerator[here] += sums.numerator
                 denominator[here] += sums.denominator
     cost: Tensor = (numerator / denominator).cpu()

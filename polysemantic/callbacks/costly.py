@@ -11,6 +11,7 @@ from typing_extensions import override
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.measurements import Measurements, gathered
 from polysemantic.callbacks.rotation import blocks, matrices, rotation_gap, without
+from polysemantic.freed import give_freed_memory_back
 from polysemantic.functional import (
     all_finite,
     classify_same_sign,
@@ -83,6 +84,7 @@ class CostlyMeasurements(Callback):
     @torch.no_grad()
     def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
         """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
+        give_freed_memory_back()  # by the measurements before, whose pieces are of other sizes
         columns = _pairs(module, self.measurements.partition_of(module.data))
         columns["rotation_gap"] = rotation_gap(module)
         return gathered({name: values.double().cpu() for name, values in columns.items()}, module.part)
@@ -96,12 +98,10 @@ def _missing(module: Any) -> dict[str, Tensor]:
 def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
     """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
-    start, parts = module.instances.start, []
+    parts = []
     for block in blocks(networks, data.evaluation_size):
-        # Drawn for the block alone: all inputs of all instances may take more than the networks.
-        some = data.of(slice(start + block.start, start + block.stop))
-        inputs = [some.evaluation_inputs(batch).to(networks.W_enc.dtype) for batch in data.val_dataloader()]
-        parts.append(_pairs_of(networks.part(block), inputs, torch.cat(inputs, 1), some.joint(), partition))
+        inputs = [module.evaluation_inputs(batch, block) for batch in data.val_dataloader()]
+        parts.append(_pairs_of(networks.part(block), inputs, torch.cat(inputs, 1), data.joint()[block], partition))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

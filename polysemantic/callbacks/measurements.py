@@ -134,17 +134,19 @@ class Measurements(StepCallback):
     def update(self, batch: int) -> None:
         """Take in one batch of evaluation draws."""
         keep_freed_memory()
-        x, networks = self._module.evaluation_inputs(batch), self._module.networks
-        of_instances = self._constant | {"w_start": self._module.w_start}
+        module, networks = self._module, self._module.networks
+        of_instances = dict(self._constant)
+        starts = any(metric._filter_kwargs(w_start=0) for metric in self._due)
         if not networks.is_standard:  # a user's, of which only all can be evaluated
-            of_instances |= self._module.evaluate(x, networks)
-        for block in _blocks(networks, x.shape[1]):
+            of_instances |= module.evaluate(module.evaluation_inputs(batch), networks)
+        for block in _blocks(networks, module.data.evaluation_rows):
             here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
+            here["w_start"] = module.w_start(block) if starts else None
             with sharing():
                 if networks.is_standard:
                     some = networks.part(block)
                     weights = some.weights
-                    here |= self._module.evaluate(x[block], some)
+                    here |= module.evaluate(module.evaluation_inputs(batch, block), some)
                 else:
                     weights = networks.weights.map(operator.itemgetter(block))
                 if not (finite := self._finite[block]).all():
@@ -152,7 +154,7 @@ class Measurements(StepCallback):
                 # The very tensors that were evaluated, if possible: then intermediates are shared.
                 here |= vars(weights)
                 for metric in self._due:
-                    metric.others = (block.start, len(x) - block.stop)
+                    metric.others = (block.start, len(networks.W_enc) - block.stop)
                     _update(metric, metric._filter_kwargs(**here))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self.metrics))

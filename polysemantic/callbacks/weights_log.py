@@ -90,14 +90,15 @@ class WeightsLog(Callback):
     @torch.no_grad()
     def _activations(self, module: Any) -> Float64[Tensor, "instance number"]:
         """The histogram of each instance held here, empty for those that are not drawn."""
-        x, networks = module.evaluation_inputs(0), module.networks
-        contents = torch.zeros(len(x), _HEAD + _BINS, dtype=torch.float64)
+        networks, held = module.networks, module.part.size
+        contents = torch.zeros(held, _HEAD + _BINS, dtype=torch.float64)
         # Of a user's networks only all can be evaluated.
-        hidden = None if networks.is_standard else networks(x)[0]
+        hidden = None if networks.is_standard else networks(module.evaluation_inputs(0))[0]
         for instance in self.snapshots.kept[:_NETWORKS]:
-            if (at := instance - module.part.held.start) in range(len(x)):
+            if (at := instance - module.part.held.start) in range(held):
                 one = slice(at, at + 1)
-                contents[at] = histogram(networks.part(one).encode(x[one]) if hidden is None else hidden[at])
+                of_one = networks.part(one).encode(module.evaluation_inputs(0, one)) if hidden is None else hidden[at]
+                contents[at] = histogram(of_one)
         return contents
 
     def _write(self, board: SummaryWriter, label: str, at: int, activations: Tensor, step: int) -> None:

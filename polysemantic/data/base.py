@@ -82,8 +82,12 @@ class InputDataModule(LightningDataModule, ABC):
         self.ensemble = ensemble
         self.seed = seed
         self.device = torch.device(device)
+        self._others: dict[range, InputDataModule] = {}
+        self._serve(instances)
+
+    def _serve(self, instances: slice) -> None:
         self._instances = instances
-        self.seed_index = ensemble.seed_index[instances].to(self.device)
+        self.seed_index = self.ensemble.seed_index[instances].to(self.device)
         # Made once: to make them takes as long as to draw from them.
         self._evaluation_keys: random.Keys | None = None
         self._known_joint: Tensor | None = None
@@ -187,9 +191,10 @@ class InputDataModule(LightningDataModule, ABC):
         every = range(self.ensemble.n_instances)
         if every[instances] == every[self._instances]:
             return self
-        other = copy.copy(self)
-        other.bind(self.ensemble, self.seed, instances, self.device)
-        return other
+        if every[instances] not in self._others:
+            other = self._others[every[instances]] = copy.copy(self)
+            other._serve(instances)
+        return self._others[every[instances]]
 
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
         r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
@@ -219,6 +224,11 @@ class InputDataModule(LightningDataModule, ABC):
     def evaluation_batches(self) -> int:
         """Batches of the evaluation draws: at least 1024 inputs, or one batch if each batch is every input."""
         return -(-self._evaluation_steps // self._steps_together)
+
+    @property
+    def evaluation_rows(self) -> int:
+        """Inputs of an evaluation batch; of several the last may have fewer."""
+        return min(self._steps_together, self._evaluation_steps) * self.batch_size
 
     @property
     def evaluation_size(self) -> int:

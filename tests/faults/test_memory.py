@@ -18,14 +18,16 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(
     ("optimizer", "options", "numbers"),
     [
-        (functools.partial(torch.optim.AdamW, lr=0.1), {}, 32 * 64 * 5.75),
-        (functools.partial(torch.optim.SGD, lr=0.1), {}, 32 * 64 * 3.75),
-        (functools.partial(torch.optim.AdamW, lr=0.1), {"tied": False}, 32 * 64 * (2 * 4.75 + 1)),
+        (functools.partial(torch.optim.AdamW, lr=0.1), {}, 32 * 64 * 3.75),
+        (functools.partial(torch.optim.SGD, lr=0.1), {}, 32 * 64 * 1.75),
+        (functools.partial(torch.optim.AdamW, lr=0.1), {"tied": False, "init": "orthogonal"}, 32 * 64 * (7.5 + 1)),
     ],
 )
 def test_an_instance_takes_its_weights_gradient_states_start_and_activations(optimizer, options, numbers):
     module = EnsembleModule(32, 64, Ensemble(2), optimizer=optimizer, **options)
-    assert bytes_per_instance(module, 10) == 4 * (numbers + 10 * (2 * 32 + 64))
+    passing = 32 * 64 * (1 if module.tied else 2) + 10 * (2 * 32 + 64)
+    assert bytes_per_instance(module, 10) == 4 * (numbers + passing)
+    assert bytes_per_instance(module, 10, spread=True) == 4 * numbers
 
 
 @pytest.mark.parametrize(("ranks", "fit"), [(1, 10), (2, 10)])
