@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float64, Int64
@@ -95,6 +95,20 @@ def number_text(value: float) -> str:
     """
     short = f"{value:g}"
     return short if float(short) == value else str(value)
+
+
+def short_text(value: float, grid: Iterable[float]) -> str:
+    """A number for people: in six digits if these are all it has, else in as few from three on as no other's of a grid.
+
+    Example:
+        >>> [short_text(value, [0.001, 10**-2.5, 0.123456789]) for value in (0.001, 10**-2.5, 0.123456789)]
+        ['0.001', '0.00316', '0.123']
+    """
+    if float(f"{value:g}") == value:
+        return f"{value:g}"
+    others = [other for other in grid if other != value]
+    texts = ([f"{number:.{digits}g}" for number in (value, *others)] for digits in range(3, 17))
+    return next((text for text, *of_others in texts if text not in of_others), str(value))
 
 
 def point_label(point: Mapping[str, float]) -> str:

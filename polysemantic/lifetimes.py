@@ -14,7 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from polysemantic.ensemble import Ensemble, point_label
+from polysemantic.ensemble import Ensemble, point_label, short_text
 from polysemantic.functional import (
     Interval,
     SurvivalCurve,
@@ -33,6 +33,7 @@ class Lifetimes:
 
     Args:
         point: Label of the grid point.
+        shown: Likewise for people, a line for each name.
         since: Whether all lives are counted from birth, or those that settled from then on.
         lives: How many there were.
         alive: How many were alive when last seen.
@@ -44,6 +45,7 @@ class Lifetimes:
     """
 
     point: str
+    shown: str
     since: Since
     lives: int
     alive: int
@@ -85,21 +87,28 @@ def lifetimes(collisions: pd.DataFrame, ensemble: Ensemble, seed: int = 0) -> li
         ensemble: The run's instances.
         seed: Seed of the bootstrap.
     """
+    names = [
+        (point_label(point), "\n".join(f"{name}={short_text(v, ensemble.vary[name])}" for name, v in point.items()))
+        for point in ensemble.points
+    ]
     return [
-        _lifetimes(collisions, point_label(point), range(at * ensemble.seeds, (at + 1) * ensemble.seeds), since, seed)
-        for at, point in enumerate(ensemble.points)
+        _lifetimes(collisions, *name, range(at * ensemble.seeds, (at + 1) * ensemble.seeds), since, seed)
+        for at, name in enumerate(names)
         for since in ("birth", "settlement")
     ]
 
 
-def _lifetimes(collisions: pd.DataFrame, point: str, instances: range, since: Since, seed: int) -> Lifetimes:
+def _lifetimes(
+    collisions: pd.DataFrame, point: str, shown: str, instances: range, since: Since, seed: int
+) -> Lifetimes:
     inside = collisions[collisions["instance"].between(instances.start, instances.stop - 1)]
     duration, resolved, instance = durations(inside, since)
     rng = np.random.default_rng(seed)
     intervals = bootstrap_lives(duration, resolved, instance - instances.start, n_instances=len(instances), rng=rng)
     curve = kaplan_meier(duration, resolved)
     rate = resolution_rate(duration, resolved)
-    return Lifetimes(point, since, len(duration), int((~resolved).sum()), curve, median_life(curve), rate, *intervals)
+    alive = int((~resolved).sum())
+    return Lifetimes(point, shown, since, len(duration), alive, curve, median_life(curve), rate, *intervals)
 
 
 def summary(rows: list[Lifetimes]) -> Table:
@@ -113,10 +122,10 @@ def summary(rows: list[Lifetimes]) -> Table:
     table.add_column("lives", no_wrap=True)
     for heading in ("number", "alive", "median life", "per 1000 steps"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for point, lives in itertools.groupby(rows, lambda row: row.point):
+    for shown, lives in itertools.groupby(rows, lambda row: row.shown):
         # One name of the grid point a line, beside a line for each kind of lives.
         words = ("\n".join(column) for column in zip(*map(in_words, lives), strict=True))
-        table.add_row(*([point.replace(" ", "\n")] if points else []), *map(escape, words))
+        table.add_row(*([shown] if points else []), *map(escape, words))
     table.caption = (
         "\\[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; ∞: most outlived the run. Resolved per "
         "1000 steps of life. Settled lives count from settlement."

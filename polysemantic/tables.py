@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 import torch
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from polysemantic.ensemble import Ensemble, number_text
+from polysemantic.ensemble import Ensemble, short_text
 from polysemantic.functional import mean_interval
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
@@ -65,7 +64,7 @@ def _wide(results: pd.DataFrame, varied: list[str]) -> Table:
     for heading in (*varied, *_SHOWN):
         table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        table.add_row(*map(number_text, point), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
+        table.add_row(*point.values(), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
     return table
 
 
@@ -78,14 +77,14 @@ def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
         table.add_column(heading.replace(" ", "\n").replace("polysem", "poly-\nsem"), justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
         values = [mean_and_interval(rows[name]).replace(" ", "") for name in shown.values()]
-        table.add_row(
-            "\n".join(f"{n} = {number_text(v)}" for n, v in zip(varied, point, strict=True)) or "all", *values
-        )
+        table.add_row("\n".join(f"{name} = {text}" for name, text in point.items()) or "all", *values)
     return table
 
 
-def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterable[tuple[tuple[Any, ...], pd.DataFrame]]:
-    return results.groupby(varied, sort=False) if varied else [((), results)]
+def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+    """The values of each grid point in words, and its rows."""
+    for _, rows in results.groupby(varied, sort=False) if varied else [((), results)]:
+        yield {name: short_text(rows[name].iloc[0], results[name].unique()) for name in varied}, rows
 
 
 def _width(table: Table) -> int:

@@ -474,6 +474,28 @@ def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     assert words in err
 
 
+@pytest.mark.parametrize(
+    ("rates", "shown"),
+    [
+        ([0.001, 10**-2.5], ["0.001", "0.00316"]),
+        ([0.1234567, 0.1234568], ["0.1234567", "0.1234568"]),
+    ],
+)
+def test_grid_points_are_told_apart_in_few_digits(rates, shown, grid, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(grid, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    results = pd.read_parquet(run / "results.parquet")
+    config["ensemble"]["vary"]["l1"] = rates
+    results["l1"] = np.repeat(rates, 4)
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    results.to_parquet(run / "results.parquet")
+    material, charts, made = sections(run)
+    labels = [f"l1 = {rate}, probability = {probability}" for rate in shown for probability in (0.05, 0.3)]
+    assert [point.label for point in material.points] == labels == list(charts["training"].views)
+    assert [row[0] for row in made[1].tables[0].rows] == [shown[0], shown[0], shown[1], shown[1]]
+
+
 def test_unfinished_cells_are_counted(grid, tmp_path):
     sweep = make_sweep(tmp_path / "half", [grid], [{"model.n_hidden": 12}])
     (sweep / "cells" / "failed").mkdir()

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from polysemantic import Ensemble, lifetimes
 from polysemantic.sweep.table import summary as sweep_summary
-from polysemantic.tables import mean_and_interval, summary
+from polysemantic.tables import labels, mean_and_interval, summary
 
 FIT = [
     "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=16",
@@ -65,7 +65,7 @@ def test_values_that_agree_in_six_digits_are_told_apart(run_cli, here):
     assert answer.status == 0, answer.err
     run = here / "lightning_logs/version_0"
     assert {path.name for path in run.glob("l1=*")} == {"l1=0.123457", "l1=0.12345678", "l1=0.001"}
-    assert re.findall(r"(?m)^ *l1 = (\S+)", answer.out) == ["0.123457", "0.12345678", "0.001"]
+    assert re.findall(r"(?m)^ *l1 = (\S+)", answer.out) == ["0.123457", "0.1234568", "0.001"]
 
 
 def test_a_run_that_may_take_no_step_is_one_line_and_leaves_nothing(run_cli, here):
@@ -104,6 +104,20 @@ def test_the_table_of_lives_keeps_every_number_and_every_name_whole_at_80_column
     assert "…" not in printed
     assert all(number in printed for row in rows for number in lifetimes.in_words(row))
     assert all(name in printed for name in ("pair_probability=0.1 ", "pair_probability=0.3 ", "l1=0.00025 "))
+
+
+def test_tables_of_a_grid_in_powers_of_a_root_have_few_digits_and_curves_all():
+    rates = [0.001, 10**-2.5]
+    lives = pd.DataFrame({"instance": [0, 1], "born_step": 0, "settled_step": 10, "last_seen_step": 30})
+    rows = lifetimes.lifetimes(lives.assign(resolved_step=pd.NA), Ensemble(1, {"l1": rates}))
+    assert [row.point for row in rows[::2]] == ["l1=0.001", "l1=0.0031622776601683794"]
+    counts = {"polysemantic_neurons": 1.0, "polysemantic_neurons_band": 1.0, "coverage": 1.0, "carriers": 1.0}
+    signs = {"collisions_opposite_sign": 1.0, "collisions_same_sign": 1.0}
+    results = labels(Ensemble(1, {"l1": rates}), 4, 4, "OneHot").assign(step=1, **counts, **signs)
+    for table in (lifetimes.summary(rows), summary(results, ["l1"])):
+        console = Console(file=io.StringIO(), width=80)
+        console.print(table)
+        assert "0.00316 " in console.file.getvalue()
 
 
 def test_an_output_of_a_sweep_names_its_columns_whole_at_80_columns():

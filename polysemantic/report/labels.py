@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Iterable
 from typing import Any
+
+from polysemantic.ensemble import short_text
 
 # Okabe and Ito's, told apart with every common kind of colour blindness, and dark enough for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C4B8A", "#7F7F7F")
@@ -86,6 +89,13 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
     return "-" if math.isnan(value) else f"{value:g}"
+
+
+def value_texts(values: Iterable[Any]) -> list[str]:
+    """Values of one axis, numbers in as few digits as tell them apart."""
+    grid = list(values)
+    numbers = [value for value in grid if isinstance(value, float) and not math.isnan(value)]
+    return [short_text(value, numbers) if value in numbers else value_text(value) for value in grid]
 
 
 def look(colour: int) -> tuple[int, int]:

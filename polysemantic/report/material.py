@@ -14,7 +14,7 @@ import torch
 import yaml
 
 from polysemantic.ensemble import Ensemble
-from polysemantic.report.labels import value_text
+from polysemantic.report.labels import value_text, value_texts
 from polysemantic.report.settings import Setting, settings, short_names
 from polysemantic.runs import read_snapshot
 
@@ -149,8 +149,17 @@ class Material:
     def point_label(self, values: Mapping[Any, Any] | pd.Series[Any], axes: list[str] | None = None) -> str:
         """The values of the axes in words."""
         shown = self.axes if axes is None else axes
-        named = [f"{axis} = {value_text(values[axis])}" for axis in shown if pd.notna(values[axis])]
+        named = [f"{axis} = {self.text(axis, values[axis])}" for axis in shown if pd.notna(values[axis])]
         return ", ".join(named) or "all networks"
+
+    def text(self, axis: str, value: Any) -> str:
+        """A value of an axis in words, no longer than tells it from the others."""
+        return self._texts.get(axis, {}).get(value) or value_text(value)
+
+    @functools.cached_property
+    def _texts(self) -> dict[str, dict[Any, str]]:
+        values = {axis: self.results[axis].dropna().unique().tolist() for axis in self.axes}
+        return {axis: dict(zip(found, value_texts(found), strict=True)) for axis, found in values.items()}
 
     def shown_points(self, at_most: int) -> list[Point]:
         """Some grid points, spread over all of them."""

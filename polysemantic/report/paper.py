@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
-from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text
+from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
 
 # Inches: a column of a two-column paper.
 _WIDTH = 3.35
@@ -199,8 +199,8 @@ def _heatmap(figure: Figure, axes: Axes, phase: Phase, measure: str) -> None:
     mean = _pivot(phase.table, x, y, measure)
     ends = (0, 1) if measure == "coverage" else (None, None)
     image = axes.imshow(mean.to_numpy(float), origin="lower", aspect="auto", cmap="viridis", vmin=ends[0], vmax=ends[1])
-    axes.set_xticks(range(mean.shape[1]), labels=[value_text(value) for value in mean.columns], rotation=45, ha="right")
-    axes.set_yticks(range(mean.shape[0]), labels=[value_text(value) for value in mean.index])
+    axes.set_xticks(range(mean.shape[1]), labels=value_texts(mean.columns), rotation=45, ha="right")
+    axes.set_yticks(range(mean.shape[0]), labels=value_texts(mean.index))
     axes.set(xlabel=label(x), ylabel=label(y))
     figure.colorbar(image, ax=axes, label=label(measure))
 

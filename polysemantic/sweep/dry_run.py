@@ -3,7 +3,7 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from polysemantic.ensemble import number_text
+from polysemantic.ensemble import number_text, short_text
 from polysemantic.report.settings import short_names
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.plan import Plan
@@ -39,7 +39,7 @@ def cells_table(plan: Plan) -> Table:
 
 def _axis(value: object, moved: bool) -> str:
     if moved and isinstance(value, list):
-        return f"\\[{', '.join(map(number_text, value))}]"
+        return f"\\[{', '.join(short_text(number, value) for number in value)}]"
     return number_text(value) if isinstance(value, float) else str(label(value))
 
 

@@ -3,7 +3,7 @@ import shlex
 import yaml
 
 from polysemantic.report.charts import Section, TextTable
-from polysemantic.report.labels import label, value_text
+from polysemantic.report.labels import label, value_texts
 from polysemantic.report.material import Material, Source
 from polysemantic.report.over_training import POINTS
 
@@ -44,4 +44,4 @@ def _row(source: Source) -> list[str]:
 
 def _values(material: Material, axis: str) -> str:
     values = sorted(set(material.results[axis].dropna().tolist()), key=lambda v: (isinstance(v, str), v))
-    return ", ".join(value_text(value) for value in values)
+    return ", ".join(value_texts(values))

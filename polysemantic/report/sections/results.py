@@ -2,7 +2,7 @@ import pandas as pd
 
 from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.groups import has, in_words, statistics
-from polysemantic.report.labels import label, value_text
+from polysemantic.report.labels import label
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS
 
@@ -23,7 +23,11 @@ def results(material: Material) -> Section:
     words = [[in_words(*ends) for ends in zip(t["mean"], t["low"], t["high"], strict=True)] for t in tables]
     points = tables[0].to_dict("records")
     rows = [
-        [*(value_text(point[axis]) if pd.notna(point[axis]) else "-" for axis in by), str(point["networks"]), *numbers]
+        [
+            *(material.text(axis, point[axis]) if pd.notna(point[axis]) else "-" for axis in by),
+            str(point["networks"]),
+            *numbers,
+        ]
         for point, *numbers in zip(points, *words, strict=True)
     ]
     headings = [*map(label, by), "networks", *map(label, columns)]

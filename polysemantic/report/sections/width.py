@@ -5,7 +5,7 @@ import numpy as np
 from polysemantic.predictions import COLUMNS
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
-from polysemantic.report.labels import heading, label, value_text
+from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
@@ -63,7 +63,7 @@ def _theory(material: Material) -> list[Series]:
 def _of_one_width(material: Material, by: list[str]) -> Section:
     """Grid points beside one another, which on an axis of widths would all stand in one place."""
     results = material.results
-    names = [", ".join(value_text(row[axis]) for axis in by) for row in results[by].to_dict("records")]
+    names = [", ".join(material.text(axis, row[axis]) for axis in by) for row in results[by].to_dict("records")]
     named = dataclasses.replace(material, results=results.assign(grid_point=names))
     points = named.results.drop_duplicates("grid_point")
     sizes = list(zip(points["n_features"].astype(int), points["n_hidden"].astype(int), strict=True))
