@@ -144,9 +144,9 @@ def law_rate(
     act: str,
     optimizer: str,
     options: Mapping[str, Any],
-    noise_std: float = 0.0,
-    bias: bool = False,
-    clip_norm: float | None = None,
+    noise_std: float,
+    bias: bool,
+    clip_norm: float | None,
 ) -> float | None:
     """Learning rate of a run that `l1_norm_law` and `sparsity_law` are about; None for any other.
 
@@ -168,6 +168,7 @@ def law_rate(
 
     Example:
         >>> run = {"every_feature_once": True, "tied": True, "act": "linear", "optimizer": "SGD"}
+        >>> run |= {"noise_std": 0.0, "bias": False, "clip_norm": None}
         >>> law_rate(**run, options={"lr": 0.1}), law_rate(**run, options={"lr": 0.1, "momentum": 0.9})
         (0.1, None)
     """

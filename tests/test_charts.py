@@ -39,6 +39,13 @@ def test_sparsification_laws_are_drawn_beside_the_data_of_plain_gradient_descent
             assert value == pytest.approx(float(theory.sparsity_law(t, 16, l1 / 4)))
 
 
+@pytest.mark.parametrize("other", [{"noise_std": 0.1}, {"bias": True}, {"clip_norm": 1.0}])
+def test_no_law_is_drawn_beside_noise_bias_or_clipping(other, tmp_path):
+    run = trained(tmp_path, sgd, **other)
+    assert (run / "l1=0.1" / "mean").exists()
+    assert not (run / "l1=0.1" / "theory").exists()
+
+
 def test_no_law_is_drawn_where_none_holds(tmp_path):
     run = trained(tmp_path, torch.optim.AdamW)
     assert not (run / "l1=0.1" / "theory").exists()

@@ -108,5 +108,6 @@ def test_the_simulation_has_the_slopes_of_the_laws(seed):
 @pytest.mark.parametrize("other", [{"noise_std": 0.1}, {"bias": True}, {"clip_norm": 1.0}])
 def test_the_laws_of_sparsification_hold_without_noise_bias_and_clipping_alone(other):
     run = {"every_feature_once": True, "tied": True, "act": "linear", "optimizer": "SGD", "options": {"lr": 0.1}}
-    assert theory.law_rate(**run, noise_std=0.0, bias=False, clip_norm=None) == 0.1
-    assert theory.law_rate(**run, **other) is None
+    run |= {"noise_std": 0.0, "bias": False, "clip_norm": None}
+    assert theory.law_rate(**run) == 0.1
+    assert theory.law_rate(**run | other) is None

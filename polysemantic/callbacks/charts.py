@@ -97,21 +97,24 @@ class Charts(Callback):
     def _draw_laws(self, trainer: Trainer, module: Any, points: list[str], step: int) -> None:
         """The sparsification laws beside the data, where they hold."""
         optimizer = trainer.optimizers[0]
-        rate = theory.law_rate(
-            every_feature_once=module.data.every_feature_once,
-            tied=module.tied,
-            act=module.act,
-            optimizer=type(optimizer).__name__,
-            options=optimizer.param_groups[0],
-        )
-        if rate is None:
-            return
-        t = theory.paper_time(rate, step, module.n_features)
         for label, point in zip(points, module.ensemble.points, strict=True):
-            l1 = point.get("l1", module.numbers["l1"])
+            numbers = module.numbers | point
+            rate = theory.law_rate(
+                every_feature_once=module.data.every_feature_once,
+                tied=module.tied,
+                act=module.act,
+                optimizer=type(optimizer).__name__,
+                options=optimizer.param_groups[0],
+                noise_std=numbers["noise_std"],
+                bias=module.bias,
+                clip_norm=module.clip_norm,
+            )
+            if rate is None:
+                continue
+            t = theory.paper_time(rate, step, module.n_features)
             writer = self._writer(trainer, "theory" if label == "all" else f"{label}/theory")
             for name, law in _LAWS.items():
-                value = float(law(t, module.n_hidden, theory.paper_lambda(l1)))
+                value = float(law(t, module.n_hidden, theory.paper_lambda(numbers["l1"])))
                 writer.add_scalar(f"sparsification/{name}", value, step)
 
     def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
