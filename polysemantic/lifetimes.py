@@ -111,8 +111,8 @@ def _lifetimes(
     return Lifetimes(point, shown, since, len(duration), alive, curve, median_life(curve), rate, *intervals)
 
 
-def summary(rows: list[Lifetimes]) -> Table:
-    """Median lives and resolution rates as a table for a terminal."""
+def summary(rows: list[Lifetimes], diverged: int = 0) -> Table:
+    """Median lives and resolution rates as a table for a terminal, and how many networks are left out of it."""
     points = {row.point for row in rows} != {"all"}
     # Close together where they name grid points, which must be told whole.
     padding = (0, 1, 0, 0) if points else (0, 1)
@@ -129,6 +129,7 @@ def summary(rows: list[Lifetimes]) -> Table:
     table.caption = (
         "\\[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; ∞: most outlived the run. Resolved per "
         "1000 steps of life. Settled lives count from settlement."
+        + (f" {diverged} networks diverged and are left out." if diverged else "")
     )
     table.caption_justify = "left"
     return table

@@ -247,7 +247,7 @@ def standard_callbacks(
         # Without any bar Lightning would bring its own.
         progress.disable()
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
-    shown = [*drawn, progress, Survival(collisions, quiet=quiet)]
+    shown = [*drawn, progress, Survival(collisions, convergence, quiet=quiet)]
     results = Results(measurements, convergence, collisions, costly, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Convergence comes first, as the others then find what diverged frozen.

@@ -56,6 +56,13 @@ def test_the_others_end_as_in_a_run_without_the_diverged_ones(tmp_path, data, op
     pd.testing.assert_frame_equal(same, alone.results.drop(columns="instance"), atol=1e-6)
 
 
+def test_lives_of_collisions_leave_out_a_diverged_instance_and_say_so(tmp_path, capsys):
+    fit(tmp_path, [1.0, 30.0])
+    out = " ".join(capsys.readouterr().out.split())
+    assert "2 networks diverged and are left out." in out
+    assert "init_scale=30 all 0 0 - -" in out
+
+
 def test_a_diverged_instance_has_a_step_and_no_measurements(tmp_path, capsys):
     run = fit(tmp_path, [1.0, 30.0])
     lost, kept = run.results[2:], run.results[:2]

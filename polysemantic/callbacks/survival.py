@@ -10,6 +10,7 @@ from rich.console import Console
 from typing_extensions import override
 
 from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.events import end_writer, event_writer
 from polysemantic.lifetimes import Lifetimes, lifetimes, summary
@@ -25,18 +26,22 @@ class Survival(Callback):
 
     Args:
         collisions: The callback that follows the collisions.
+        convergence: The callback that knows which instances diverged, whose collisions are left out.
         quiet: Whether to leave the table out.
     """
 
-    def __init__(self, collisions: CollisionTracker, *, quiet: bool = False) -> None:
+    def __init__(self, collisions: CollisionTracker, convergence: Convergence, *, quiet: bool = False) -> None:
         self.collisions = collisions
+        self.convergence = convergence
         self.quiet = quiet
 
     @override
     def on_fit_end(self, trainer: Trainer, pl_module: Any) -> None:
         if self.collisions.whole is None or not trainer.is_global_zero:
             return
-        rows = lifetimes(self.collisions.whole.table(), pl_module.ensemble, pl_module.seed)
+        diverged = (self.convergence.diverged_step >= 0).nonzero().flatten().tolist()
+        table = self.collisions.whole.table()
+        rows = lifetimes(table[~table["instance"].isin(diverged)], pl_module.ensemble, pl_module.seed)
         if isinstance(trainer.logger, TensorBoardLogger):
             for point in dict.fromkeys(row.point for row in rows):
                 run = f"{run_directory(trainer)}/{'' if point == 'all' else f'{point}/'}"
@@ -44,7 +49,7 @@ class Survival(Callback):
                 _draw_curves(of_point, f"{run}survival")
                 _draw_ends(of_point, run, trainer.global_step)
         if any(row.lives for row in rows):
-            Console(quiet=self.quiet).print(summary(rows))
+            Console(quiet=self.quiet).print(summary(rows, len(diverged)))
 
 
 def _draw_curves(rows: list[Lifetimes], run: str) -> None:
