@@ -79,6 +79,11 @@ def tried(case: Case) -> Iterator[tuple[str, float]]:
     chunk = max(1, round(_CHUNK_SECONDS / calibrate(bare)))
     chunks = [make(b.networks, b.optimizer) for make in (EagerSteps, SpreadSteps) for b in (Bare(case, W),)]
     yield "spread over threads, half of W W^T", ratio(*(lambda s=s: s(chunk, None, None) for s in chunks))
+    spread = [SpreadSteps(b.networks, b.optimizer, compiled=c) for c in (False, True) for b in (Bare(case, W),)]
+    yield (
+        "both products of float32 from bfloat16 parts, on matrix units",
+        ratio(*(lambda s=s: s(chunk, None, None) for s in spread)),
+    )
     steps = [make(b.networks, b.optimizer) for make in (EagerSteps, CompiledSteps) for b in (Bare(case, W),)]
     yield "step compiled, L1 and AdamW in one pass", ratio(*(lambda s=s: s(1, None, None) for s in steps))
 

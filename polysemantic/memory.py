@@ -42,6 +42,13 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
     return math.ceil(itemsize * (kept if spread else kept + parameters + activations))
 
 
+def bytes_in_run(trainer: Trainer, module: Any, batch_size: int) -> int:
+    """The least that training one instance takes in a trainer's precision and on its device."""
+    itemsize = 8 if "64" in str(trainer.precision) else 4
+    spread = trainer.strategy.root_device.type == "cpu" and module.spreads
+    return bytes_per_instance(module, batch_size, itemsize, spread=spread)
+
+
 def _optimizer_states(make: Any) -> int:
     """Tensors that an optimiser keeps for each parameter, at least: one for each average or momentum that it names."""
     defaults = make([torch.nn.Parameter(torch.zeros(1))]).defaults
@@ -80,12 +87,10 @@ def _free_of_process() -> float:
 
 def memory_line(trainer: Trainer, module: Any, batch_size: int, free: float) -> str | None:
     """What the instances of a run take and what fits, None if they do."""
-    on_cpu = trainer.strategy.root_device.type == "cpu"
-    itemsize = 8 if "64" in str(trainer.precision) else 4
-    per_instance = bytes_per_instance(module, batch_size, itemsize, spread=on_cpu and module.spreads)
+    per_instance = bytes_in_run(trainer, module, batch_size)
     world = trainer.world_size if isinstance(trainer.strategy, InstanceParallel) else 1
     # Processes on one CPU share its memory.
-    sharing = getattr(trainer.strategy, "num_processes", 1) if on_cpu else 1
+    sharing = getattr(trainer.strategy, "num_processes", 1) if trainer.strategy.root_device.type == "cpu" else 1
     wanted = module.ensemble.n_instances
     needed = -(-wanted // world) * sharing * per_instance
     if needed <= free:

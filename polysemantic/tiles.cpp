@@ -181,7 +181,11 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
   for (long start = 0; start < m / DEPTH; start += at_once) {
     const long tiles = std::min(at_once, m / DEPTH - start);
     cut_rows(x, m, rows, start, tiles, left);
-    symmetric ? (void)std::copy(left, left + rows * tiles, right) : cut_rows(y, m, columns, start, tiles, right);
+    if (symmetric) {
+      std::copy(left, left + rows * tiles, right);
+    } else {
+      cut_rows(y, m, columns, start, tiles, right);
+    }
     for (long k = 0; k < columns * tiles; ++k) {
       transpose(right[k].high.row);
       transpose(right[k].low.row);
@@ -189,7 +193,11 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
     for (long i = 0; i < rows; i += 2) {
       for (long j = symmetric ? i : 0; j < columns; j += 2) {
         const Block block{out + i * SIDE * n_y + j * SIDE, n_y};
-        start ? block.load() : load_zeros();
+        if (start == 0) {
+          load_zeros();
+        } else {
+          block.load();
+        }
         multiply(left + i * tiles, tiles, right + j * tiles, tiles, tiles);
         block.store();
       }

@@ -42,7 +42,7 @@ from polysemantic.checkpoints import SealedCheckpointIO
 from polysemantic.faults import is_out_of_memory
 from polysemantic.files import RUNS, new_run_directory, remove_parts, write_whole
 from polysemantic.locks import occupy
-from polysemantic.memory import bytes_per_instance, free_bytes
+from polysemantic.memory import bytes_in_run, free_bytes
 from polysemantic.strategy import InstanceParallel, choose_strategy
 
 # Ours is an endless stream drawn on the device: advice on dataloader workers is beside the point.
@@ -216,7 +216,7 @@ class ConfigFile(Callback):
     def on_exception(self, trainer: Trainer, pl_module: Any, exception: BaseException) -> None:
         if is_out_of_memory(exception):
             device = trainer.strategy.root_device
-            each = bytes_per_instance(pl_module, pl_module.data.batch_size)
+            each = bytes_in_run(trainer, pl_module, pl_module.data.batch_size)
             free = free_bytes(device) / 1e9
             exception.add_note(
                 f"each instance takes {each / 1e6:.3g} MB or more, and {free:.3g} GB are free on {device}"

@@ -46,6 +46,17 @@ def test_no_metric_may_have_a_column_that_the_run_has_anyway(tmp_path):
             fit(tmp_path, 1, measurements=Measurements(metrics=[metric]), ensemble=varied)
 
 
+@pytest.mark.parametrize("values", [lambda W: W.sum(2), lambda W: W.sum((1, 2))[:-1], lambda W: W.flatten()])
+@pytest.mark.usefixtures("unchecked")
+def test_a_metric_that_adds_another_number_of_values_than_instances_is_named(tmp_path, values):
+    class Misshapen(InstanceMetric):
+        def update(self, W_enc):
+            self.add(values(W_enc))
+
+    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* from Misshapen\."):
+        fit(tmp_path, 1, measurements=Measurements(metrics=[Misshapen()]))
+
+
 @pytest.mark.parametrize("name", ["W_enc", "h", "l1"])
 def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
     class Writer(InstanceMetric):

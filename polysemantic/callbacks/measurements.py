@@ -155,7 +155,7 @@ class Measurements(StepCallback):
                 here |= vars(weights)
                 for metric in self._due:
                     metric.others = (block.start, len(networks.W_enc) - block.stop)
-                    _update(metric, metric._filter_kwargs(**here))
+                    _update(metric, metric._filter_kwargs(**here), len(networks.W_enc))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self.metrics))
 
@@ -201,12 +201,19 @@ def _alone() -> bool:
     return False
 
 
-def _update(metric: InstanceMetric, given: dict[str, Any]) -> None:
-    """Update a metric that must not write into what it is given: it would train the networks."""
+def _update(metric: InstanceMetric, given: dict[str, Any], n_instances: int) -> None:
+    """Update a metric, which must count a value for each instance, and not write into what it is given: it would train.
+
+    The values of a block stand in their places among those of all instances.
+    """
     before = _versions(given)
     metric.update(**given)
     if _versions(given) != before:
         raise ValueError(f"`metrics` must leave what they are given as it is, got {type(metric).__name__}.")
+    if metric.total.ndim and metric.total.shape != (n_instances,):
+        raise ValueError(
+            f"`metrics` must add one value for each instance, got other shapes from {type(metric).__name__}."
+        )
 
 
 def _versions(given: dict[str, Any]) -> list[int]:
