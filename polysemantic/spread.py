@@ -48,6 +48,11 @@ class _Block(NamedTuple):
     instances: slice
     steps: EagerSteps
 
+    def take(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
+        """So many of their steps on draws of all instances."""
+        own = (None if drawn is None else drawn[:, self.instances] for drawn in (x, noise))
+        return self.steps(steps, *own, with_loss=with_loss)
+
 
 class SpreadSteps:
     """Optimiser steps of which each thread takes those of its own instances.
@@ -92,13 +97,17 @@ class SpreadSteps:
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
+
+        def take(blocks: list[_Block]) -> list[Tensor | None]:
+            return [block.take(steps, x, noise, with_loss=with_loss) for block in blocks]
+
         self._divide(drawn=x is not None)
         # numpy's own threads would wait for the same cores.
         with self._libraries.limit(limits=1, user_api="blas"):
-            losses = list(self._pool.map(lambda blocks: _take(blocks, steps, x, noise, with_loss), self._shares))
+            losses = list(self._pool.map(take, self._shares))
         torch.set_num_threads(self._threads)  # what a thread says of itself also holds for those to come
         copy_counts(self._shares[0][0].steps.optimizer, self.optimizer)
-        return torch.cat(list(itertools.chain(*losses))) if with_loss else None
+        return torch.cat([loss for loss in itertools.chain(*losses) if loss is not None]) if with_loss else None
 
     def _divide(self, *, drawn: bool) -> None:
         """Give each thread its instances, anew if tensors are no longer where they were."""
@@ -133,22 +142,6 @@ class SpreadSteps:
         return blocks
 
 
-def _of(draws: Tensor | None, instances: slice) -> Tensor | None:
-    return None if draws is None else draws[:, instances]
-
-
 def _compute_alone() -> None:
     torch.get_num_threads()  # unasked, the first operation would take as many as the process has
     torch.set_num_threads(1)
-
-
-@torch.no_grad()
-def _take(blocks: list[_Block], steps: int, x: Tensor | None, noise: Tensor | None, with_loss: bool) -> list[Tensor]:
-    going = [
-        block.steps.one_by_one(steps, _of(x, block.instances), _of(noise, block.instances), with_loss=with_loss)
-        for block in blocks
-    ]
-    losses: list[Tensor] = []
-    for _ in range(steps):
-        losses = [loss for block in going if (loss := next(block)) is not None]
-    return losses

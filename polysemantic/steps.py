@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -63,19 +62,11 @@ class EagerSteps:
     @torch.no_grad()
     def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
-        loss = None
-        for loss in self.one_by_one(steps, x, noise, with_loss=with_loss):  # noqa: B007 - the last one's
-            pass
-        return loss
-
-    def one_by_one(
-        self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True
-    ) -> Iterator[Tensor | None]:
-        """The same, pausing after each step; to be asked without autograd."""
         standard = self.network.is_standard
         backward: Gradients = self.network.next_gradients() if standard else self.network.backward
         # The first step of all begins the optimiser's state and is seen by its schedule.
         update: Update = next_updates(self.optimizer) if standard and self._begun else self.optimizer.step
+        loss = None
         for at in range(steps):
             loss = backward(
                 None if x is None else x[at],
@@ -92,7 +83,7 @@ class EagerSteps:
             self._begun = True
             if self.schedule is not None:
                 self.schedule.step()
-            yield loss
+        return loss
 
     @property
     def _gradients(self) -> list[Tensor]:
