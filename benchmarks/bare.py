@@ -8,7 +8,7 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
-from polysemantic.steps import EagerSteps, Steps
+from polysemantic.steps import EagerSteps, Steps, given
 
 
 class Bare:
@@ -28,8 +28,9 @@ class Bare:
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
         drawn = case.batch is not None or case.noise_std > 0
-        kind = SpreadSteps if spreading_pays(case.features, case.hidden) else EagerSteps
-        self.steps: Steps = kind(self.networks, self.optimizer)
+        self.steps: Steps = EagerSteps(self.networks, self.optimizer)
+        if spreading_pays(case.features, case.hidden):
+            self.steps = SpreadSteps(self.networks, self.optimizer, drawn=case.batch is not None)
         self.at_once = case.steps_at_once if drawn else None
 
     def run(self, steps: int) -> None:
@@ -37,10 +38,10 @@ class Bare:
         stop, at_once = self.trained + steps, self.at_once or steps
         for start in range(self.trained, stop, at_once):
             block = range(start, min(start + at_once, stop))
-            self.follow(*self.case.draws(self.data, block), len(block))
+            self.steps(len(block), lambda some, b=block: self.case.draws(self.data.of(some), b), with_loss=False)
         self.trained = stop
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
         """Train on given draws, (step, instance, batch, ...), and give the weights."""
-        self.steps(steps, x, noise, with_loss=False)
+        self.steps(steps, given(x, noise), with_loss=False)
         return self.networks.W_enc.detach()

@@ -14,7 +14,7 @@ from benchmarks.clock import now
 from benchmarks.measure import calibrate
 from polysemantic.compiled import CompiledSteps
 from polysemantic.spread import SpreadSteps
-from polysemantic.steps import EagerSteps
+from polysemantic.steps import EagerSteps, given
 
 ROUNDS = 9
 # Between two returns to the trainer.
@@ -78,14 +78,14 @@ def tried(case: Case) -> Iterator[tuple[str, float]]:
     yield "share of W W^T in a step", ratio(whole, lambda: bare.run(1))
     chunk = max(1, round(_CHUNK_SECONDS / calibrate(bare)))
     chunks = [make(b.networks, b.optimizer) for make in (EagerSteps, SpreadSteps) for b in (Bare(case, W),)]
-    yield "spread over threads, half of W W^T", ratio(*(lambda s=s: s(chunk, None, None) for s in chunks))
+    yield "spread over threads, half of W W^T", ratio(*(lambda s=s: s(chunk, given(None, None)) for s in chunks))
     spread = [SpreadSteps(b.networks, b.optimizer, compiled=c) for c in (False, True) for b in (Bare(case, W),)]
     yield (
         "both products of float32 from bfloat16 parts, on matrix units",
-        ratio(*(lambda s=s: s(chunk, None, None) for s in spread)),
+        ratio(*(lambda s=s: s(chunk, given(None, None)) for s in spread)),
     )
     steps = [make(b.networks, b.optimizer) for make in (EagerSteps, CompiledSteps) for b in (Bare(case, W),)]
-    yield "step compiled, L1 and AdamW in one pass", ratio(*(lambda s=s: s(1, None, None) for s in steps))
+    yield "step compiled, L1 and AdamW in one pass", ratio(*(lambda s=s: s(1, given(None, None)) for s in steps))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
-from polysemantic.steps import replaceable
+from polysemantic.steps import Draw, replaceable
 from polysemantic.updates import SGD_OPTIONS, begin_state, decouples
 
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
@@ -74,12 +74,12 @@ class CompiledSteps:
     def __call__(
         self,
         steps: int,
-        x: Tensor | None,
-        noise: Tensor | None,
+        draw: Draw,
         *,
         with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
     ) -> Tensor:
         """See `Steps`."""
+        x, noise = draw(slice(None))
         self._objective.l1, self._objective.importance = self.network.factors
         with _threads(self._n_threads):
             # What does not fill a block is stepped one by one, in a graph of its own.

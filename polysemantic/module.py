@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Iterator
@@ -261,7 +262,8 @@ class EnsembleModule(LightningModule):
         """Steps spread over threads, if they are worth their while."""
         if not (self.spreads and SpreadSteps.takes(self.networks, optimizer)):
             return None
-        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=self.compile_steps is not False)
+        compiled, drawn = self.compile_steps is not False, self._draws_inputs
+        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=compiled, drawn=drawn)
 
     @property
     def spreads(self) -> bool:
@@ -325,7 +327,7 @@ class EnsembleModule(LightningModule):
         self.between_chunks = False
         for steps in self._blocks(range(start, stop)):
             asked = with_loss and steps.stop == stop
-            loss = self.steps(len(steps), self._inputs(steps), self._noise(steps), with_loss=asked)
+            loss = self.steps(len(steps), functools.partial(self._draw, steps), with_loss=asked)
             self.loss = self.loss if loss is None else loss
         count_steps(self.trainer, stop - start)
         self.between_chunks = True
@@ -345,25 +347,27 @@ class EnsembleModule(LightningModule):
     def _draws_inputs(self) -> bool:
         return not self.data.every_feature_once or self.rows is not None
 
-    def _inputs(self, steps: range) -> Tensor | None:
-        if not self._draws_inputs:
-            return None
-        return self._of_rows(self.data.sample(self.data.keys("data", steps)).to(self.networks.W_enc.dtype))
+    def _draw(self, steps: range, block: slice) -> tuple[Tensor | None, Tensor | None]:
+        """Inputs and noise of some steps for some of the instances held here."""
+        data, x, noise, dtype = self._data_of(block), None, None, self.networks.W_enc.dtype
+        if self._draws_inputs:
+            x = self._of_rows(data.sample(data.keys("data", steps)).to(dtype))
+        if self.noise_scale is not None:
+            noise = random.noise(data.keys("noise", steps), self.noise, data.batch_size, self.n_hidden)
+            noise = self._of_rows(noise.to(dtype)).mul_(self.noise_scale[block])
+        return x, noise
+
+    def _data_of(self, block: slice) -> InputDataModule:
+        held = range(self.ensemble.n_instances)[self.instances][block]
+        return self.data.of(slice(held.start, held.stop))
 
     def _of_rows(self, draws: Tensor) -> Tensor:
         """The rows of a batch that this process computes."""
         return draws if self.rows is None else draws[..., self.rows.held, :].contiguous()
 
-    def _noise(self, steps: range) -> Tensor | None:
-        if self.noise_scale is None:
-            return None
-        draws = random.noise(self.data.keys("noise", steps), self.noise, self.data.batch_size, self.n_hidden)
-        return self._of_rows(draws.to(self.networks.W_enc.dtype)).mul_(self.noise_scale)
-
     def evaluation_inputs(self, batch: int, block: slice = slice(None)) -> Float[Tensor, "instance batch feature"]:
         """One batch of evaluation draws for instances held here, in the precision of the networks."""
-        held = range(self.ensemble.n_instances)[self.instances][block]
-        return self.data.of(slice(held.start, held.stop)).evaluation_inputs(batch).to(self.networks.W_enc.dtype)
+        return self._data_of(block).evaluation_inputs(batch).to(self.networks.W_enc.dtype)
 
     @torch.no_grad()
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:

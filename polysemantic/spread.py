@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
 from polysemantic.products import HalvedProducts, Products
-from polysemantic.steps import EagerSteps, replaceable
+from polysemantic.steps import Draw, EagerSteps, replaceable
 from polysemantic.tiles import TiledProducts
 from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
 
@@ -23,7 +23,7 @@ _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
 _IN_CACHE, _VECTOR = 2**19, 16
 # How many times as many are taken where inputs are drawn: to find what is on is a dozen calls for each block.
-_DRAWN = 2
+_DRAWN = 4
 # Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library, which has far
 # wider vectors at its best.
 _WIDE = 512
@@ -48,10 +48,9 @@ class _Block(NamedTuple):
     instances: slice
     steps: EagerSteps
 
-    def take(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
-        """So many of their steps on draws of all instances."""
-        own = (None if drawn is None else drawn[:, self.instances] for drawn in (x, noise))
-        return self.steps(steps, *own, with_loss=with_loss)
+    def take(self, steps: int, draw: Draw, *, with_loss: bool) -> Tensor | None:
+        """So many of their steps, on draws made here: those of the process's threads go on waiting busily for more."""
+        return self.steps(steps, lambda _: draw(self.instances), with_loss=with_loss)
 
 
 class SpreadSteps:
@@ -65,16 +64,25 @@ class SpreadSteps:
         optimizer: Their SGD, Adam or AdamW.
         clip_norm: Largest norm of one instance's gradient.
         compiled: Whether products may be compiled for this processor.
+        drawn: Whether inputs are drawn, and not every feature once.
     """
 
     unrolled = 1
 
     def __init__(
-        self, network: Autoencoder, optimizer: Optimizer, clip_norm: float | None = None, compiled: bool = True
+        self,
+        network: Autoencoder,
+        optimizer: Optimizer,
+        clip_norm: float | None = None,
+        compiled: bool = True,
+        drawn: bool = False,
     ) -> None:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
         n_features, n_hidden = network.W_enc.shape[1:]
         self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
+        # Where rows end within a register, what is computed there depends on where the block ends.
+        at_once = 1 if n_features % _VECTOR else _IN_CACHE * (_DRAWN if drawn else 1)
+        self._size = max(1, at_once // (n_features * n_hidden))
         self._libraries = ThreadpoolController()
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
@@ -95,13 +103,13 @@ class SpreadSteps:
         )
 
     @torch.no_grad()
-    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
+    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
 
         def take(blocks: list[_Block]) -> list[Tensor | None]:
-            return [block.take(steps, x, noise, with_loss=with_loss) for block in blocks]
+            return [block.take(steps, draw, with_loss=with_loss) for block in blocks]
 
-        self._divide(drawn=x is not None)
+        self._divide()
         # numpy's own threads would wait for the same cores.
         with self._libraries.limit(limits=1, user_api="blas"):
             losses = list(self._pool.map(take, self._shares))
@@ -109,28 +117,24 @@ class SpreadSteps:
         copy_counts(self._shares[0][0].steps.optimizer, self.optimizer)
         return torch.cat([loss for loss in itertools.chain(*losses) if loss is not None]) if with_loss else None
 
-    def _divide(self, *, drawn: bool) -> None:
+    def _divide(self) -> None:
         """Give each thread its instances, anew if tensors are no longer where they were."""
         parameters = list(self.network.parameters())
         state = [value for parameter in parameters for value in begin_state(self.optimizer, parameter).values()]
         divided = [tensor.data_ptr() for tensor in [*parameters, *self.network.buffers(), *state]]
         if divided != self._divided:
             slices = Part(len(self.network.W_enc), ranks=self._threads).slices
-            at_once = _IN_CACHE * (_DRAWN if drawn else 1)
-            self._shares, self._divided = [self._blocks(held, at_once) for held in slices], divided
+            self._shares, self._divided = [self._blocks(held) for held in slices], divided
         for block in itertools.chain(*self._shares):
             copy_options(self.optimizer, block.steps.optimizer)
             copy_counts(self.optimizer, block.steps.optimizer)
 
-    def _blocks(self, held: slice, at_once: int) -> list[_Block]:
+    def _blocks(self, held: slice) -> list[_Block]:
         """Steps of a few instances each, which write what does not last beyond a step to the same memory."""
-        n_features, n_hidden = self.network.W_enc.shape[1:]
-        # Where rows end within a register, what is computed there depends on where the block ends.
-        size = 1 if n_features % _VECTOR else max(1, at_once // (n_features * n_hidden))
         blocks: list[_Block] = []
         kept: dict[str, Tensor] = {}
-        for start in range(held.start, held.stop, size):
-            instances = slice(start, min(start + size, held.stop))
+        for start in range(held.start, held.stop, self._size):
+            instances = slice(start, min(start + self._size, held.stop))
             part = self.network.part(instances).requires_grad_()
             part.products, part.kept = self.products, kept
             if not blocks:

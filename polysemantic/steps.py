@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,14 @@ from polysemantic.autoencoder import Autoencoder, Gradients
 from polysemantic.part import Part
 from polysemantic.updates import Update, is_hooked, next_updates, takes_zero_state
 
+Draw = Callable[[slice], tuple[Tensor | None, Tensor | None]]
+"""Gives inputs (step, instance, batch, feature), None for every feature once, and noise, or None, of some instances."""
+
+
+def given(x: Tensor | None, noise: Tensor | None) -> Draw:
+    """Draws that there are already, of all instances."""
+    return lambda instances: (None if x is None else x[:, instances], None if noise is None else noise[:, instances])
+
 
 class Steps(Protocol):
     """A way to take optimiser steps."""
@@ -20,15 +29,8 @@ class Steps(Protocol):
     def unrolled(self) -> int:
         """How many steps it takes at a time."""
 
-    def __call__(
-        self,
-        steps: int,
-        x: Float[Tensor, "step instance batch feature"] | None,
-        noise: Float[Tensor, "step instance batch hidden"] | None,
-        *,
-        with_loss: bool = True,
-    ) -> Float[Tensor, " instance"] | None:
-        """Take `steps` steps on given inputs (None: every feature once) and noise.
+    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Float[Tensor, " instance"] | None:
+        """Take so many steps on what is drawn for them.
 
         Gives the last one's losses; None may come where they are not asked for.
         """
@@ -60,8 +62,9 @@ class EagerSteps:
         self._begun = False
 
     @torch.no_grad()
-    def __call__(self, steps: int, x: Tensor | None, noise: Tensor | None, *, with_loss: bool = True) -> Tensor | None:
+    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
+        x, noise = draw(slice(None))
         standard = self.network.is_standard
         backward: Gradients = self.network.next_gradients() if standard else self.network.backward
         # The first step of all begins the optimiser's state and is seen by its schedule.

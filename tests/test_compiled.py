@@ -18,7 +18,7 @@ import torch
 from polysemantic.compiled import CompiledSteps
 from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
-from polysemantic.steps import EagerSteps
+from polysemantic.steps import EagerSteps, given
 
 CompiledSteps.unrolled = 2  # a graph of 32 steps takes longer to compile
 decoupled = {"weight_decay": 0.5, "decoupled_weight_decay": True}
@@ -32,7 +32,7 @@ for kind, options in KINDS:
         start = network.W_enc.detach().clone()
         steps = make(network, kind(network.parameters(), lr=0.01, **options))
         for part in noise.split(parts):
-            loss = steps(len(part), None, part)
+            loss = steps(len(part), given(None, part))
         ends.append((loss, network.W_enc.detach()))
         assert not torch.equal(start, network.W_enc)
     torch.testing.assert_close(ends[0], ends[1])

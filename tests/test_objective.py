@@ -6,7 +6,7 @@ import torch
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import ClosedForm, Weights
-from polysemantic.steps import EagerSteps, fused
+from polysemantic.steps import EagerSteps, fused, given
 
 L1 = torch.tensor([0.3, 0.0, 0.02], dtype=torch.float64)
 IMPORTANCE = torch.tensor([0.7, 1.0, 0.9], dtype=torch.float64)
@@ -199,7 +199,7 @@ def test_a_subclass_is_trained_to_the_same_weights_as_the_closed_form(tied, kind
     x, weights, ends = x.float(), weights.map(torch.Tensor.float), []
     for network in (Autoencoder(weights.map(torch.clone)), Rewritten(weights.map(torch.clone))):
         optimizer = fused(kind(network.parameters(), lr=0.01))
-        EagerSteps(network, optimizer)(30, x.expand(30, *x.shape), None)
+        EagerSteps(network, optimizer)(30, given(x.expand(30, *x.shape), None))
         assert not torch.allclose(network.W_enc, weights.W_enc, atol=0.01)
         ends.append(network.weights.map(torch.Tensor.detach))
     torch.testing.assert_close(*map(vars, ends), rtol=1e-4, atol=1e-5)

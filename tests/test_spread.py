@@ -19,7 +19,7 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.objective import ClosedForm, Weights
 from polysemantic.products import HalvedProducts, Products
 from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
-from polysemantic.steps import EagerSteps
+from polysemantic.steps import EagerSteps, given
 from polysemantic.tiles import TiledProducts
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -80,7 +80,7 @@ def take(kind, optimizer, chunks=(30,), networks=None, data="every feature once"
     done = 0
     for chunk in chunks:
         x, noise = (None if drawn is None else drawn[done : done + chunk] for drawn in draws)
-        loss, done = steps(chunk, x, noise), done + chunk
+        loss, done = steps(chunk, given(x, noise)), done + chunk
     return networks, optimizer, loss
 
 
@@ -147,15 +147,15 @@ def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():
         networks = make_networks()
         optimizer = OPTIMISERS["AdamW"](networks.parameters())
         steps = kind(networks, optimizer)
-        steps(10, None, None)
+        steps(10, given(None, None))
         optimizer.param_groups[0]["lr"] *= 0.1
-        steps(10, None, None)
+        steps(10, given(None, None))
         networks.l1.mul_(3)
-        steps(10, None, None)
+        steps(10, given(None, None))
         networks.l1 = networks.l1 + 0.1
         networks.W_enc.data = networks.W_enc.detach() * 0.5
         optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
-        ends.append((networks, optimizer, steps(10, None, None)))
+        ends.append((networks, optimizer, steps(10, given(None, None))))
     assert_same(*ends, rtol=1e-4, atol=1e-5)
 
 

@@ -12,7 +12,7 @@ from polysemantic.ensemble import Ensemble
 from polysemantic.objective import Weights
 from polysemantic.products import HalvedProducts
 from polysemantic.spread import SpreadSteps, quickest_products
-from polysemantic.steps import EagerSteps
+from polysemantic.steps import EagerSteps, given
 from polysemantic.tiles import TiledProducts
 
 needs_units = pytest.mark.skipif(
@@ -100,7 +100,7 @@ def test_a_training_ends_where_float32_ends(optimizer, lr):
     ends = []
     for kind in (SpreadSteps, EagerSteps):
         networks = Autoencoder(Weights(W.clone()), l1=torch.tensor([0.0, 0.001]))
-        kind(networks, optimizer(networks.parameters(), lr=lr, fused=True))(300, None, None)
+        kind(networks, optimizer(networks.parameters(), lr=lr, fused=True))(300, given(None, None))
         ends.append(networks.W_enc.detach())
     assert isinstance(quickest_products(64, 128, torch.float32), TiledProducts)
     moved = (ends[1] - W).norm()
