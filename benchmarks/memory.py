@@ -13,6 +13,7 @@ from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.ours import fit
 from benchmarks.standard import Standard
+from polysemantic.callbacks import Convergence
 
 _STATUS = Path("/proc/self/status")
 _STEPS = 10
@@ -43,7 +44,8 @@ def _memory(field: str) -> int:
 
 def _train(name: str, case: Case) -> None:
     if name == "ours":
-        fit(case, _STEPS, every_n_steps=_STEPS)
+        # A run this short would end before it is first checked for convergence, which remembers weights.
+        fit(case, _STEPS, every_n_steps=_STEPS, convergence=Convergence(every_n_steps=_STEPS // 2))
     else:
         kind = {"standard": Standard, "bare": Bare}[name]
         kind(case, case.start()).run(_STEPS)

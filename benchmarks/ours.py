@@ -15,7 +15,7 @@ from typing_extensions import override
 import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now
-from polysemantic.callbacks import Measurements
+from polysemantic.callbacks import Convergence, Measurements
 from polysemantic.callbacks.steps import default_interval
 
 # The cadences are those of a run as long as this.
@@ -78,7 +78,13 @@ class Rounds(Callback):
         self._began, self._first, self._in_steps = now(), step, 0.0
 
 
-def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: Callback | None = None) -> None:
+def fit(
+    case: Case,
+    max_steps: int,
+    every_n_steps: int | None = None,
+    callback: Callback | None = None,
+    convergence: Convergence | None = None,
+) -> None:
     """Train a case as a user would, with everything on; what a terminal would show goes nowhere."""
     with tempfile.TemporaryDirectory() as directory, _terminal_that_nobody_reads():
         polysemantic.fit(
@@ -87,6 +93,7 @@ def fit(case: Case, max_steps: int, every_n_steps: int | None = None, callback: 
             n_hidden=case.hidden,
             max_steps=max_steps,
             measurements=Measurements(every_n_steps),
+            convergence=convergence,
             callbacks=[] if callback is None else [callback],
             trainer={"default_root_dir": directory, "accelerator": "cpu"},
             l1=case.l1,

@@ -25,8 +25,8 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
     """The least that training one instance takes.
 
     Parameters P = n_features * n_hidden, twice that if untied, are there as weights, gradient and each of the
-    optimiser's states (two of Adam), for convergence at 0.75 P, and the start, unless it can be drawn again, at
-    n_features * n_hidden; activations are two of the inputs' size and one of the hidden units'.
+    optimiser's states (two of Adam), for convergence at 0.75 P, and the start at n_features * n_hidden; activations are
+    two of the inputs' size and one of the hidden units'.
 
     Args:
         module: The `EnsembleModule`.
@@ -37,8 +37,7 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
     matrix: int = module.n_features * module.n_hidden
     parameters = matrix * (1 if module.tied else 2)
     activations: int = batch_size * (2 * module.n_features + module.n_hidden)
-    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters
-    kept += matrix if module.keeps_start else 0
+    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters + matrix
     return math.ceil(itemsize * (kept if spread else kept + parameters + activations))
 
 

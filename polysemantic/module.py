@@ -191,37 +191,24 @@ class EnsembleModule(LightningModule):
     @override
     def configure_model(self) -> None:
         if self.autoencoder is None:
-            start = self._start(slice(None))
-            self._w_start = effective_weight(start.W_enc, start.W_dec).clone() if self.keeps_start else None
+            start = self._start()
+            if not self.tied and start.W_dec is None:
+                start.W_dec = start.W_enc.clone()
+            if self.bias and start.b_dec is None:
+                start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
+            dtype = torch.get_default_dtype()
+            start = start.map(lambda w: w.to(dtype))
+            self.w_start = effective_weight(start.W_enc, start.W_dec).clone()
             self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
 
-    @property
-    def keeps_start(self) -> bool:
-        """Whether the initial weights are kept: normal ones are drawn again in less time than it takes to use them."""
-        return self.init != "normal" or self.init_from is not None
-
-    def w_start(self, block: slice) -> Float[Tensor, "instance feature hidden"]:
-        """Effective weights at initialisation of some of the instances held here."""
-        if self._w_start is not None:
-            return self._w_start[block]
-        start = self._start(block)
-        return effective_weight(start.W_enc, start.W_dec).to(self.networks.W_enc.device)
-
-    def _start(self, block: slice) -> Weights:
+    def _start(self) -> Weights:
         if self.init_from is not None:
             start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
-            start = start.map(lambda w: w[self.instances][block])
-        else:
-            keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances][block])
-            scale = self.number("init_scale")[block]
-            start = initialisation.draw(self.init, keys, len(scale), self.n_features, self.n_hidden)
-            start.W_enc *= scale.to(start.W_enc)[:, None, None]
-        if not self.tied and start.W_dec is None:
-            start.W_dec = start.W_enc.clone()
-        if self.bias and start.b_dec is None:
-            start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
-        dtype = torch.get_default_dtype()
-        return start.map(lambda w: w.to(dtype))
+            return start.map(lambda w: w[self.instances])
+        keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
+        start = initialisation.draw(self.init, keys, self.part.size, self.n_features, self.n_hidden)
+        start.W_enc *= self.number("init_scale").to(start.W_enc)[:, None, None]
+        return start
 
     @override
     def configure_optimizers(self) -> Any:

@@ -135,13 +135,11 @@ class Measurements(StepCallback):
         """Take in one batch of evaluation draws."""
         keep_freed_memory()
         module, networks = self._module, self._module.networks
-        of_instances = dict(self._constant)
-        starts = any(metric._filter_kwargs(w_start=0) for metric in self._due)
+        of_instances = self._constant | {"w_start": module.w_start}
         if not networks.is_standard:  # a user's, of which only all can be evaluated
             of_instances |= module.evaluate(module.evaluation_inputs(batch), networks)
         for block in _blocks(networks, module.data.evaluation_rows):
             here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
-            here["w_start"] = module.w_start(block) if starts else None
             with sharing():
                 if networks.is_standard:
                     some = networks.part(block)
