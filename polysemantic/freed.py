@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 
 import torch
 
@@ -19,6 +20,6 @@ def keep_freed_memory() -> None:
 
 def give_freed_memory_back() -> None:
     """Hand what was kept back to the kernel, where the C library has a word for it (malloc_trim(3))."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
     if trim is not None:
         trim(0)

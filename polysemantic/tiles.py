@@ -28,8 +28,7 @@ _SIDE = 32
 class TiledProducts(Products):
     r"""Float32 products from three of bfloat16 parts each, summed in float32.
 
-    What the parts leave out of a product of two numbers is at most :math:`3 \cdot 2^{-16}` of it. Multiplying takes a
-    half to a third of the time.
+    What the parts leave out of a product of two numbers is at most :math:`3 \cdot 2^{-16}` of it.
     """
 
     def __init__(self) -> None:
@@ -86,7 +85,7 @@ def _library() -> ctypes.CDLL | None:
             subprocess.run(command, check=True, capture_output=True)
             library = ctypes.CDLL(str(path))
     except (InvalidCxxCompiler, OSError, subprocess.CalledProcessError):
-        rank_zero_warn("no C++ compiler for this processor's matrix units: products of float32 take twice as long")
+        rank_zero_warn("no C++ compiler for this processor's matrix units: products are those of float32, and slower")
         return None
     pointer, number, size = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
     library.times_transposed.argtypes = [pointer] * 3 + [size] * 4
