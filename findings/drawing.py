@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from findings.statistics import ranged
 from polysemantic.report.groups import statistics
 from polysemantic.report.labels import MARKERS, PALETTE, label
 
@@ -39,7 +40,8 @@ def curve(
         dashed: Whether its line is dashed.
     """
     colour, marker = PALETTE[at % len(PALETTE)], MARKERS[at % len(MARKERS)]
-    found = statistics(table.dropna(subset=[y]), [x], y)
+    values = ranged(table[y].dropna())
+    found = statistics(pd.concat([table.loc[values.index, x], values], axis=1), [x], str(values.name))
     axes.plot(table[x], table[y], ".", color=colour, alpha=0.12, markersize=3, markeredgewidth=0)
     reach = [found["mean"] - found["low"], found["high"] - found["mean"]]
     style = f"{marker}{'--' if dashed else '-'}"

@@ -45,7 +45,9 @@ def _means(history: pd.DataFrame, axes: list[str], columns: Sequence[str], point
     table = statistics(at, by, columns[0])[[*by, "networks"]]
     for name in columns:
         found = statistics(at, by, name)
-        table = table.assign(**{name: found["mean"], f"{name}_half": found["high"] - found["mean"]})
+        # The longer side: the other may end where the range does.
+        half = found[["low", "high"]].sub(found["mean"], axis=0).abs().max(axis=1)
+        table = table.assign(**{name: found["mean"], f"{name}_half": half})
     return table
 
 

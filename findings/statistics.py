@@ -9,9 +9,18 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from polysemantic.functional import mean_interval
+from polysemantic.intervals import interval_of
 
 _RESAMPLES = 2000
+# Columns of the findings' own, and those of the results that have the same range.
+_LIKE = {
+    **dict.fromkeys(("polysemantic_neurons_0.3", "polysemantic_neurons_0.7"), "polysemantic_neurons"),
+    **dict.fromkeys(("whole", "parts", "by_weight"), "polysemantic_neurons"),
+    **dict.fromkeys(("same_sign_within", "same_sign_across"), "collisions_same_sign"),
+    **dict.fromkeys(("coverage_0.3", "coverage_0.7", "disambiguates"), "coverage"),
+    **dict.fromkeys(("near_2/5", "near_1/2", "near_2/3", "near_3/4", "near_1"), "coverage"),
+    "error_ppm": "reconstruction_error",
+}
 
 
 class Estimate(NamedTuple):
@@ -81,10 +90,15 @@ def _fit(log_sizes: np.ndarray, groups: list[np.ndarray]) -> tuple[float, float]
     return slope, np.exp(offset)
 
 
+def ranged(values: pd.Series) -> pd.Series:
+    """A column under the name of one whose range is known, if there is one."""
+    return values.rename(_LIKE.get(str(values.name), values.name))
+
+
 def interval(values: pd.Series) -> Estimate:
-    """Mean with its 95 % interval (Student)."""
-    mean, half = (float(x) for x in mean_interval(torch.tensor(values.to_numpy(dtype=float, na_value=np.nan))))
-    return Estimate(mean, mean - half, mean + half)
+    """Mean of a column with its 95 % interval (Student)."""
+    known = torch.tensor(values.to_numpy(dtype=float, na_value=np.nan))
+    return Estimate(*(float(end) for end in interval_of(str(ranged(values).name), known)))
 
 
 def binomial(successes: int, trials: int) -> Estimate:

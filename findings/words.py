@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from findings.networks import COUNTS
-from findings.statistics import difference
+from findings.statistics import difference, ranged
 from polysemantic.report.labels import value_text
 from polysemantic.tables import mean_and_interval
 
@@ -32,7 +32,7 @@ def means(table: pd.DataFrame, by: Mapping[str, str], columns: Mapping[str, str]
     """
     groups = table.groupby(list(by.values()), dropna=False)
     rows = [
-        [*map(_text, point), str(len(networks)), *(mean_and_interval(networks[name]) for name in columns.values())]
+        [*map(_text, point), str(len(networks)), *(told(networks[name]) for name in columns.values())]
         for point, networks in groups
     ]
     return markdown(rows, [*by, "networks", *columns], left=len(by))
@@ -47,7 +47,7 @@ def by_threshold(table: pd.DataFrame, by: Mapping[str, str]) -> str:
 
 def told(values: pd.Series) -> str:
     """`70.2 ± 1.7`."""
-    return mean_and_interval(values)
+    return mean_and_interval(ranged(values))
 
 
 def against(one: pd.Series, other: pd.Series) -> str:

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from polysemantic.ensemble import Ensemble, short_text
-from polysemantic.functional import mean_interval
+from polysemantic.intervals import interval_of, interval_text
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 _COLUMNS = 80
@@ -48,7 +48,7 @@ def summary(results: pd.DataFrame, varied: list[str]) -> Table:
     n, m = int(results["n_features"].iloc[0]), int(results["n_hidden"].iloc[0])
     title = f"{len(results)} instances, {n} features, {m} neurons, step {int(results['step'].iloc[0])}"
     table = _wide(results, varied)
-    if _width(table) > _COLUMNS:
+    if too_wide(table):
         table = _narrow(results, varied)
     table.title, table.title_justify = title, "left"
     expected = expected_polysemantic_neurons(n, m)
@@ -76,7 +76,7 @@ def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
     for heading in shown:
         table.add_column(heading.replace(" ", "\n").replace("polysem", "poly-\nsem"), justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        values = [mean_and_interval(rows[name]).replace(" ", "") for name in shown.values()]
+        values = [narrow(mean_and_interval(rows[name])) for name in shown.values()]
         table.add_row("\n".join(f"{name} = {text}" for name, text in point.items()) or "all", *values)
     return table
 
@@ -87,15 +87,21 @@ def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterator[tuple[dict[s
         yield {name: short_text(rows[name].iloc[0], results[name].unique()) for name in varied}, rows
 
 
-def _width(table: Table) -> int:
-    return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum
+def narrow(number: str) -> str:
+    """A mean with its interval in less room: ends stand below it."""
+    return number.replace(" ± ", "±").replace(" [", "\n[")
+
+
+def too_wide(table: Table) -> bool:
+    """Whether a table is wider than a terminal."""
+    return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum > _COLUMNS
 
 
 def mean_and_interval(values: pd.Series[float]) -> str:
-    """`71.2 ± 2.4`, the mean alone without a spread, a dash without a value."""
-    mean, half_width = (float(x) for x in mean_interval(torch.tensor(values.to_numpy(dtype=float, na_value=math.nan))))
+    """`71.2 ± 2.4` of a column, the mean alone without a spread, a dash without a value."""
+    known = torch.tensor(values.to_numpy(dtype=float, na_value=math.nan))
+    mean, low, high = (float(end) for end in interval_of(str(values.name), known))
     if math.isnan(mean):
         return "-"
     digits = 1 if abs(mean) >= 10 else 2
-    spread = "" if math.isnan(half_width) or half_width == 0 else f" ± {half_width:.{digits}f}"
-    return f"{mean:.{digits}f}{spread}"
+    return interval_text(mean, low, high, digits) if low < high else f"{mean:.{digits}f}"

@@ -122,7 +122,7 @@ def test_means_and_intervals_are_those_of_the_results(sweep):
     mean, half = mean_interval(torch.tensor(rows["polysemantic_neurons"].to_numpy(dtype=float)))
     shown = named(charts["width"], "l1 = 0.01, probability = 0.05, devices = 2", "mean")
     assert shown.x == [16]
-    np.testing.assert_allclose([*shown.low, *shown.y, *shown.high], [mean - half, mean, mean + half])
+    np.testing.assert_allclose([*shown.low, *shown.y, *shown.high], [max(0, mean - half), mean, mean + half])
     points = named(charts["width"], shown.name, "points")
     assert sorted(points.y) == sorted(rows["polysemantic_neurons"])
     assert all(f"coverage {value:g}" in "".join(points.detail) for value in rows["coverage"])
@@ -297,6 +297,20 @@ def test_weights_in_print_name_their_network(grid, monkeypatch):
 def test_means_name_the_networks_that_have_one():
     rows = pd.DataFrame({"l1": [0, 0, 1, 1], "loss": [1.0, np.nan, np.nan, np.nan]})
     assert statistics(rows, ["l1"], "loss")["networks"].tolist() == [1, 0]
+
+
+def test_error_bars_end_where_the_interval_does():
+    rows = pd.DataFrame({"l1": [0, 0, 1, 1], "coverage": [1.0, 0.8, 0.5, 0.52]})
+    means = statistics(rows, ["l1"], "coverage")
+    chart = Chart("width", "", [Panel("x", "y")], {"": [_mean_of(means)]}, means)
+    (trace,) = payload(chart)["views"][0]["traces"]
+    assert trace["text"] == ["0 to 1", "0.382938 to 0.637062"]
+    errors = trace["error_y"]
+    assert (errors["symmetric"], errors["array"][0], errors["arrayminus"][0]) == (False, 0.1, 0.9)
+
+
+def _mean_of(means):
+    return Series("", "mean", [0, 1], *(means[name].tolist() for name in ("mean", "low", "high")))
 
 
 def test_weights_that_overflowed_are_blank():
@@ -512,6 +526,10 @@ def test_unfinished_cells_are_counted(grid, tmp_path):
         ((0.75, 0.75, 0.75), "0.75"),
         ((1034.2, 1000, 1068.4), "1034 ± 34"),
         ((0.002986, 0.00292, 0.003052), "0.002986 ± 6.6e-05"),
+        ((0.000005, 0, 0.000015), "5e-06 [0, 1.5e-05]"),
+        ((0.5, 0, 6.9), "0.5 [0, 6.9]"),
+        ((0.973, 0.91, 1), "0.973 [0.910, 1]"),
+        ((1034.2, 0, 2608.4), "1034 [0, 2608]"),
         ((float("nan"), 0, 1), "-"),
     ],
 )

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from polysemantic import Ensemble, lifetimes
 from polysemantic.sweep.table import summary as sweep_summary
-from polysemantic.tables import labels, mean_and_interval, summary
+from polysemantic.tables import labels, mean_and_interval, narrow, summary
 
 FIT = [
     "fit", "--data=IndependentBernoulli", "--data.n_features=8", "--data.probability=0.2", "--data.batch_size=16",
@@ -93,6 +93,21 @@ def test_the_final_table_keeps_every_number_whole_at_80_columns(varied):
     assert "…" not in printed
 
 
+@pytest.mark.parametrize("varied", [(), ("l1",), ("l1", "probability", "noise_std")])
+def test_the_final_table_keeps_intervals_whole_that_end_early(varied):
+    counts = ["polysemantic_neurons", "polysemantic_neurons_band", "collisions_opposite_sign", "collisions_same_sign"]
+    table = pd.DataFrame({name: [1034.2, 0.0, 2013.3, 11.6] for name in counts} | dict.fromkeys(varied, 0.00025))
+    table = table.assign(n_features=2048, n_hidden=2048, step=100, coverage=[0.6, 0.98, 1, 1], carriers=[1, 1, 1, 1.8])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(summary(table, list(varied)))
+    printed = console.file.getvalue()
+    for name in ("polysemantic_neurons", "coverage", "carriers"):
+        first, ends = narrow(mean_and_interval(table[name])).split("\n")
+        assert first in printed
+        assert ends in printed
+    assert "…" not in printed
+
+
 def test_the_table_of_lives_keeps_every_number_and_every_name_whole_at_80_columns():
     ensemble = Ensemble(2, {"pair_probability": [0.1, 0.3], "l1": [0.00025]})
     lives = pd.DataFrame({"instance": [0, 1, 2, 3] * 300, "born_step": 0, "settled_step": 10, "last_seen_step": 3000})
@@ -120,12 +135,16 @@ def test_tables_of_a_grid_in_powers_of_a_root_have_few_digits_and_curves_all():
         assert "0.00316 " in console.file.getvalue()
 
 
-def test_an_output_of_a_sweep_names_its_columns_whole_at_80_columns():
+@pytest.mark.parametrize("axes", [[], ["l1", "n_hidden"]])
+@pytest.mark.parametrize("polysemantic", [[1034.2, 1078.1], [10.0, 2078.1], [0.0, 1.0]])
+def test_an_output_of_a_sweep_names_its_columns_whole_at_80_columns(polysemantic, axes):
     columns = {"cell": "a", "n_hidden": 2048, "n_features": 2048, "expected_polysemantic_neurons": 512.3}
-    counts = {"polysemantic_neurons": [1034.2, 1078.1], "coverage": [0.91, 0.98], "carriers": [1.03, 1.22]}
+    counts = {"polysemantic_neurons": polysemantic, "coverage": [0.91, 0.98], "carriers": [1.03, 1.22]}
     console = Console(file=io.StringIO(), width=80)
-    console.print(sweep_summary(pd.DataFrame(counts).assign(**columns, l1=0.0005), ["l1", "n_hidden"]))
+    console.print(sweep_summary(pd.DataFrame(counts).assign(**columns, l1=0.0005), axes))
     printed = console.file.getvalue()
     assert "…" not in printed
-    assert all(mean_and_interval(pd.Series(values)) in printed for values in counts.values())
+    for name, values in counts.items():
+        number = mean_and_interval(pd.Series(values, name=name))
+        assert number in printed or all(part in printed for part in narrow(number).split("\n"))
     assert all(name in printed for name in ("polysemantic", "coverage", "carriers", "n²/4m", "2(2m-1)"))

@@ -12,7 +12,8 @@ from polysemantic.callbacks import Snapshots
 from polysemantic.callbacks.weights_log import histogram, picture
 from polysemantic.data import IndependentBernoulli
 from polysemantic.ensemble import Ensemble
-from polysemantic.functional import effective_weight, mean_interval
+from polysemantic.functional import effective_weight
+from polysemantic.intervals import interval_of
 
 WHITE, BLUE, VERMILION = [255, 255, 255], [0, 114, 178], [213, 94, 0]
 EVERYTHING = {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0}
@@ -79,11 +80,19 @@ def test_bands_are_the_intervals_of_the_history(run):
     found = events(run.directory / "l1=0.01" / "bands")
     history = run.history[run.history["l1"] == 0.01]
     by_step = {step: torch.tensor(rows["loss"].to_numpy()) for step, rows in history.groupby("step")}
-    for curve, sign in {"low": -1, "mean": 0, "high": 1}.items():
+    for curve in ("low", "mean", "high"):
         recorded = {event.step: event.value for event in found.Scalars(f"with_bands/loss/{curve}")}
         for step, losses in by_step.items():
-            mean, half_width = mean_interval(losses)
-            assert recorded[step] == pytest.approx(float(mean + sign * half_width), rel=1e-5)
+            assert recorded[step] == pytest.approx(float(getattr(interval_of("loss", losses), curve)), rel=1e-5)
+
+
+def test_no_curve_of_a_count_or_share_leaves_its_range(run):
+    bands = events(run.directory / "l1=0.01" / "bands")
+    for curve, tag in (("low", "collisions/polysemantic_neurons"), ("high", "features/coverage")):
+        within = [event.value for event in bands.Scalars(f"with_bands/{tag.rpartition('/')[2]}/{curve}")]
+        alone = [event.value for event in events(run.directory / "l1=0.01" / curve).Scalars(tag)]
+        assert within == alone
+        assert (min(within) == 0) if curve == "low" else (max(within) == 1)
 
 
 def test_the_layout_names_curves_that_were_written(run):

@@ -13,7 +13,8 @@ from polysemantic import theory
 from polysemantic.callbacks.charts import Charts
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
-from polysemantic.functional import hidden_excess_kurtosis_null, mean_interval
+from polysemantic.functional import hidden_excess_kurtosis_null
+from polysemantic.intervals import interval_of
 
 _MAIN = (
     *(
@@ -52,11 +53,10 @@ class Bands(Charts):
         expected = _expected(module)
         curves: list[dict[str, float]] = [{} for _ in points]
         for column in self._shown:
-            mean, half_width = mean_interval(self.measurements.history[column][at].view(len(points), -1))
+            mean, *ends = interval_of(column, self.measurements.history[column][at].view(len(points), -1))
             # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
-            half_width = half_width.nan_to_num(0)
-            bounds = {"mean": mean, "low": mean - half_width, "high": mean + half_width}
-            for name, bound in bounds.items():
+            low, high = (mean.where(end.isnan(), end) for end in ends)
+            for name, bound in {"mean": mean, "low": low, "high": high}.items():
                 for point, value in enumerate(bound.tolist()):
                     curves[point][f"{_GROUP}/{column}/{name}"] = value
         for label, values in zip(points, curves, strict=True):

@@ -12,7 +12,8 @@ from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.events import event_writer
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
-from polysemantic.functional import hidden_excess_kurtosis_null, mean_interval
+from polysemantic.functional import hidden_excess_kurtosis_null
+from polysemantic.intervals import interval_of
 
 _LAWS = {"l1_norm": theory.l1_norm_law, "sparsity_count": theory.sparsity_law}
 
@@ -80,8 +81,7 @@ class Charts(Callback):
         points = [point_label(point) for point in module.ensemble.points]
         for column, tag in self.measurements.tags.items():
             by_point = self.measurements.history[column][at].view(len(points), -1)
-            mean, half_width = mean_interval(by_point)
-            for curve, values in {"mean": mean, "low": mean - half_width, "high": mean + half_width}.items():
+            for curve, values in interval_of(column, by_point)._asdict().items():
                 for point, value in zip(points, values.tolist(), strict=True):
                     if value == value:  # nan is no point of a curve
                         run = curve if point == "all" else f"{point}/{curve}"

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polysemantic.functional import mean_interval
+from polysemantic.intervals import interval_of, interval_text
 from polysemantic.report.charts import Panel, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
@@ -30,9 +30,9 @@ def statistics(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
     # One row a group, filled up with nan: thousands of intervals then cost as much as one.
     values = np.full((len(sizes), int(sizes.max()) if len(sizes) else 0), np.nan)
     values[groups.ngroup(), groups.cumcount()] = rows[column].to_numpy(dtype=float, na_value=math.nan)
-    mean, half = (part.numpy() for part in mean_interval(torch.from_numpy(values)))
-    half = np.nan_to_num(half)
-    numbers = {"mean": mean, "low": mean - half, "high": mean + half, "networks": (~np.isnan(values)).sum(1)}
+    mean, *ends = (part.numpy() for part in interval_of(column, torch.from_numpy(values)))
+    low, high = (np.where(np.isnan(end), mean, end) for end in ends)
+    numbers = {"mean": mean, "low": low, "high": high, "networks": (~np.isnan(values)).sum(1)}
     return sizes.index.to_frame(index=False).assign(**numbers)
 
 
@@ -125,9 +125,12 @@ def in_words(mean: float, low: float, high: float) -> str:
         return "-"
     if not high > low:
         return f"{mean:.4g}"
-    half = (high - low) / 2
-    digits = 1 - math.floor(math.log10(half))
-    return f"{mean:.{digits}f} ± {half:.{digits}f}" if 0 <= digits <= 4 else f"{mean:.4g} ± {half:.2g}"
+    reach = max(mean - low, high - mean)
+    digits = 1 - math.floor(math.log10(reach))
+    if digits <= 4:
+        return interval_text(mean, low, high, max(0, digits))
+    cut = not math.isclose(mean - low, high - mean)
+    return f"{mean:.4g} [{low:.2g}, {high:.2g}]" if cut else f"{mean:.4g} ± {reach:.2g}"
 
 
 def diverged_note(material: Material) -> list[str]:

@@ -123,7 +123,9 @@ def _mean(series: Series) -> Json:
     if series.low is None or series.high is None:
         return style
     up = [high - mean for high, mean in zip(series.high, series.y, strict=True)]
-    errors = {"type": "data", "array": _plain(up), "color": colour, "thickness": 1.5}
+    down = [mean - low for low, mean in zip(series.low, series.y, strict=True)]
+    ends = {"array": _plain(up), "arrayminus": _plain(down), "symmetric": False}
+    errors = {"type": "data", **ends, "color": colour, "thickness": 1.5}
     return style | {"error_y": errors, "text": _interval_text(series)}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from polysemantic.files import write_parquet, write_whole
 from polysemantic.report.settings import short_names
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.reader import parse_yaml
-from polysemantic.tables import mean_and_interval
+from polysemantic.tables import mean_and_interval, narrow, too_wide
 from polysemantic.theory import polysemantic_neurons_paper
 
 SWEEP = "sweep.yaml"
@@ -116,6 +117,11 @@ def _names(sweep: dict[str, Any]) -> dict[str, str]:
 
 def summary(results: pd.DataFrame, axes: list[str]) -> Table:
     """Polysemantic neurons of each run and grid point, with 95 % intervals over seeds, beside coverage and theory."""
+    table = _table(results, axes, str)
+    return _table(results, axes, narrow) if too_wide(table) else table
+
+
+def _table(results: pd.DataFrame, axes: list[str], written: Callable[[str], str]) -> Table:
     table = Table(
         title=f"{len(results)} instances", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
     )
@@ -128,7 +134,7 @@ def summary(results: pd.DataFrame, axes: list[str]) -> Table:
         first = rows.iloc[0]
         paper = polysemantic_neurons_paper(int(first["n_features"]), int(first["n_hidden"]))
         theory = (paper, float(first["expected_polysemantic_neurons"]))
-        shown = (mean_and_interval(rows[name]) for name in _SHOWN.values())
+        shown = (written(mean_and_interval(rows[name])) for name in _SHOWN.values())
         values = (f"{value:g}" if isinstance(value, float) else str(value) for value in point[1:])
         table.add_row(*values, *shown, *("-" if number != number else f"{number:.4g}" for number in theory))
     more = f"; {len(groups) - _ROWS} more in {RESULTS}" if len(groups) > _ROWS else ""

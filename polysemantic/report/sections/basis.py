@@ -43,7 +43,8 @@ def _nulls(point: Point) -> tuple[list[Series], list[Series]]:
     nulls = [fourth_norm_null(effective_weight(w["W_enc"], w.get("W_dec"))) for w in kept[1].values()]
     mean = [float(null.mean) for null in nulls]
     reach = [2 * float(null.variance.sqrt()) for null in nulls]
-    low, high = ([m + sign * r for m, r in zip(mean, reach, strict=True)] for sign in (-1, 1))
+    low = [max(0.0, m - r) for m, r in zip(mean, reach, strict=True)]
+    high = [m + r for m, r in zip(mean, reach, strict=True)]
     ratio = participation_ratio_null(next(iter(kept[1].values()))["W_enc"].shape[-1])
     return (
         [Series(f"{_NULL}, {label(_COLUMNS[0])}", "theory", steps, mean, low, high)],
