@@ -25,9 +25,9 @@ from polysemantic.functional import (
     polysemantic_neurons,
 )
 from polysemantic.report import paper
-from polysemantic.report.charts import Chart, Matrices, Panel, Series, Slides
+from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides
 from polysemantic.report.command import main
-from polysemantic.report.groups import in_words, statistics
+from polysemantic.report.groups import in_words, panels, statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
 from polysemantic.report.material import read_material
@@ -344,6 +344,36 @@ def test_shares_have_the_same_axis_in_every_chart(sweep):
     shares = [panel.limits for panel in panels if "share" in panel.y]
     assert len(shares) > 4
     assert len(set(shares)) == 1
+
+
+@pytest.mark.parametrize("kind", ["points", "mean", "band", "line"])
+@pytest.mark.parametrize("top", [0, 0.2, 80])
+def test_counts_begin_at_zero(kind, top, monkeypatch):
+    columns = ["collisions_same_sign", "loss"]
+    steps, values = [0, 100, 200], [0.9 * top, 0.9 * top, top]
+    series = [Series("", kind, steps, values, values, values, panel=panel) for panel in range(2)]
+    chart = Chart("", "", panels("step", columns), {"": series}, pd.DataFrame())
+    layout = payload(chart)["layout"]
+    assert [layout[axis]["rangemode"] for axis in ("yaxis", "yaxis2")] == ["tozero", "normal"]
+    counts, loss = printed(chart, monkeypatch).axes
+    low, high = counts.get_ylim()
+    assert low == -0.02 * high
+    assert high == 1 if top == 0 else top < high < 1.2 * top
+    assert loss.get_ylim()[0] != 0
+
+
+def test_counts_across_begin_at_zero(monkeypatch):
+    series = [Series("", "points", [0, 0], [0.1, 0.2])]
+    chart = Chart("", "", panels("polysemantic_neurons", ["loss"]), {"": series}, pd.DataFrame())
+    assert payload(chart)["layout"]["xaxis"]["rangemode"] == "tozero"
+    assert printed(chart, monkeypatch).axes[0].get_xlim() == (-0.02, 1)
+
+
+def test_a_phase_of_zeros_has_a_scale_from_zero(monkeypatch):
+    table = pd.DataFrame({"l1": [0.0, 1.0], "n_hidden": [1, 1], "collisions_same_sign": [0.0, np.nan], "networks": 2})
+    chart = Phase("", "", table, ["l1", "n_hidden"], ["collisions_same_sign"])
+    (image,) = printed(chart, monkeypatch).axes[0].images
+    assert image.get_clim() == (0, 1)
 
 
 def test_curves_on_top_of_one_another_differ_in_pattern(grid):

@@ -51,6 +51,8 @@ class Panel:
         y: Label of the vertical axis.
         log_x: Whether the horizontal axis is logarithmic.
         log_y: Likewise the vertical one.
+        zero_x: Whether the horizontal axis, unless it is logarithmic, begins at 0.
+        zero_y: Likewise the vertical one.
         categories: Whether the vertical axis holds words.
         words: What the horizontal axis holds, in order, if that is words.
         ticks: Where the horizontal axis has ticks; None for round numbers.
@@ -61,6 +63,8 @@ class Panel:
     y: str
     log_x: bool = False
     log_y: bool = False
+    zero_x: bool = False
+    zero_y: bool = False
     categories: bool = False
     words: Sequence[str] = ()
     ticks: list[float] | None = None

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polysemantic.intervals import interval_of, interval_text
+from polysemantic.intervals import COUNTS, interval_of, interval_text
 from polysemantic.report.charts import Panel, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
@@ -104,9 +104,17 @@ def counts_table(material: Material, x: str, columns: list[str], by: list[str]) 
 
 
 def panels(x: str, columns: list[str], *, log_x: bool = False, log_y: bool = False) -> list[Panel]:
-    """Axes of some columns against another; the first may be logarithmic."""
+    """Axes of some columns against another, counts from 0; the first may be logarithmic."""
     return [
-        Panel(label(x), label(column), log_x, log_y and at == 0, limits=SHARE if column == "coverage" else None)
+        Panel(
+            label(x),
+            label(column),
+            log_x,
+            log_y and at == 0,
+            zero_x=x in COUNTS,
+            zero_y=column in COUNTS,
+            limits=SHARE if column == "coverage" else None,
+        )
         for at, column in enumerate(columns)
     ]
 

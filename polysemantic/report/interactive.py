@@ -18,6 +18,8 @@ Json = dict[str, Any]
 _GAP = 0.09
 # Every tick of a logarithmic axis is a number to read: no bare digits, no "n" for a billionth, and few of them.
 _LOG: Json = {"tickformat": "~g", "nticks": 3}
+# Marks at the ends of an axis are not cut in half.
+_WHOLE: Json = {"cliponaxis": False}
 
 
 def payload(chart: Chart | Phase | Slides) -> Json:
@@ -106,7 +108,7 @@ def _interval_text(series: Series) -> list[str]:
 
 
 def _points(series: Series) -> Json:
-    return {"mode": "markers", "marker": _symbol(series) | {"size": 6, "opacity": 0.4}}
+    return {"mode": "markers", "marker": _symbol(series) | {"size": 6, "opacity": 0.4}} | _WHOLE
 
 
 def _symbol(series: Series) -> Json:
@@ -119,7 +121,7 @@ def _mean(series: Series) -> Json:
     colour = marker["color"]
     # Words are in no order that a line could follow.
     mode = "markers" if any(isinstance(x, str) for x in series.x) else "lines+markers"
-    style = {"mode": mode, "marker": marker, "line": {"color": colour}}
+    style = {"mode": mode, "marker": marker, "line": {"color": colour}} | _WHOLE
     if series.low is None or series.high is None:
         return style
     up = [high - mean for high, mean in zip(series.high, series.y, strict=True)]
@@ -155,7 +157,7 @@ def _mark(series: Series) -> Json:
         "mode": "markers",
         "marker": _symbol(series) | {"size": 11, "line": {"color": "white", "width": 1}},
         "zorder": 1,
-    }
+    } | _WHOLE
 
 
 _SHAPES = {
@@ -196,7 +198,7 @@ def _layout(chart: Chart) -> Json:
             }
             | (_LOG if panel.log_x else {})
             | (_words(panel) if panel.words else {})
-            | ({"rangemode": "tozero"} if panel.categories else {})
+            | ({"rangemode": "tozero"} if panel.categories or panel.zero_x else {})
             | ({"tickvals": panel.ticks} if panel.ticks else {})
         )
         layout[f"yaxis{_axis(at)}"] = {
@@ -204,6 +206,7 @@ def _layout(chart: Chart) -> Json:
             "type": y_kind,
             "anchor": f"x{_axis(at)}",
             "automargin": True,
+            "rangemode": "tozero" if panel.zero_y else "normal",
         }
         # Every word is told, however close they stand.
         layout[f"yaxis{_axis(at)}"] |= {"dtick": 1, "tickfont": {"size": 10}} if panel.categories else {}

@@ -140,8 +140,7 @@ def _finish(axes: Axes, panel: Panel) -> None:
     if panel.log_y:
         axes.set_yscale("log")
         _plain_ticks(axes.yaxis)
-    if panel.limits:
-        axes.set_ylim(panel.limits)
+    _limit(axes, panel)
     if panel.categories:
         axes.tick_params(axis="y", labelsize=4)
     if panel.words:
@@ -149,6 +148,20 @@ def _finish(axes: Axes, panel: Panel) -> None:
     if panel.ticks:
         axes.set_xticks(panel.ticks, labels=[value_text(tick) for tick in panel.ticks])
         axes.minorticks_off()
+
+
+def _limit(axes: Axes, panel: Panel) -> None:
+    if panel.zero_x and not panel.log_x:
+        axes.set_xlim(_from_zero(axes.get_xlim()[1] if axes.dataLim.xmax > 0 else 1))
+    if panel.zero_y and not panel.log_y:
+        axes.set_ylim(_from_zero(axes.get_ylim()[1] if axes.dataLim.ymax > 0 else 1))
+    if panel.limits:
+        axes.set_ylim(panel.limits)
+
+
+def _from_zero(end: float) -> tuple[float, float]:
+    """An axis from 0 on which marks at 0 are whole."""
+    return -0.02 * end, end
 
 
 def _words(axes: Axes) -> None:
@@ -197,7 +210,8 @@ def _phase(phase: Phase) -> Figure:
 def _heatmap(figure: Figure, axes: Axes, phase: Phase, measure: str) -> None:
     x, y = phase.axes[:2]
     mean = _pivot(phase.table, x, y, measure)
-    ends = (0, 1) if measure == "coverage" else (None, None)
+    # Nothing but zeros has a scale from 0, as an axis would.
+    ends = (0, 1) if measure == "coverage" or not mean.fillna(0).to_numpy(float).any() else (None, None)
     image = axes.imshow(mean.to_numpy(float), origin="lower", aspect="auto", cmap="viridis", vmin=ends[0], vmax=ends[1])
     axes.set_xticks(range(mean.shape[1]), labels=value_texts(mean.columns), rotation=45, ha="right")
     axes.set_yticks(range(mean.shape[0]), labels=value_texts(mean.index))

@@ -117,10 +117,12 @@
     function heatmap(where, what) {
       const [across, up] = [data.axes[x.value], data.axes[y.value]];
       const { xs, ys, z, told } = pivot(data, across, up, what);
+      // Nothing but zeros has a scale from 0, as an axis would.
+      const unit = what === data.coverage || !z.flat().some((value) => value);
       const trace = {
         type: "heatmap", x: xs.map((v) => markup(shorten(v))), y: ys.map((v) => markup(shorten(v))), z,
         customdata: told, colorscale: "Viridis", colorbar: { thickness: 14, title: { text: markup(named(what)), side: "right" } },
-        ...(what === data.coverage ? { zmin: 0, zmax: 1 } : {}),
+        ...(unit ? { zmin: 0, zmax: 1 } : {}),
         ...(xs.length <= MOST_NUMBERS && ys.length <= 2 * MOST_NUMBERS ? { texttemplate: "%{z:.3~g}" } : {}),
         hovertemplate: `${markup(named(across))}: %{x}<br>${markup(named(up))}: %{y}<br>`
           + `<b>${markup(named(what))}: %{z:.5~g}</b><br>%{customdata}<extra></extra>`,
