@@ -23,8 +23,7 @@ COUNTS = (
     "collisions_resolved",
 )
 """Columns that count, from 0."""
-
-_SHARES = (
+SHARES = (
     "coverage",
     "represented",
     "feature_dimensionality",
@@ -32,13 +31,15 @@ _SHARES = (
     "winner_was_largest",
     "winner_kept_sign",
 )
+"""Columns that are shares, from 0 to 1."""
+
 _FROM_ZERO = (
     *("loss", "reconstruction_error", "collision_cost", "fourth_norm", "mean_interference", "weighted_interference"),
     *("sparsity_count", "l1_norm"),
 )
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys((*COUNTS, *_FROM_ZERO), (0, math.inf)),
-    **dict.fromkeys(_SHARES, (0, 1)),
+    **dict.fromkeys(SHARES, (0, 1)),
     **dict.fromkeys(("carriers", "participation_ratio", "features_per_neuron"), (1, math.inf)),
     "min_angle": (0, 180),
     "privilege": (-math.inf, 1),

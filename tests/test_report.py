@@ -376,6 +376,14 @@ def test_a_phase_of_zeros_has_a_scale_from_zero(monkeypatch):
     assert image.get_clim() == (0, 1)
 
 
+def test_a_phase_of_shares_has_a_scale_from_zero_to_one(monkeypatch):
+    table = pd.DataFrame({"l1": [0.0, 1.0], "n_hidden": [1, 1], "represented": [1.0, 1.0], "networks": 2})
+    chart = Phase("", "", table, ["l1", "n_hidden"], ["represented"])
+    assert payload(chart)["shares"] == ["represented"]
+    (image,) = printed(chart, monkeypatch).axes[0].images
+    assert image.get_clim() == (0, 1)
+
+
 def test_curves_on_top_of_one_another_differ_in_pattern(grid):
     view = next(iter(sections(grid)[1]["survival"].views.values()))
     assert len({series.dash for series in view}) == len(view) > 2

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from polysemantic.intervals import SHARES
 from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DASHES, PALETTE, SYMBOLS, THEORY, label, look, markup, value_text
 
@@ -227,6 +228,7 @@ def _phase(phase: Phase) -> Json:
         "measures": phase.measures,
         "labels": names,
         "coverage": "coverage" if "coverage" in phase.measures else None,
+        "shares": [measure for measure in phase.measures if measure in SHARES],
     }
 
 

@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
+from polysemantic.intervals import SHARES
 from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
 
@@ -211,7 +212,7 @@ def _heatmap(figure: Figure, axes: Axes, phase: Phase, measure: str) -> None:
     x, y = phase.axes[:2]
     mean = _pivot(phase.table, x, y, measure)
     # Nothing but zeros has a scale from 0, as an axis would.
-    ends = (0, 1) if measure == "coverage" or not mean.fillna(0).to_numpy(float).any() else (None, None)
+    ends = (0, 1) if measure in SHARES or not mean.fillna(0).to_numpy(float).any() else (None, None)
     image = axes.imshow(mean.to_numpy(float), origin="lower", aspect="auto", cmap="viridis", vmin=ends[0], vmax=ends[1])
     axes.set_xticks(range(mean.shape[1]), labels=value_texts(mean.columns), rotation=45, ha="right")
     axes.set_yticks(range(mean.shape[0]), labels=value_texts(mean.index))

@@ -118,7 +118,7 @@
       const [across, up] = [data.axes[x.value], data.axes[y.value]];
       const { xs, ys, z, told } = pivot(data, across, up, what);
       // Nothing but zeros has a scale from 0, as an axis would.
-      const unit = what === data.coverage || !z.flat().some((value) => value);
+      const unit = data.shares.includes(what) || !z.flat().some((value) => value);
       const trace = {
         type: "heatmap", x: xs.map((v) => markup(shorten(v))), y: ys.map((v) => markup(shorten(v))), z,
         customdata: told, colorscale: "Viridis", colorbar: { thickness: 14, title: { text: markup(named(what)), side: "right" } },
