@@ -281,6 +281,50 @@ def test_grid_points_stand_in_the_order_of_their_values(sweep):
         ]
 
 
+def test_cells_of_a_sweep_are_named_by_their_settings(sweep):
+    material, charts, (what_was_run, *_) = sections(sweep)
+    names = ["n_hidden = 12, devices = 1", "n_hidden = 16, devices = 2"]
+    assert [row[0] for row in what_was_run.tables[0].rows] == names
+    assert [*what_was_run.files] == [f"Sweep {sweep.name}", *(f"Configuration of {name}" for name in names)]
+    for row, source in zip(what_was_run.tables[0].rows, material.sources, strict=True):
+        assert str(source.directory) in row[-1]
+        assert f"devices = {source.results['devices'].iloc[0]}" in row[0]
+    for name in names:
+        told = [text for one in charts["width"].views[""] if one.kind == "points" for text in one.detail]
+        assert any(text.startswith(f"{name}, seed 0") for text in told)
+
+
+def test_cells_of_equal_settings_keep_their_directories_name(sweep, grid, tmp_path):
+    for cell in (sweep / "cells").iterdir():
+        shutil.copytree(cell, tmp_path / "cells" / cell.name)
+    twice = [shutil.copytree(grid, tmp_path / "cells" / f"copy{at}") for at in range(2)]
+    run = shutil.copytree(grid, tmp_path / "by_hand")
+    named = read_material([*(tmp_path / "cells").iterdir(), run]).run_names
+    assert named["by_hand"] == "by_hand"
+    assert {named[copy.name] for copy in twice} == {"n_hidden = 12 (copy0)", "n_hidden = 12 (copy1)"}
+    assert list(named.values()).count("n_hidden = 16") == 1
+
+
+def test_an_optimiser_with_its_arguments_is_one_axis(grid, tmp_path):
+    classes = {"SGD(lr=0.1)": ("SGD", 0.1), "SGD(lr=0.2)": ("SGD", 0.2), "Adam(lr=0.1)": ("Adam", 0.1)}
+    sweep = make_sweep(tmp_path / "optimisers", [grid] * 3, [{"model.optimizer": name} for name in classes])
+    for path in (sweep / "cells").iterdir():
+        table = pd.read_parquet(sweep / "results.parquet")
+        name, rate = classes[table[table["cell"] == path.name]["optimizer"].iloc[0]]
+        config = yaml.safe_load((path / "config.yaml").read_text())
+        config["model"]["optimizer"] = {"class_path": f"torch.optim.{name}", "init_args": {"lr": rate}}
+        (path / "config.yaml").write_text(yaml.safe_dump(config))
+    material = read_material([sweep])
+    assert set(material.axes) == {"optimizer", "l1", "probability"}
+    assert list(material.run_names.values()) == [f"optimizer = {name}" for name in sorted(classes)]
+    # Without the sweep's own table, settings are told one by one.
+    assert {"optimizer", "lr"} < set(read_material(list((sweep / "cells").iterdir())).axes)
+
+
+def test_sizes_are_listed_as_people_do(sweep):
+    assert read_material([sweep]).description.endswith("10 features, 12 and 16 neurons, 16 networks")
+
+
 def test_lives_stand_in_the_order_of_their_neurons(grid):
     for view in sections(grid)[1]["lives"].views.values():
         places = list(dict.fromkeys(view[0].y))

@@ -85,7 +85,7 @@ def split(material: Material, by: list[str], rows: pd.DataFrame) -> Iterator[tup
 
 
 def _network(material: Material, row: dict[Any, Any]) -> str:
-    where = f"{row['run']}, " if len(material.sources) > 1 else ""
+    where = f"{material.run_names[row['run']]}, " if len(material.sources) > 1 else ""
     return f"{where}seed {row['seed']}, coverage {value_text(float(row['coverage']))}"
 
 

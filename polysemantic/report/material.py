@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,19 @@ class Material:
         values = {axis: self.results[axis].dropna().unique().tolist() for axis in self.axes}
         return {axis: dict(zip(found, value_texts(found), strict=True)) for axis, found in values.items()}
 
+    @functools.cached_property
+    def run_names(self) -> dict[str, str]:
+        """What people call each run: a sweep's cell by its settings, with its directory where others have the same."""
+        cells = {source.name for source in self.sources if source.directory.resolve().parent.name == "cells"}
+        said = {str(name): self._fixed(rows) for name, rows in self.results.groupby("run") if name in cells}
+        shared = Counter(said.values())
+        told = {name: text if shared[text] == 1 else f"{text} ({name})" for name, text in said.items()}
+        return {source.name: told.get(source.name, source.name) for source in self.sources}
+
+    def _fixed(self, run: pd.DataFrame) -> str:
+        """What a run's networks share of what differs between runs, in words."""
+        return self.point_label(run.iloc[0], [axis for axis in self.axes if not _takes_several(run, axis)])
+
     def shown_points(self, at_most: int) -> list[Point]:
         """Some grid points, spread over all of them."""
         return spread(self.points, at_most)
@@ -178,8 +192,8 @@ def _range(values: pd.Series[Any]) -> str:
     numbers = all(isinstance(value, (int, float)) for value in distinct)
     if len(distinct) > 3:
         return f"{min(distinct)} to {max(distinct)}" if numbers else f"{len(distinct)} kinds of"
-    distinct = sorted(distinct) if numbers else distinct
-    return ", ".join(map(str, distinct))
+    *most, last = map(str, sorted(distinct) if numbers else distinct)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def spread(items: list[Any], at_most: int) -> list[Any]:
@@ -264,8 +278,11 @@ def _side_by_side(sources: list[Source], given: list[Path], unfinished: int) -> 
     results = pd.concat([_rows(source, names) for source in sources], ignore_index=True)
     columns = [*names.values(), *varied, "n_features", "n_hidden", "data"]
     extra = [column for source in sources for column in source.swept]
-    axes = [column for column in dict.fromkeys([*columns, *extra]) if _takes_several(results, column)]
+    told = {name for key, name in names.items() if _is_told(key, name, results, extra)}
+    axes = [name for name in dict.fromkeys([*columns, *extra]) if name not in told and _takes_several(results, name)]
     results = results.sort_values(axes, kind="stable", key=_in_order, ignore_index=True) if axes else results
+    order = {name: at for at, name in enumerate(results["run"].unique())}
+    sources = sorted(sources, key=lambda source: order[source.name])
     knobs = {name for key, name in names.items() if key.startswith("data.")} - {"n_features", "batch_size"}
     return Material(sources, results, axes, [axis for axis in axes if axis in knobs], given, unfinished)
 
@@ -276,6 +293,15 @@ def _in_order(column: pd.Series[Any]) -> pd.Series[Any]:
 
 def _differs(key: str, sources: list[Source]) -> bool:
     return len({repr(source.settings.get(key)) for source in sources} - {"None"}) > 1
+
+
+def _is_told(key: str, name: str, results: pd.DataFrame, swept: list[str]) -> bool:
+    """Whether a setting is an argument of a class that the sweep names with its arguments, and follows from that."""
+    group = key.rpartition(".")[0]
+    held = next((column for column in (group, group.rpartition(".")[2]) if column in swept), None)
+    if held is None or name in swept or name not in results:
+        return False
+    return bool((results.groupby(held, dropna=False)[name].nunique() <= 1).all())
 
 
 def _rows(source: Source, names: dict[str, str]) -> pd.DataFrame:

@@ -15,9 +15,10 @@ def provenance(material: Material) -> Section:
     text += [f"{label(axis).capitalize()}: {_values(material, axis)}." for axis in material.axes]
     if material.unfinished:
         text.append(f"{material.unfinished} cells have no results and are missing here.")
+    names = material.run_names
     columns = ["run", "seeds", "random seed", "networks", "steps", "versions", "command to repeat it"]
-    table = TextTable("What was run", columns, [_row(source) for source in shown])
-    files = {f"Configuration of {s.name}": yaml.safe_dump(s.config, sort_keys=False) for s in shown}
+    table = TextTable("What was run", columns, [_row(source, names[source.name]) for source in shown])
+    files = {f"Configuration of {names[s.name]}": yaml.safe_dump(s.config, sort_keys=False) for s in shown}
     for given in material.given:
         if (given / "sweep.yaml").is_file():
             command = f"python -m polysemantic sweep --collect {shlex.quote(str(given))}"
@@ -28,11 +29,11 @@ def provenance(material: Material) -> Section:
     return Section("What was run", text, tables=[table], files=files)
 
 
-def _row(source: Source) -> list[str]:
+def _row(source: Source, name: str) -> list[str]:
     versions = ", ".join(f"{name} {number}" for name, number in source.versions.items()) or "not noted"
     steps = sorted(set(source.results["step"].tolist()))
     return [
-        source.name,
+        name,
         str(source.ensemble.seeds),
         str(source.config.get("seed_everything")),
         str(len(source.results)),
