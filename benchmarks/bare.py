@@ -8,7 +8,7 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
-from polysemantic.steps import EagerSteps, Steps, given
+from polysemantic.steps import Draws, EagerSteps, Steps, given
 
 
 class Bare:
@@ -27,19 +27,19 @@ class Bare:
         self.networks.sparse_inputs = sparse_pays(self.data.density, case.hidden)
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
-        drawn = case.batch is not None or case.noise_std > 0
         self.steps: Steps = EagerSteps(self.networks, self.optimizer)
         if spreading_pays(case.features, case.hidden):
-            self.steps = SpreadSteps(self.networks, self.optimizer, drawn=case.batch is not None)
-        self.at_once = case.steps_at_once if drawn else None
+            self.steps = SpreadSteps(self.networks, self.optimizer)
 
     def run(self, steps: int) -> None:
         """Train for some steps, drawn in blocks."""
-        stop, at_once = self.trained + steps, self.at_once or steps
-        for start in range(self.trained, stop, at_once):
-            block = range(start, min(start + at_once, stop))
-            self.steps(len(block), lambda some, b=block: self.case.draws(self.data.of(some), b), with_loss=False)
-        self.trained = stop
+
+        def make(some: range, instances: slice) -> tuple[Tensor | None, Tensor | None]:
+            return self.case.draws(self.data.of(instances), range(start + some.start, start + some.stop))
+
+        start = self.trained
+        self.steps(steps, Draws(make, self.case.drawn), with_loss=False)
+        self.trained += steps
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
         """Train on given draws, (step, instance, batch, ...), and give the weights."""

@@ -123,6 +123,11 @@ class Case:
         return module.networks.W_enc.detach().clone()
 
     @property
+    def drawn(self) -> int:
+        """Numbers that are drawn for a step of one instance."""
+        return self.rows * ((self.batch is not None) * self.features + bool(self.noise_std) * self.hidden)
+
+    @property
     def steps_at_once(self) -> int:
         """Steps whose draws are made together."""
         return max(1, _DRAWS_AT_ONCE // (self.instances * self.rows * (self.features + self.hidden)))

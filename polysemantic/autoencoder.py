@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from polysemantic.objective import Act, ClosedForm, Weights, penalty
+from polysemantic.objective import Act, ClosedForm, Inputs, Weights, penalty
 from polysemantic.products import Products
+from polysemantic.sparse import SparseInputs
 
 Gradients = Callable[..., Tensor | None]
 """What `Autoencoder.backward` does: from inputs, noise and `with_loss`."""
@@ -153,6 +154,10 @@ class Autoencoder(nn.Module):
                 parameter.grad = None if gradient is None else gradient.contiguous()
         return loss.detach()
 
+    def inputs(self, x: Float[Tensor, "step instance batch feature"]) -> list[Inputs]:
+        """The batches of several steps as `next_gradients` takes them."""
+        return [*SparseInputs.of_steps(x)] if self.sparse_inputs and self.is_standard else [*x]
+
     def next_gradients(self) -> Gradients:
         """The closed form of `backward`, which finds no tensor anew; as long as none is replaced."""
         if self._closed_form is None:
@@ -161,8 +166,8 @@ class Autoencoder(nn.Module):
         closed_form.l1, closed_form.importance = self.factors
         weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(_gradient)
 
-        def gradients(x: Tensor | None, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
-            return closed_form(x, weights, gradient, noise, with_loss=with_loss)
+        def gradients(inputs: Inputs, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
+            return closed_form(inputs, weights, gradient, noise, with_loss=with_loss)
 
         return gradients
 
@@ -185,7 +190,7 @@ class Autoencoder(nn.Module):
 
     def closed_form(self) -> ClosedForm:
         """The objective of these networks with its gradient in closed form."""
-        return ClosedForm(self.act, *self.factors, self.sparse_inputs, self.products, self.kept)
+        return ClosedForm(self.act, *self.factors, self.products, self.kept)
 
 
 def _gradient(parameter: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
-from polysemantic.steps import Draw, replaceable
+from polysemantic.steps import Draws, replaceable
 from polysemantic.updates import SGD_OPTIONS, begin_state, decouples
 
 _ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
@@ -66,7 +66,6 @@ class CompiledSteps:
         self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
         self._objective = network.closed_form()
-        self._objective.sparse = False
         self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
         self._known: set[tuple[int, bool, bool]] = set()
 
@@ -74,19 +73,22 @@ class CompiledSteps:
     def __call__(
         self,
         steps: int,
-        draw: Draw,
+        draws: Draws,
         *,
         with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
     ) -> Tensor:
         """See `Steps`."""
-        x, noise = draw(slice(None))
         self._objective.l1, self._objective.importance = self.network.factors
         with _threads(self._n_threads):
-            # What does not fill a block is stepped one by one, in a graph of its own.
-            for start in range(0, steps - self.unrolled + 1, self.unrolled):
-                loss = self._block(self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled))
-            for start in range(steps - steps % self.unrolled, steps):
-                loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
+            for some, x, noise in draws.in_turn(steps, len(self.network.W_enc), self.unrolled):
+                whole = len(some) // self.unrolled * self.unrolled
+                for start in range(0, whole, self.unrolled):
+                    loss = self._block(
+                        self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled)
+                    )
+                # What does not fill a block is stepped one by one, in a graph of its own.
+                for start in range(whole, len(some)):
+                    loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
         return loss
 
     def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.data import InputDataModule
 
-CHECKPOINT_FORMAT = 3
+CHECKPOINT_FORMAT = 4
 # How an optimiser computes, not what.
 _WAYS = {"foreach", "fused", "capturable", "differentiable"}
 

@@ -13,8 +13,8 @@ from lightning.pytorch import Trainer
 
 from polysemantic.strategy import InstanceParallel
 
-# Weights, and what convergence remembers: weights in float16 and a flag.
-_TIMES_PARAMETERS = 1.75
+# Weights, what convergence remembers of them, in float16 and a bit, and two bits of the initial ones.
+_TIMES_PARAMETERS = 1.6
 _CGROUPS = (
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
@@ -25,8 +25,8 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
     """The least that training one instance takes.
 
     Parameters P = n_features * n_hidden, twice that if untied, are there as weights, gradient and each of the
-    optimiser's states (two of Adam), for convergence at 0.75 P, and the start at n_features * n_hidden; activations are
-    two of the inputs' size and one of the hidden units'.
+    optimiser's states (two of Adam), and 0.6 P for convergence and of the start; activations are two of the inputs'
+    size and one of the hidden units'.
 
     Args:
         module: The `EnsembleModule`.
@@ -34,10 +34,9 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
         itemsize: Bytes of a number.
         spread: Whether gradient and activations are there for a few instances at a time alone.
     """
-    matrix: int = module.n_features * module.n_hidden
-    parameters = matrix * (1 if module.tied else 2)
+    parameters: int = module.n_features * module.n_hidden * (1 if module.tied else 2)
     activations: int = batch_size * (2 * module.n_features + module.n_hidden)
-    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters + matrix
+    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters
     return math.ceil(itemsize * (kept if spread else kept + parameters + activations))
 
 

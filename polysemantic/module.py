@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import functools
 import math
 import time
-from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64, UInt8
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -23,7 +21,7 @@ from polysemantic.data import InputDataModule
 from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.freed import give_freed_memory_back
-from polysemantic.functional import effective_weight, gram
+from polysemantic.functional import effective_weight, gram, pack_signs, strongest
 from polysemantic.identity import (
     CHECKPOINT_FORMAT,
     check_identity,
@@ -37,16 +35,26 @@ from polysemantic.objective import Act, Weights
 from polysemantic.part import Part
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
-from polysemantic.steps import EagerSteps, Steps, count_steps, fused, replaceable
+from polysemantic.steps import Draws, EagerSteps, Steps, count_steps, fused, replaceable
 
-# Numbers drawn at a time: large enough to drown the cost of a call, small enough for the cache.
-_DRAWS_AT_ONCE = 2**20
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
 # wait for the slowest each time.
 _CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
 _CHUNKS_BETWEEN_LOSSES = 4
 # Optimisers of torch whose update of one weight depends on others, or that need what a training step does not give.
 _COUPLING = ("Adafactor", "LBFGS", "Muon", "SparseAdam")
+
+
+class Start(NamedTuple):
+    """What measurements ask of the effective weights at initialisation, in a sixteenth of their memory.
+
+    Args:
+        led_at_start: The neuron of each feature's largest weight.
+        signs_at_start: All signs (`functional.pack_signs`).
+    """
+
+    led_at_start: Int64[Tensor, "instance feature"]
+    signs_at_start: UInt8[Tensor, "instance feature octet"]
 
 
 class EnsembleModule(LightningModule):
@@ -192,16 +200,26 @@ class EnsembleModule(LightningModule):
     def configure_model(self) -> None:
         if self.autoencoder is None:
             start = self._start()
-            if not self.tied and start.W_dec is None:
-                start.W_dec = start.W_enc.clone()
-            if self.bias and start.b_dec is None:
-                start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
-            dtype = torch.get_default_dtype()
-            start = start.map(lambda w: w.to(dtype))
-            self.w_start = effective_weight(start.W_enc, start.W_dec).clone()
+            w_start = effective_weight(start.W_enc, start.W_dec)
+            self.start = Start(strongest(w_start).neuron, pack_signs(w_start))
             self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
 
+    @property
+    def w_start(self) -> Float[Tensor, "instance feature hidden"]:
+        """The effective weights at initialisation, drawn anew."""
+        start = self._start()
+        return effective_weight(start.W_enc, start.W_dec)
+
     def _start(self) -> Weights:
+        start = self._drawn_or_read()
+        if not self.tied and start.W_dec is None:
+            start.W_dec = start.W_enc.clone()
+        if self.bias and start.b_dec is None:
+            start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
+        dtype = torch.get_default_dtype()
+        return start.map(lambda w: w.to(dtype))
+
+    def _drawn_or_read(self) -> Weights:
         if self.init_from is not None:
             start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
             return start.map(lambda w: w[self.instances])
@@ -249,8 +267,7 @@ class EnsembleModule(LightningModule):
         """Steps spread over threads, if they are worth their while."""
         if not (self.spreads and SpreadSteps.takes(self.networks, optimizer)):
             return None
-        compiled, drawn = self.compile_steps is not False, self._draws_inputs
-        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=compiled, drawn=drawn)
+        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=self.compile_steps is not False)
 
     @property
     def spreads(self) -> bool:
@@ -312,23 +329,20 @@ class EnsembleModule(LightningModule):
     def advance(self, start: int, stop: int, *, with_loss: bool) -> int:
         """Take the optimiser steps from one to another, which is returned, and note the losses of the last if asked."""
         self.between_chunks = False
-        for steps in self._blocks(range(start, stop)):
-            asked = with_loss and steps.stop == stop
-            loss = self.steps(len(steps), functools.partial(self._draw, steps), with_loss=asked)
-            self.loss = self.loss if loss is None else loss
+        loss = self.steps(stop - start, self._draws(start), with_loss=with_loss)
+        self.loss = self.loss if loss is None else loss
         count_steps(self.trainer, stop - start)
         self.between_chunks = True
         return stop
 
-    def _blocks(self, steps: range) -> Iterator[range]:
-        """Steps whose draws are made at once, all of them if nothing is drawn."""
+    def _draws(self, start: int) -> Draws:
+        """Inputs and noise from a step on, for some of the instances held here."""
         numbers = self._draws_inputs * self.n_features + (self.noise_scale is not None) * self.n_hidden
-        length = len(steps)
-        if numbers:
-            per_step = numbers * self.data.batch_size * self.ensemble.n_instances
-            length = max(1, _DRAWS_AT_ONCE // per_step // self.steps.unrolled) * self.steps.unrolled
-        for start in range(steps.start, steps.stop, length):
-            yield range(start, min(start + length, steps.stop))
+
+        def make(steps: range, block: slice) -> tuple[Tensor | None, Tensor | None]:
+            return self._draw(range(start + steps.start, start + steps.stop), block)
+
+        return Draws(make, numbers * self.data.batch_size)
 
     @property
     def _draws_inputs(self) -> bool:

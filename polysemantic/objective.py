@@ -31,6 +31,8 @@ from polysemantic.products import Products
 from polysemantic.sparse import SparseInputs
 
 Act = Literal["linear", "relu"]
+Inputs = Float[Tensor, "instance batch feature"] | SparseInputs | None
+"""A batch; None stands for the identity, every feature once, which is then never multiplied with."""
 
 
 @dataclasses.dataclass
@@ -83,7 +85,6 @@ class ClosedForm:
         act: Activation of the hidden units.
         l1: Weight of the L1 penalty, shape (instance, 1, 1); None without a penalty.
         importance: Weight of each output's squared error, shape (instance, 1, feature); None weighs all alike.
-        sparse: Whether inputs have so few features on that products with them had better skip the zeros.
         products: How large products are computed; by torch's library if None.
         kept: Where to keep memory between steps, if ensembles that take turns are to share it.
     """
@@ -93,14 +94,12 @@ class ClosedForm:
         act: Act = "linear",
         l1: Float[Tensor, "instance 1 1"] | None = None,
         importance: Float[Tensor, "instance 1 feature"] | None = None,
-        sparse: bool = False,
         products: Products | None = None,
         kept: dict[str, Tensor] | None = None,
     ) -> None:
         self.act = act
         self.l1 = l1
         self.importance = importance
-        self.sparse = sparse
         self.products = products or Products()
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {} if kept is None else kept
@@ -110,7 +109,7 @@ class ClosedForm:
 
     def __call__(
         self,
-        x: Float[Tensor, "instance batch feature"] | None,
+        inputs: Inputs,
         weights: Weights,
         gradient: Weights,
         noise: Float[Tensor, "instance batch hidden"] | None = None,
@@ -120,13 +119,14 @@ class ClosedForm:
         """Write the gradient of the summed loss into `gradient` and give the losses if asked.
 
         Args:
-            x: Inputs; None stands for the identity, every feature once, which is then never multiplied with.
+            inputs: The batch; sparse if so few features are on that products with it had better skip the zeros.
             weights: The parameters.
             gradient: Where to write; every tensor that `weights` has.
             noise: Hidden noise, already scaled by its standard deviation.
             with_loss: Whether to compute the losses, one more pass over the outputs.
         """
-        self._nonzero = SparseInputs(x) if self.sparse and x is not None else None
+        self._nonzero = inputs if isinstance(inputs, SparseInputs) else None
+        x = inputs.x if isinstance(inputs, SparseInputs) else inputs
         h = self._encode(x, weights)
         z = h if noise is None else torch.add(h, noise, out=self._keep("z", h.shape, h))
         residual, loss = self._residual(x, z, weights, with_loss)
@@ -157,13 +157,9 @@ class ClosedForm:
         h = torch.bmm(x, W, out=h) if self._nonzero is None else self._nonzero.times(W, h)
         return h if self.act == "linear" else h.relu_()
 
-    def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor, scale: Tensor | None = None) -> Tensor:
-        """The product of x transposed and y, times a number for each instance."""
-        if self._nonzero is not None:
-            return self._nonzero.transposed_times(y, out, scale)
-        if scale is not None:
-            x = torch.mul(x, scale, out=self._keep("scaled", x.shape, x))
-        return torch.bmm(x.mT, y, out=out)
+    def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
+        """The product of x transposed and y."""
+        return torch.bmm(x.mT, y, out=out) if self._nonzero is None else self._nonzero.transposed_times(y, out)
 
     def _residual(self, x: Tensor | None, z: Tensor, weights: Weights, with_loss: bool) -> tuple[Tensor, Tensor | None]:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
@@ -275,7 +271,7 @@ class ClosedForm:
         # In the place of h, unless the decoder's penalty still asks for it.
         by_h = h if weights.W_dec is None else self._keep("by_h", h.shape, h)
         self._signs(h, weights, by_h)
-        self._transposed_times(x, by_h, out, self._l1_per_input(h.shape[1]))
+        self._transposed_times(x, by_h, out).mul_(self._l1_per_input(h.shape[1]))
         return 1
 
     def _encoder_gradient(

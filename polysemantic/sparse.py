@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import itertools
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
+
+with warnings.catch_warnings():
+    # Torch says of the first of these that they are in beta. Later on, threads would undo what others ignore.
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(torch.zeros(1), torch.zeros(0), torch.zeros(0), (0, 0))
 
 # Where skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
 _LARGEST_SHARE, _LEAST_HIDDEN = 0.1, 512
@@ -18,25 +25,32 @@ def sparse_pays(share: float, n_hidden: int) -> bool:
 
 
 class SparseInputs:
-    """A batch with few features on, for products that skip the zeros.
+    """Batches with few features on, for products that skip the zeros.
 
     All instances are one block-diagonal matrix, kept by rows for :math:`x W` and by columns for :math:`x^T y`. Each row
     of a product adds the same numbers in the same order whatever instances are beside it.
 
     Args:
         x: Inputs, shape (instance, batch, feature).
+        by_row: They as one matrix.
+        by_column: That transposed.
     """
 
-    def __init__(self, x: Float[Tensor, "instance batch feature"]) -> None:
-        n_instances, batch, n_features = x.shape
+    def __init__(self, x: Float[Tensor, "instance batch feature"], by_row: Tensor, by_column: Tensor) -> None:
+        self.x, self._by_row, self._by_column = x, by_row, by_column
+
+    @classmethod
+    def of_steps(cls, x: Float[Tensor, "step instance batch feature"]) -> list[SparseInputs]:
+        """The batches of several steps, which takes hardly longer than that of one."""
+        n_steps, n_instances, batch, n_features = x.shape
         place = _places(x.bool().flatten())
         rows = place // n_features
-        # By columns they are in the same order of instances.
-        self._instance = rows // batch
-        columns = self._instance * n_features + place % n_features
+        columns = rows // batch * n_features + place % n_features
         shape = (n_instances * batch, n_instances * n_features)
-        self._by_row = _csr(_starts(rows, shape[0]), columns.int(), x.flatten()[place], shape)
-        self._by_column = _transposed(self._by_row)
+        by_row = _Csr(_starts(rows, n_steps * shape[0]), columns.int(), x.flatten()[place])
+        by_column = by_row.transposed(n_steps * shape[1])
+        halves = zip(x, by_row.cut(n_steps, shape[1]), by_column.cut(n_steps, shape[0]), strict=True)
+        return [cls(*half) for half in halves]
 
     def times(
         self, W: Float[Tensor, "instance feature hidden"], out: Float[Tensor, "instance batch hidden"]
@@ -45,17 +59,10 @@ class SparseInputs:
         return _product(self._by_row, W, out)
 
     def transposed_times(
-        self,
-        y: Float[Tensor, "instance batch hidden"],
-        out: Float[Tensor, "instance feature hidden"],
-        scale: Float[Tensor, "instance 1 1"] | None = None,
+        self, y: Float[Tensor, "instance batch hidden"], out: Float[Tensor, "instance feature hidden"]
     ) -> Float[Tensor, "instance feature hidden"]:
-        """The product of x transposed, times a number for each instance if given, and y, written to `out`."""
-        matrix = self._by_column
-        if scale is not None:
-            values = matrix.values() * scale.flatten()[self._instance]
-            matrix = _csr(matrix.crow_indices(), matrix.col_indices(), values, matrix.shape)
-        return _product(matrix, y, out)
+        """The product of x transposed and y, written to `out`."""
+        return _product(self._by_column, y, out)
 
 
 def _places(on: Bool[Tensor, " flag"]) -> Int64[Tensor, " entry"]:
@@ -74,23 +81,38 @@ def _starts(rising: Int64[Tensor, " entry"], length: int) -> Int[Tensor, " row_a
     return starts
 
 
-def _transposed(matrix: Tensor) -> Tensor:
-    """The transposed matrix, its rows in order; in main memory scipy counts instead of sorting."""
-    starts, columns, values = matrix.crow_indices(), matrix.col_indices(), matrix.values()
-    height, width = matrix.shape
-    if matrix.device.type == "cpu":
-        known = csr_array((values.numpy(), columns.numpy(), starts.numpy()), shape=(height, width)).tocsc()
-        starts, columns, values = (torch.from_numpy(part) for part in (known.indptr, known.indices, known.data))
-        return _csr(starts, columns, values, (width, height))
-    order = columns.argsort(stable=True)
-    rows = torch.arange(height, device=starts.device).repeat_interleave(starts.diff())
-    return _csr(_starts(columns[order], width), rows[order].int(), values[order], (width, height))
+class _Csr(NamedTuple):
+    """A matrix whose columns of each row are in order: where rows start, and end, among columns and values."""
+
+    starts: Int[Tensor, " row_and_end"]
+    columns: Int32[Tensor, " entry"]
+    values: Float[Tensor, " entry"]
+
+    def transposed(self, width: int) -> _Csr:
+        """The transposed matrix; in main memory scipy counts instead of sorting."""
+        starts, columns, values = self
+        height = len(starts) - 1
+        if starts.device.type == "cpu":
+            known = csr_array((values.numpy(), columns.numpy(), starts.numpy()), shape=(height, width)).tocsc()
+            return _Csr(*(torch.from_numpy(part) for part in (known.indptr, known.indices, known.data)))
+        order = columns.argsort(stable=True)
+        rows = torch.arange(height, device=starts.device).repeat_interleave(starts.diff())
+        return _Csr(_starts(columns[order], width), rows[order].int(), values[order])
+
+    def cut(self, n: int, width: int) -> list[Tensor]:
+        """As many blocks, of so many columns, as the matrix has along its diagonal."""
+        height = (len(self.starts) - 1) // n
+        starts = self.starts.unfold(0, height + 1, height)
+        ends = [*starts[:, 0].tolist(), len(self.values)]
+        starts, columns = starts - starts[:, :1], self.columns % width
+        return [
+            _sparse(starts[at], columns[start:end], self.values[start:end], (height, width))
+            for at, (start, end) in enumerate(itertools.pairwise(ends))
+        ]
 
 
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, ...]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
+def _sparse(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    return torch.sparse_csr_tensor(starts, columns, values, shape, check_invariants=False)
 
 
 def _product(matrix: Tensor, dense: Tensor, out: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
 from polysemantic.products import HalvedProducts, Products
-from polysemantic.steps import Draw, EagerSteps, replaceable
+from polysemantic.steps import Draws, EagerSteps, replaceable
 from polysemantic.tiles import TiledProducts
 from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
 
@@ -22,8 +22,6 @@ from polysemantic.updates import begin_state, copy_counts, copy_options, of_inst
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
 _IN_CACHE, _VECTOR = 2**19, 16
-# How many times as many are taken where inputs are drawn: to find what is on is a dozen calls for each block.
-_DRAWN = 4
 # Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library, which has far
 # wider vectors at its best.
 _WIDE = 512
@@ -48,9 +46,9 @@ class _Block(NamedTuple):
     instances: slice
     steps: EagerSteps
 
-    def take(self, steps: int, draw: Draw, *, with_loss: bool) -> Tensor | None:
+    def take(self, steps: int, draws: Draws, *, with_loss: bool) -> Tensor | None:
         """So many of their steps, on draws made here: those of the process's threads go on waiting busily for more."""
-        return self.steps(steps, lambda _: draw(self.instances), with_loss=with_loss)
+        return self.steps(steps, draws.of(self.instances), with_loss=with_loss)
 
 
 class SpreadSteps:
@@ -64,7 +62,6 @@ class SpreadSteps:
         optimizer: Their SGD, Adam or AdamW.
         clip_norm: Largest norm of one instance's gradient.
         compiled: Whether products may be compiled for this processor.
-        drawn: Whether inputs are drawn, and not every feature once.
     """
 
     unrolled = 1
@@ -75,14 +72,12 @@ class SpreadSteps:
         optimizer: Optimizer,
         clip_norm: float | None = None,
         compiled: bool = True,
-        drawn: bool = False,
     ) -> None:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
         n_features, n_hidden = network.W_enc.shape[1:]
         self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
         # Where rows end within a register, what is computed there depends on where the block ends.
-        at_once = 1 if n_features % _VECTOR else _IN_CACHE * (_DRAWN if drawn else 1)
-        self._size = max(1, at_once // (n_features * n_hidden))
+        self._size = 1 if n_features % _VECTOR else max(1, _IN_CACHE // (n_features * n_hidden))
         self._libraries = ThreadpoolController()
         self._threads = torch.get_num_threads()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
@@ -103,11 +98,11 @@ class SpreadSteps:
         )
 
     @torch.no_grad()
-    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Tensor | None:
+    def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
 
         def take(blocks: list[_Block]) -> list[Tensor | None]:
-            return [block.take(steps, draw, with_loss=with_loss) for block in blocks]
+            return [block.take(steps, draws, with_loss=with_loss) for block in blocks]
 
         self._divide()
         # numpy's own threads would wait for the same cores.

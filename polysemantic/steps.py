@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -10,16 +11,53 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.autoencoder import Autoencoder, Gradients
+from polysemantic.objective import Inputs
 from polysemantic.part import Part
 from polysemantic.updates import Update, is_hooked, next_updates, takes_zero_state
 
-Draw = Callable[[slice], tuple[Tensor | None, Tensor | None]]
-"""Gives inputs (step, instance, batch, feature), None for every feature once, and noise, or None, of some instances."""
+# Numbers drawn at a time: enough to drown the cost of a call, few enough for the cache.
+_DRAWN_AT_ONCE = 2**19
 
 
-def given(x: Tensor | None, noise: Tensor | None) -> Draw:
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """What is drawn for steps.
+
+    Args:
+        make: Gives inputs (step, instance, batch, feature), None for every feature once, and noise, or None, of some
+            steps, counted from the first that is to be taken, and some instances.
+        numbers: How many are drawn for a step of one instance; 0 if they are there already.
+        instances: Those whose draws are asked for.
+    """
+
+    make: Callable[[range, slice], tuple[Tensor | None, Tensor | None]]
+    numbers: int = 0
+    instances: slice = dataclasses.field(default_factory=lambda: slice(None))
+
+    def of(self, instances: slice) -> Draws:
+        """The same draws of some instances."""
+        return dataclasses.replace(self, instances=instances)
+
+    def in_turn(
+        self, steps: int, n_instances: int, unrolled: int = 1
+    ) -> Iterator[tuple[range, Tensor | None, Tensor | None]]:
+        """Inputs and noise of a few steps after the other, as many as fill a block, but for the last ones."""
+        length = steps
+        if self.numbers:
+            length = max(1, _DRAWN_AT_ONCE // (self.numbers * n_instances) // unrolled) * unrolled
+        for start in range(0, steps, length):
+            some = range(start, min(start + length, steps))
+            yield some, *self.make(some, self.instances)
+
+
+def given(x: Tensor | None, noise: Tensor | None) -> Draws:
     """Draws that there are already, of all instances."""
-    return lambda instances: (None if x is None else x[:, instances], None if noise is None else noise[:, instances])
+    return Draws(
+        lambda steps, instances: (
+            None if x is None else x[steps.start : steps.stop, instances],
+            None if noise is None else noise[steps.start : steps.stop, instances],
+        )
+    )
 
 
 class Steps(Protocol):
@@ -29,7 +67,7 @@ class Steps(Protocol):
     def unrolled(self) -> int:
         """How many steps it takes at a time."""
 
-    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Float[Tensor, " instance"] | None:
+    def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Float[Tensor, " instance"] | None:
         """Take so many steps on what is drawn for them.
 
         Gives the last one's losses; None may come where they are not asked for.
@@ -62,20 +100,15 @@ class EagerSteps:
         self._begun = False
 
     @torch.no_grad()
-    def __call__(self, steps: int, draw: Draw, *, with_loss: bool = True) -> Tensor | None:
+    def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
-        x, noise = draw(slice(None))
         standard = self.network.is_standard
         backward: Gradients = self.network.next_gradients() if standard else self.network.backward
         # The first step of all begins the optimiser's state and is seen by its schedule.
         update: Update = next_updates(self.optimizer) if standard and self._begun else self.optimizer.step
         loss = None
-        for at in range(steps):
-            loss = backward(
-                None if x is None else x[at],
-                None if noise is None else noise[at],
-                with_loss=with_loss and at == steps - 1,
-            )
+        for at, x, noise in self._one_by_one(steps, draws):
+            loss = backward(x, noise, with_loss=with_loss and at == steps - 1)
             if self.rows is not None:
                 self._average(self.rows, loss)
             if self.clip_norm is not None:
@@ -87,6 +120,13 @@ class EagerSteps:
             if self.schedule is not None:
                 self.schedule.step()
         return loss
+
+    def _one_by_one(self, steps: int, draws: Draws) -> Iterator[tuple[int, Inputs, Tensor | None]]:
+        """Each step with its inputs and noise."""
+        for some, x, noise in draws.in_turn(steps, len(self.network.W_enc)):
+            nothing = [None] * len(some)
+            inputs = nothing if x is None else self.network.inputs(x)
+            yield from zip(some, inputs, nothing if noise is None else noise, strict=True)
 
     @property
     def _gradients(self) -> list[Tensor]:

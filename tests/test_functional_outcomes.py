@@ -31,6 +31,21 @@ def test_winner_prediction_matches_loops(name, shape):
     torch.testing.assert_close(getattr(F, name)(w_start, w_end), expected, equal_nan=True)
 
 
+def test_an_initial_weight_of_zero_has_no_sign_that_a_winner_could_keep():
+    end = torch.tensor([[1.0, 0.0], [-1.0, 0.0]])
+    assert F.winner_kept_sign(torch.zeros(2, 2), end).item() == 0
+
+
+@pytest.mark.parametrize("n", [1, 8, 19])
+def test_flags_in_bits_are_the_flags(n):
+    flags = torch.rand(3, 2, n, generator=torch.Generator().manual_seed(n)) < 0.5
+    octets = F.pack_flags(flags)
+    assert octets.shape == (3, 2, -(-n // 8))
+    assert torch.equal(F.unpack_flags(octets, n), flags)
+    index = torch.arange(n).flip(0).expand(3, 2, n)
+    assert torch.equal(F.packed_flag(octets, index), flags.flip(-1))
+
+
 def test_networks_that_only_grow_keep_their_winners_and_signs():
     w = torch.eye(4) - 0.3
     assert F.winner_was_largest(w, 2 * w).item() == F.winner_kept_sign(w, 2 * w).item() == 1

@@ -10,6 +10,7 @@ from test_ranks import COMMAND, run_commands
 
 import polysemantic
 from polysemantic.ensemble import Ensemble
+from polysemantic.functional import pack_flags, unpack_flags
 from polysemantic.sparse import SparseInputs
 
 pytestmark = [
@@ -63,15 +64,23 @@ def test_draws_happen_on_the_device_of_the_instances_and_are_those_of_a_cpu(data
     assert torch.equal(inputs.cpu(), on_cpu.inputs(3))
 
 
+def test_flags_in_bits_are_those_of_a_cpu():
+    flags = torch.rand(3, 19) < 0.5
+    octets = pack_flags(flags.cuda())
+    assert torch.equal(octets.cpu(), pack_flags(flags))
+    assert torch.equal(unpack_flags(octets, 19).cpu(), flags)
+
+
 def test_products_that_skip_zeros_are_those_of_a_cpu():
-    x, scale = (torch.rand(3, 16, 8) < 0.2) * torch.rand(3, 16, 8), torch.rand(3, 1, 1)
+    x = (torch.rand(2, 3, 16, 8) < 0.2) * torch.rand(2, 3, 16, 8)
     W, y = torch.randn(3, 8, 4), torch.randn(3, 16, 4)
     found = []
     for device in ("cpu", "cuda"):
-        sparse, out = SparseInputs(x.to(device)), torch.empty(3, 8, 4, device=device)
-        by_row = sparse.times(W.to(device), torch.empty(3, 16, 4, device=device))
-        found.append([by_row.cpu(), sparse.transposed_times(y.to(device), out, scale.to(device)).cpu()])
-    torch.testing.assert_close(*found)
+        for sparse in SparseInputs.of_steps(x.to(device)):
+            by_row = sparse.times(W.to(device), torch.empty(3, 16, 4, device=device))
+            by_column = sparse.transposed_times(y.to(device), torch.empty(3, 8, 4, device=device))
+            found.append([by_row.cpu(), by_column.cpu()])
+    torch.testing.assert_close(found[:2], found[2:])
 
 
 @pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two accelerators")

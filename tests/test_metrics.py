@@ -27,6 +27,8 @@ def updates(tied):
             "W_dec": None if tied else 0.6 * normal(3, 6, 4, seed=step + 10),
             "b_dec": None,
             "w_start": normal(3, 6, 4, seed=20),
+            "led_at_start": functional.strongest(normal(3, 6, 4, seed=20)).neuron,
+            "signs_at_start": functional.pack_signs(normal(3, 6, 4, seed=20)),
             "cooccurrence": normal(3, 6, 6, seed=30).double().abs(),
             "partition": torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0, -1.0]),
             "x": normal(3, batch, 6, seed=step + 40).relu(),
@@ -148,6 +150,10 @@ def test_thresholds_reach_the_measurement(kind):
     w_start = W.flip(-1) + torch.tensor([0.1, 0.2, 0.3])
     low, high = kind(), kind(threshold=0.9)
     for metric in (low, high):
-        metric.update(**metric._filter_kwargs(W_enc=W, W_dec=None, w_start=w_start))
+        at_start = {
+            "led_at_start": functional.strongest(w_start).neuron,
+            "signs_at_start": functional.pack_signs(w_start),
+        }
+        metric.update(**metric._filter_kwargs(W_enc=W, W_dec=None, **at_start))
     assert low.threshold == 0.5
     assert low.compute() != high.compute()

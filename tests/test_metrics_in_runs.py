@@ -68,3 +68,15 @@ def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
 
     with pytest.raises(ValueError, match=r"`metrics` must leave what they are given as it is, got Writer\."):
         fit(tmp_path, measurements=Measurements(metrics=[Writer()]))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
+    class Travelled(InstanceMetric):
+        def update(self, W_enc, w_start):
+            self.add((W_enc - w_start).norm(dim=(1, 2)))
+
+    run = fit(tmp_path, measurements=Measurements(10, metrics=[Travelled()]), ensemble=Ensemble(2), tied=tied)
+    travelled = run.history.groupby("step")["travelled"].mean()
+    assert travelled[0] < 1e-6
+    assert travelled[40] > travelled[10] > 0.01

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from polysemantic import metrics
+from polysemantic.functional import pack_signs, strongest
 from polysemantic.initialisation import disambiguation
 from polysemantic.metrics import InstanceMetric
 
@@ -12,7 +13,8 @@ ALL = [kind for kind in vars(metrics).values() if isinstance(kind, type) and kin
 
 def measure(**given):
     """Every metric that needs no inputs, on one network."""
-    values = {}
+    values, start = {}, given.pop("w_start")
+    given |= {"led_at_start": strongest(start).neuron, "signs_at_start": pack_signs(start)}
     for metric in (kind() for kind in ALL):
         if not metric._filter_kwargs(x=0, h=0, x_hat=0):
             arguments = {name: None if value is None else value.unsqueeze(0) for name, value in given.items()}

@@ -18,8 +18,10 @@ from polysemantic.functional import (
     hysteresis,
     is_still,
     max_move,
+    pack_flags,
     privilege,
     relative_change,
+    unpack_flags,
 )
 from polysemantic.part import Part
 
@@ -43,7 +45,7 @@ class Convergence(StepCallback):
     is below `min_privilege`: then it rests on a plateau that it will leave. The third check is the earliest to say so.
 
     Between checks it keeps the weights of the last one, in float16 (up to 1 precise to a fortieth of `tolerance`),
-    and a flag for each: 0.75 times the parameters in float32, in memory and in checkpoints, from the first check on.
+    and a flag for each: 0.53 times the parameters in float32, in memory and in checkpoints, from the first check on.
 
     Args:
         every_n_steps: Steps between two checks; None for 0.5 / learning rate (of SGD, whose steps are as small as its
@@ -201,18 +203,19 @@ class Convergence(StepCallback):
         """Which instances are still, and their privilege; their weights are then those of the last check."""
         if not self._previous:
             self._previous = [w.to(torch.float16) for w in matrices]
-            self._on = [torch.zeros_like(matrices[0], dtype=torch.bool)]
+            self._on = [pack_flags(torch.zeros_like(matrices[0], dtype=torch.bool))]
         # A checkpoint may have been read into the memory of another device.
         self._previous, self._on = ([w.to(change.device) for w in kept] for kept in (self._previous, self._on))
         still, privileges = [], []
         for block in _blocks(matrices):
-            w, was_on = _effective(matrices, block), self._on[0][block]
+            w = _effective(matrices, block)
+            was_on = unpack_flags(self._on[0][block], w.shape[-1])
             on = hysteresis(was_on, w)
             moves = [max_move(old[block], new[block]) for old, new in zip(self._previous, matrices, strict=True)]
             bounds = {"max_change": self.max_change, "tolerance": self.tolerance}
             still.append(is_still(change[block], was_on, on, torch.stack(moves).amax(0), **bounds))
             privileges.append(privilege(w))
-            was_on.copy_(on)
+            self._on[0][block] = pack_flags(on)
             for old, new in zip(self._previous, matrices, strict=True):
                 old[block] = new[block]
         return torch.cat(still).cpu(), torch.cat(privileges).cpu()

@@ -25,10 +25,11 @@ from polysemantic.part import Part
 from polysemantic.suggest import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 2**20}
+_AT_ONCE = {"cpu": 3 * 2**18}
 _AT_ONCE_ON_ACCELERATORS = 2**25
 # What the `update` of a metric may ask for.
-_GIVEN = ("W_enc", "W_dec", "b_dec", "w_start", "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
+_AT_START = ("led_at_start", "signs_at_start", "w_start")
+_GIVEN = ("W_enc", "W_dec", "b_dec", *_AT_START, "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
 # Columns of the tables that are no metric's; `CostlyMeasurements` and what varies have further ones.
 _TAKEN = (
     *("instance", "seed", "n_features", "n_hidden", "data", "step", "converged_step", "diverged_step"),
@@ -121,6 +122,9 @@ class Measurements(StepCallback):
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._constant:
             self._constant = {"cooccurrence": module.data.joint(), "l1": module.number("l1").to(weights.W_enc)}
+            self._constant |= module.start._asdict()
+            if any(metric._filter_kwargs(w_start=0) for metric in self.metrics):
+                self._constant["w_start"] = module.w_start.to(weights.W_enc)
             self._partition = self.partition_of(module.data)
         for metric in self.metrics:
             # Values are put together once for all metrics, in `compute`.
@@ -135,7 +139,7 @@ class Measurements(StepCallback):
         """Take in one batch of evaluation draws."""
         keep_freed_memory()
         module, networks = self._module, self._module.networks
-        of_instances = self._constant | {"w_start": module.w_start}
+        of_instances = dict(self._constant)
         if not networks.is_standard:  # a user's, of which only all can be evaluated
             of_instances |= module.evaluate(module.evaluation_inputs(batch), networks)
         for block in _blocks(networks, module.data.evaluation_rows):

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from polysemantic import functional, random
 from polysemantic.autoencoder import Autoencoder
+from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation_gap_closed_form, rotation_rank
 
 # Inputs that each rotated network is evaluated on. 16 rotations with fresh noise leave an error of 0.3 % of the loss;
@@ -17,7 +18,7 @@ from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation
 _INPUTS, _ROTATIONS = 256, 16
 _MOST_ROTATIONS, _NORMALS = 64, 2**13
 # Numbers in one matrix of a block of instances.
-_AT_ONCE = 2**19
+_AT_ONCE = 2**18
 # Draws of the evaluation keys for other purposes than inputs, whose own are small numbers.
 _NOISE, _ROTATION = 1000, 1001
 
@@ -67,22 +68,29 @@ def rotation_gap(module: Any) -> Float64[Tensor, " instance"]:
     if not closed or bool(std.any()):
         gap = _sampled(networks, module, std)
     if closed:
-        gap = gap.where(std > 0, _closed(networks, _inputs(module, repeated=False)))
+        gap = gap.where(std > 0, _closed(networks, module))
     return gap.masked_fill(diverged, torch.nan)
 
 
-def _closed(networks: Autoencoder, x: Tensor) -> Float64[Tensor, " instance"]:
-    parts = [(networks.part(block), x[block]) for block in blocks(networks, x.shape[1])]
-    return torch.cat([rotation_gap_closed_form(part.encode(y), part.l1[:, 0, 0].double()) for part, y in parts])
+def _closed(networks: Autoencoder, module: Any) -> Float64[Tensor, " instance"]:
+    gaps = []
+    for block in blocks(networks, _count(module.data)):
+        part, x = networks.part(block), _inputs(module, block, repeated=False)
+        gaps.append(rotation_gap_closed_form(part.encode(x), part.l1[:, 0, 0].double()))
+    return torch.cat(gaps)
 
 
-def _inputs(module: Any, *, repeated: bool) -> Float[Tensor, "instance batch feature"]:
+def _count(data: InputDataModule) -> int:
+    return -(-_INPUTS // data.batch_size) * data.batch_size
+
+
+def _inputs(module: Any, block: slice = slice(None), *, repeated: bool) -> Float[Tensor, "instance batch feature"]:
     """At least so many evaluation inputs, or as many as there are; over again for noise to differ between them."""
     data = module.data
-    count, batches = -(-_INPUTS // data.batch_size) * data.batch_size, range(data.evaluation_batches)
+    count, batches = _count(data), range(data.evaluation_batches)
     inputs: list[Tensor] = []
     for batch in itertools.cycle(batches) if repeated else batches:
-        inputs.append(module.evaluation_inputs(batch))
+        inputs.append(module.evaluation_inputs(batch, block))
         if sum(x.shape[1] for x in inputs) >= count:
             break
     return torch.cat(inputs, 1)[:, :count]

@@ -33,6 +33,7 @@ from polysemantic.functional.disambiguation import (
 from polysemantic.functional.excess import excess_polysemantic_neurons
 from polysemantic.functional.feature_dimensionality import feature_dimensionality
 from polysemantic.functional.features_per_neuron import features_per_neuron
+from polysemantic.functional.flags import pack_flags, packed_flag, unpack_flags
 from polysemantic.functional.fourth_norm import (
     FourthNormNull,
     fourth_norm,
@@ -87,7 +88,13 @@ from polysemantic.functional.survival import (
     resolution_rate,
 )
 from polysemantic.functional.weights import effective_weight, in_double, magnitude
-from polysemantic.functional.winners import winner_kept_sign, winner_was_largest
+from polysemantic.functional.winners import (
+    pack_signs,
+    winner_had_sign,
+    winner_kept_sign,
+    winner_led,
+    winner_was_largest,
+)
 
 __all__ = [
     "CarriedSigns",
@@ -161,6 +168,9 @@ __all__ = [
     "min_angle",
     "no_lives",
     "one_hot_pair_sums",
+    "pack_flags",
+    "pack_signs",
+    "packed_flag",
     "pair_sums",
     "participation_ratio",
     "participation_ratio_null",
@@ -191,7 +201,10 @@ __all__ = [
     "squared_gram",
     "strongest",
     "threshold_sweep",
+    "unpack_flags",
     "weighted_interference",
+    "winner_had_sign",
     "winner_kept_sign",
+    "winner_led",
     "winner_was_largest",
 ]

@@ -1,8 +1,9 @@
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
 from polysemantic.functional.carrying import covered_features, strongest
+from polysemantic.functional.flags import pack_flags, packed_flag
 
 
 def winner_was_largest(
@@ -28,7 +29,7 @@ def winner_was_largest(
         >>> winner_was_largest(start, end).item()
         0.5
     """
-    return _share(strongest(w_start).neuron == strongest(w_end).neuron, w_end, threshold)
+    return winner_led(strongest(w_start).neuron, w_end, threshold)
 
 
 def winner_kept_sign(
@@ -53,9 +54,35 @@ def winner_kept_sign(
         >>> winner_kept_sign(start, end).item()
         0.5
     """
+    return winner_had_sign(pack_signs(w_start), w_end, threshold)
+
+
+def winner_led(
+    led: Int64[Tensor, "*instance feature"], w_end: Float[Tensor, "*instance feature hidden"], threshold: float = 0.5
+) -> Float[Tensor, "*instance"]:
+    """`winner_was_largest` of the neuron that led for each feature, all that it needs of the initial weights."""
+    return _share(led == strongest(w_end).neuron, w_end, threshold)
+
+
+def winner_had_sign(
+    signs: UInt8[Tensor, "*instance feature octet"],
+    w_end: Float[Tensor, "*instance feature hidden"],
+    threshold: float = 0.5,
+) -> Float[Tensor, "*instance"]:
+    """`winner_kept_sign` of the signs (`pack_signs`), all that it needs of the initial weights."""
     winner = strongest(w_end).neuron.unsqueeze(-1)
-    kept = w_start.gather(-1, winner).sign() == w_end.gather(-1, winner).sign()
-    return _share(kept.squeeze(-1), w_end, threshold)
+    negative = w_end.gather(-1, winner) < 0
+    return _share(packed_flag(signs, winner + negative * w_end.shape[-1]).squeeze(-1), w_end, threshold)
+
+
+def pack_signs(w: Float[Tensor, "*instance feature hidden"]) -> UInt8[Tensor, "*instance feature octet"]:
+    """Which weights of each feature are positive, and then which are negative, in bits (`pack_flags`).
+
+    Example:
+        >>> pack_signs(torch.tensor([[0.5, -1.0, 0.0]]))
+        tensor([[17]], dtype=torch.uint8)
+    """
+    return pack_flags(torch.cat([w > 0, w < 0], -1))
 
 
 def _share(

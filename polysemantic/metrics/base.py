@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from jaxtyping import Float, Float64, Real
 from torch import Tensor
-from torch.nn.functional import pad
 from torchmetrics import Metric
 from typing_extensions import override
 
@@ -22,7 +21,9 @@ class InstanceMetric(Metric):
     each instance to `add`:
 
     - `W_enc`, `W_dec` (None if tied) and `b_dec` (None without): the weights;
-    - `w_start`: the effective weights at initialisation;
+    - `led_at_start`, `signs_at_start`: of the effective weights at initialisation, the neuron of each feature's
+      largest (`functional.strongest`) and all signs (`functional.pack_signs`);
+    - `w_start`: these weights themselves, kept for the metrics that ask for them, at the price of that memory;
     - `l1`: the weight of the L1 penalty;
     - `cooccurrence`: P(i and j on), the diagonal P(i on);
     - `partition`: +1 or -1 for each feature, None where the inputs have no two parts;
@@ -68,13 +69,19 @@ class InstanceMetric(Metric):
                 a value of weight 0 is not counted, even if it is nan.
         """
         values = values.double()
+        before, after = self.others
+        if self.total.ndim == 0:
+            shape = (before + len(values) + after, *values.shape[1:])
+            self.total, self.weight = values.new_zeros(shape), values.new_zeros(shape)
+        # In place: to set a state anew takes longer than to add a few numbers.
+        total, weights = (state.narrow(0, before, len(values)) for state in (self.total, self.weight))
         if isinstance(weight, int) and weight > 0:
-            weights, weighed = torch.full_like(values, weight), values * weight
+            total.add_(values, alpha=weight)
+            weights.add_(weight)
         else:
-            weights = torch.as_tensor(weight, device=values.device).double().expand_as(values)
-            weighed = torch.where(weights > 0, values * weights, 0)
-        self.total = self.total + pad(weighed, self.others)
-        self.weight = self.weight + pad(weights, self.others)
+            weight = torch.as_tensor(weight, device=values.device).double()
+            total.add_(torch.where(weight > 0, values * weight, 0))
+            weights.add_(weight)
 
     @override
     def compute(self) -> Float64[Tensor, " instance"]:

@@ -1,6 +1,8 @@
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.functional import effective_weight, winner_kept_sign, winner_was_largest
+from polysemantic.functional import effective_weight, winner_had_sign, winner_led
 from polysemantic.metrics.base import Matrix
 from polysemantic.metrics.threshold import ThresholdMetric
 
@@ -11,8 +13,9 @@ class WinnerWasLargest(ThresholdMetric):
     See `functional.winner_was_largest`.
 
     Example:
-        >>> metric = WinnerWasLargest()
-        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), w_start=torch.tensor([[[0.2, 0.1], [0.1, 0.2]]]))
+        >>> from polysemantic.functional import strongest
+        >>> start, metric = torch.tensor([[[0.2, 0.1], [0.1, 0.2]]]), WinnerWasLargest()
+        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), led_at_start=strongest(start).neuron)
         >>> metric.compute()
         tensor([0.5000], dtype=torch.float64)
     """
@@ -20,8 +23,10 @@ class WinnerWasLargest(ThresholdMetric):
     group = "features"
 
     @override
-    def update(self, W_enc: Matrix, W_dec: Matrix | None = None, *, w_start: Matrix) -> None:
-        self.add(winner_was_largest(w_start, effective_weight(W_enc, W_dec), self.threshold))
+    def update(
+        self, W_enc: Matrix, W_dec: Matrix | None = None, *, led_at_start: Int64[Tensor, "instance feature"]
+    ) -> None:
+        self.add(winner_led(led_at_start, effective_weight(W_enc, W_dec), self.threshold))
 
 
 class WinnerKeptSign(ThresholdMetric):
@@ -30,8 +35,9 @@ class WinnerKeptSign(ThresholdMetric):
     See `functional.winner_kept_sign`.
 
     Example:
-        >>> metric = WinnerKeptSign()
-        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), w_start=torch.tensor([[[0.2, 0.1], [0.1, 0.2]]]))
+        >>> from polysemantic.functional import pack_signs
+        >>> start, metric = torch.tensor([[[0.2, 0.1], [0.1, 0.2]]]), WinnerKeptSign()
+        >>> metric.update(torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]]), signs_at_start=pack_signs(start))
         >>> metric.compute()
         tensor([0.5000], dtype=torch.float64)
     """
@@ -39,5 +45,7 @@ class WinnerKeptSign(ThresholdMetric):
     group = "features"
 
     @override
-    def update(self, W_enc: Matrix, W_dec: Matrix | None = None, *, w_start: Matrix) -> None:
-        self.add(winner_kept_sign(w_start, effective_weight(W_enc, W_dec), self.threshold))
+    def update(
+        self, W_enc: Matrix, W_dec: Matrix | None = None, *, signs_at_start: UInt8[Tensor, "instance feature octet"]
+    ) -> None:
+        self.add(winner_had_sign(signs_at_start, effective_weight(W_enc, W_dec), self.threshold))

@@ -63,7 +63,7 @@ def copied(tmp_path, whole):
 @pytest.mark.parametrize(
     ("changes", "option", "rule"),
     [
-        ({"format": 0}, "--model.n_hidden=8", "must hold format 3, got 0."),
+        ({"format": 0}, "--model.n_hidden=8", "must hold format 4, got 0."),
         ({}, "--model.n_hidden=9", "must hold n_hidden 9, got 8."),
         ({}, "--data.n_features=17", "must hold n_features 17, got 16."),
         ({}, "--ensemble.seeds=5", "must hold ensemble {'seeds': 5, 'vary': {}}, got {'seeds': 4, 'vary': {}}."),
