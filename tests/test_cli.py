@@ -396,7 +396,11 @@ def test_an_interrupted_run_resumes_as_if_nothing_had_happened(
     assert [step for step, _ in shown] == list(range(0, 101, 25))
 
 
-@pytest.mark.parametrize("number", STATUS, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+    ids=lambda number: number.name,
+)
 def test_a_signal_from_outside_leaves_a_checkpoint_to_resume_from(
     number, uninterrupted, start_cli, run_cli, here, monkeypatch
 ):

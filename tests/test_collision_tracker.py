@@ -261,6 +261,7 @@ def test_records_that_are_read_back_remember_which_instances_were_seen():
     assert records.table()["cost_at_end"].tolist() == [0.0]
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_run_in_double_precision_has_lives(tmp_path):
     run = fit(tmp_path, max_steps=400, seeds=8, trainer={"precision": 64})
     assert run.collisions["settled_step"].notna().any()

@@ -167,6 +167,7 @@ def files(run):
     return {path.name for path in run.directory.iterdir() if not path.name.startswith("events")}
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_stopping_early_gives_the_counts_of_the_whole_run_and_every_file(tmp_path):
     whole = fit(tmp_path)
     stopped = fit(tmp_path, convergence=Convergence(stop=True))
@@ -193,6 +194,7 @@ def test_a_stopped_run_trains_no_further_when_continued_unless_told_to(tmp_path)
     pd.testing.assert_frame_equal(onwards.results, fit(tmp_path).results)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("inner_steps", [7, None])
 def test_a_continued_run_converges_where_a_whole_one_does(tmp_path, inner_steps):
     options = {"inner_steps": inner_steps}

@@ -51,6 +51,7 @@ def test_the_costs_of_collisions_are_those_on_the_evaluation_draws(tmp_path):
         assert run.results[column].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_costly_columns_are_measured_five_times_and_at_the_end(tmp_path):
     run = fit(tmp_path, OneHot(6), n_hidden=4, max_steps=105, every_n_steps=1)
     measured = run.history.groupby("step")[["rotation_gap", *KINDS]].agg(lambda column: column.notna().all())
@@ -84,6 +85,7 @@ def test_a_partition_that_is_none_is_refused(tmp_path):
         fit(tmp_path, OneHot(4), n_hidden=4, partition=[1, -1])
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_a_one_hot_network_has_no_disambiguation_neuron(tmp_path):
     run = fit(tmp_path, OneHot(8), n_hidden=8, max_steps=300)
     assert run.results["disambiguation_neuron"].isna().all()
@@ -110,6 +112,7 @@ def test_an_instance_without_noise_has_the_same_gap_beside_noisy_ones(tmp_path):
     assert (beside.results["rotation_gap"][2:] != 0).all()
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("options", [{"tied": False}, {"act": "relu"}])
 def test_where_there_is_no_closed_form_the_gap_is_sampled(tmp_path, options):
     run = fit(tmp_path, OneHot(4), n_hidden=8, max_steps=300, l1=0.01, **options)

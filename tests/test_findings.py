@@ -1,7 +1,5 @@
 import re
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,12 +8,14 @@ import torch
 from scipy import stats
 
 from findings import page
+from findings.__main__ import main
 from findings.questions import QUESTIONS
 from findings.statistics import binomial, difference, interval, is_less, power_law
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.objective import Weights
 
-ROOT = Path(__file__).parent.parent
+# Whole tables pass through functions whose own tests check shapes and types.
+pytestmark = pytest.mark.usefixtures("unchecked")
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +91,12 @@ def test_a_single_network_is_not_less_beyond_chance(one, other):
         (["--workers=0"], r"`workers` must be at least 1, got 0\."),
     ],
 )
-def test_bad_arguments_are_one_line(arguments, message):
-    done = subprocess.run(
-        [sys.executable, "-m", "findings", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert done.returncode == 2
-    assert re.search(message, done.stderr.splitlines()[-1])
+def test_bad_arguments_are_one_line(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["findings", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert re.search(message, capsys.readouterr().err.splitlines()[-1])
 
 
 @pytest.mark.parametrize(("both", "stable"), [(0.0, False), (0.02, True), (0.3, True)])

@@ -52,6 +52,7 @@ def test_weights_without_full_rank_are_rotated_too():
     torch.testing.assert_close(rotated @ rotated.mT, W @ W.mT)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("size", [(3, 8), (5, 3)])
 def test_the_gap_by_frames_has_the_mean_and_scatter_of_the_one_by_whole_rotations(size, tied):
@@ -68,6 +69,7 @@ def test_the_gap_by_frames_has_the_mean_and_scatter_of_the_one_by_whole_rotation
     torch.testing.assert_close(frames.std(0), whole.std(0), rtol=0.2, atol=0)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_gap_by_frames_agrees_with_the_closed_form():
     W, _ = network(6, 9, tied=True)
     x = (torch.rand(2, 32, 6) < 0.3).double()

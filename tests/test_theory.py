@@ -94,7 +94,7 @@ def test_a_simulation_needs_positive_sizes(name):
         theory.simulate_sparsification(**{name: 0})
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_simulation_has_the_slopes_of_the_laws(seed):
     path = theory.simulate_sparsification(seed=seed)
     within = (path.t >= 1e3) & (path.t <= 3e4)
