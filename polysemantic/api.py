@@ -54,7 +54,7 @@ def fit(
         checkpoint: The callback that writes checkpoints.
         convergence: The callback that notes when instances stop changing, and may stop the run.
         callbacks: Further callbacks.
-        trainer: Further options of Lightning's Trainer, such as `default_root_dir`.
+        trainer: Further options of Lightning's Trainer, such as `default_root_dir`; its `callbacks` act too.
         ckpt_path: A checkpoint to continue, or `last` for the newest of the same configuration.
         **model: Further options of `EnsembleModule`, such as `l1`.
 
@@ -67,6 +67,8 @@ def fit(
     ensemble = ensemble or Ensemble()
     module = EnsembleModule(data.n_features, n_hidden, ensemble, seed=seed_everything, **model)
     options = {"max_steps": max_steps, **(trainer or {})}
+    more = options.pop("callbacks", None) or []
+    further = [*(callbacks or []), *([more] if isinstance(more, Callback) else more)]
     configured: dict[str, Any] = {
         "measurements": measurements or Measurements(),
         "collisions": collisions or CollisionTracker(),
@@ -88,7 +90,7 @@ def fit(
         continued = continued_run(str(ckpt_path), Path(options.get("default_root_dir") or "."), config)
         directory, ckpt_path = continued.directory, continued.checkpoint
     *first, last = standard_callbacks(**configured, config=config)
-    runner = build_trainer([*first, *(callbacks or []), last], directory, **options)
+    runner = build_trainer([*first, *further, last], directory, **options)
     check_ranks(runner, ensemble)
     check_memory(runner, module, data.batch_size)
     runner.fit(module, datamodule=data, ckpt_path=ckpt_path)

@@ -41,11 +41,12 @@ class Returns(Callback):
         self.steps.append(trainer.global_step)
 
 
-def fit_small(directory, *callbacks):
+def fit_small(directory, *callbacks, **options_of_trainer):
     """The same as a user would run it, with checkpoints."""
     trainer = {"default_root_dir": str(directory), "accelerator": "cpu", "enable_progress_bar": False}
+    trainer |= options_of_trainer
     options = {"ensemble": Ensemble(2), "n_hidden": 6, "max_steps": 25, "inner_steps": 10}
-    polysemantic.fit(OneHot(8), callbacks=list(callbacks), trainer=trainer, **options)
+    return polysemantic.fit(OneHot(8), callbacks=list(callbacks), trainer=trainer, **options)
 
 
 def train(*callbacks):
@@ -63,6 +64,14 @@ def test_a_callback_in_passing_sees_what_one_that_is_waited_for_sees():
     for step, weights in waited.seen.items():
         torch.testing.assert_close(weights, passing.seen[step], rtol=0, atol=0)
     assert returns.steps == [10, 20, 25]
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_callbacks_among_the_options_of_the_trainer_act_too(alone, tmp_path):
+    one, other = Returns(), Returns()
+    run = fit_small(tmp_path, one, callbacks=other if alone else [other])
+    assert one.steps == other.steps != []
+    assert "callbacks" not in run.config["trainer"]
 
 
 def test_which_steps_are_unrolled_together_never_depends_on_time():
