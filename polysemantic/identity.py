@@ -19,9 +19,13 @@ def optimizer_settings(make: Any) -> dict[str, Any]:
     """An optimiser's class and numbers: a checkpoint brings its own, and others would be passed over without a word.
 
     Raises:
-        ValueError: If it cannot be made.
+        ValueError: If it cannot be made, or is to be differentiated through.
     """
     optimizer = _optimizer(make)
+    if optimizer.defaults.get("differentiable"):
+        raise ValueError(
+            "`optimizer.differentiable` must be false, as no run differentiates through its steps, got true."
+        )
     kept = {
         name: value
         for name, value in optimizer.defaults.items()

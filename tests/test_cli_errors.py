@@ -63,6 +63,10 @@ BAD_OPTIONS = {
         "`lr_scheduler` must follow the steps alone",
         "got ReduceLROnPlateau.",
     ),
+    "optimiser to differentiate": (
+        ("--model.optimizer=SGD", "--model.optimizer.lr=0.1", "--model.optimizer.differentiable=true"),
+        "`optimizer.differentiable` must be false, as no run differentiates through its steps, got true.",
+    ),
     "optimiser that couples": ("--model.optimizer=LBFGS", "`optimizer` must treat", "elementwise", "got LBFGS."),
     "linked option": ("--model.n_features=3", "`model.n_features` must be unset", "`data.n_features`"),
     "unknown varied name": (
