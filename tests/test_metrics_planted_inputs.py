@@ -35,7 +35,9 @@ def measure(x, W_enc, W_dec=None, b_dec=None, cooccurrence=None):
         for metric in found:
             metric.update(**metric._filter_kwargs(**given))
     h, x_hat = (values.detach() for values in networks(x.double()[None]))
-    costly = of_collisions(weights.W_enc, weights.decoder, x.double()[None], x_hat, cooccurrence[None])
+    costly = of_collisions(
+        weights.W_enc, weights.decoder, *interference_sums(x.double()[None], x_hat), cooccurrence[None]
+    )
     if W_dec is None:
         costly["rotation_gap"] = rotation_gap_closed_form(h, l1)
     return {name: value.item() for name, value in ({m.column(): m.compute() for m in found} | costly).items()}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
@@ -101,40 +102,40 @@ def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
     parts = []
     for block in blocks(networks, data.evaluation_size):
         inputs = [module.evaluation_inputs(batch, block) for batch in data.val_dataloader()]
-        parts.append(_pairs_of(networks.part(block), inputs, torch.cat(inputs, 1), data.joint()[block], partition))
+        parts.append(_pairs_of(networks.part(block), inputs, data.joint()[block], partition))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
 def _pairs_of(
-    networks: Autoencoder, batches: list[Tensor], x: Tensor, cooccurrence: Tensor, partition: Tensor | None
+    networks: Autoencoder, batches: list[Tensor], cooccurrence: Tensor, partition: Tensor | None
 ) -> dict[str, Tensor]:
     weights = networks.weights
     few = torch.stack(collision_counts(weights.W_enc, weights.W_dec)).sum(0) <= _COLLISIONS
     usable = few & all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
     networks = without(networks, ~usable)
 
-    def reconstruct(twin: Autoencoder) -> Tensor:
-        return torch.cat([twin(part)[1] for part in batches], 1)
-
-    columns = of_collisions(*matrices(networks), x, reconstruct(networks), cooccurrence)
+    # Over all inputs at once they would take several times the memory.
+    sums = [torch.stack(interference_sums(x, networks(x)[1])) for x in batches]
+    numerator, denominator = functools.reduce(torch.add, sums)
+    columns = of_collisions(*matrices(networks), numerator, denominator, cooccurrence)
     columns["disambiguation_neuron"] = torch.full_like(columns["collision_cost"], torch.nan)
     if partition is not None:
-        found = disambiguation_by_ablation(
-            lambda W_enc, W_dec: reconstruct(networks.with_weights(W_enc, W_dec)),
-            x,
-            *matrices(networks),
-            partition,
-            cooccurrence,
-        )
+
+        def reconstruct(W_enc: Tensor, W_dec: Tensor) -> Tensor:
+            twin = networks.with_weights(W_enc, W_dec)
+            return torch.cat([twin(x)[1] for x in batches], 1)
+
+        x = torch.cat(batches, 1)
+        found = disambiguation_by_ablation(reconstruct, x, *matrices(networks), partition, cooccurrence)
         columns["disambiguation_neuron"] = found.neuron.double().masked_fill(found.neuron < 0, torch.nan)
     return {name: values.where(usable, torch.nan) for name, values in columns.items()}
 
 
 def of_collisions(
-    W_enc: Tensor, W_dec: Tensor, x: Tensor, x_hat: Tensor, cooccurrence: Tensor
+    W_enc: Tensor, W_dec: Tensor, numerator: Tensor, denominator: Tensor, cooccurrence: Tensor
 ) -> dict[str, Float64[Tensor, " instance"]]:
-    """What collisions cost on some inputs, and the kinds of same-sign ones."""
-    priced = price_collisions(W_enc, W_dec, *interference_sums(x, x_hat))
+    """What collisions cost by `interference_sums` of some inputs, and the kinds of same-sign ones."""
+    priced = price_collisions(W_enc, W_dec, numerator, denominator)
     kinds = classify_same_sign(priced.collisions, W_enc, W_dec, priced.excess, cooccurrence)
     counts = same_sign_counts(priced.collisions, kinds, len(W_enc))
     return {
