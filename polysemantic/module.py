@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Float64, Int64, UInt8
+from jaxtyping import Float, Float64
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
 from torch import Tensor
@@ -13,15 +13,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, OneCycleLR, ReduceLROnPlateau
 from typing_extensions import override
 
-from polysemantic import initialisation, random
+from polysemantic import random
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.checks import check_at_least_one, check_choice, check_numbers, check_positive
-from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.data import InputDataModule
-from polysemantic.earlier import weights_of_earlier_run
 from polysemantic.ensemble import Ensemble
 from polysemantic.freed import give_freed_memory_back
-from polysemantic.functional import effective_weight, gram, pack_signs, strongest
+from polysemantic.functional import effective_weight, gram
 from polysemantic.identity import (
     CHECKPOINT_FORMAT,
     check_identity,
@@ -31,11 +29,13 @@ from polysemantic.identity import (
 )
 from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
-from polysemantic.objective import Act, Weights
+from polysemantic.objective import Act
 from polysemantic.part import Part
+from polysemantic.quickest import quickest_steps
 from polysemantic.sparse import sparse_pays
-from polysemantic.spread import SpreadSteps, spreading_pays
-from polysemantic.steps import Draws, EagerSteps, Steps, count_steps, fused, replaceable
+from polysemantic.spread import spreading_pays
+from polysemantic.start import Start, initial_weights
+from polysemantic.steps import Draws, Steps, count_steps, fused
 
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
 # wait for the slowest each time.
@@ -43,18 +43,6 @@ _CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
 _CHUNKS_BETWEEN_LOSSES = 4
 # Optimisers of torch whose update of one weight depends on others, or that need what a training step does not give.
 _COUPLING = ("Adafactor", "LBFGS", "Muon", "SparseAdam")
-
-
-class Start(NamedTuple):
-    """What measurements ask of the effective weights at initialisation, in a sixteenth of their memory.
-
-    Args:
-        led_at_start: The neuron of each feature's largest weight.
-        signs_at_start: All signs (`functional.pack_signs`).
-    """
-
-    led_at_start: Int64[Tensor, "instance feature"]
-    signs_at_start: UInt8[Tensor, "instance feature octet"]
 
 
 class EnsembleModule(LightningModule):
@@ -199,34 +187,15 @@ class EnsembleModule(LightningModule):
     @override
     def configure_model(self) -> None:
         if self.autoencoder is None:
-            start = self._start()
-            w_start = effective_weight(start.W_enc, start.W_dec)
-            self.start = Start(strongest(w_start).neuron, pack_signs(w_start))
-            self.autoencoder = self.autoencoder_class(start, self.act, self.number("l1"), self.number("importance"))
+            weights = initial_weights(self)
+            self.start = Start.of(weights)
+            self.autoencoder = self.autoencoder_class(weights, self.act, self.number("l1"), self.number("importance"))
 
     @property
     def w_start(self) -> Float[Tensor, "instance feature hidden"]:
         """The effective weights at initialisation, drawn anew."""
-        start = self._start()
-        return effective_weight(start.W_enc, start.W_dec)
-
-    def _start(self) -> Weights:
-        start = self._drawn_or_read()
-        if not self.tied and start.W_dec is None:
-            start.W_dec = start.W_enc.clone()
-        if self.bias and start.b_dec is None:
-            start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
-        dtype = torch.get_default_dtype()
-        return start.map(lambda w: w.to(dtype))
-
-    def _drawn_or_read(self) -> Weights:
-        if self.init_from is not None:
-            start = weights_of_earlier_run(self.init_from, self.identity(), self.ensemble)
-            return start.map(lambda w: w[self.instances])
-        keys = random.make_keys(self.seed, "init", self.ensemble.seed_index[self.instances])
-        start = initialisation.draw(self.init, keys, self.part.size, self.n_features, self.n_hidden)
-        start.W_enc *= self.number("init_scale").to(start.W_enc)[:, None, None]
-        return start
+        weights = initial_weights(self)
+        return effective_weight(weights.W_enc, weights.W_dec)
 
     @override
     def configure_optimizers(self) -> Any:
@@ -259,33 +228,14 @@ class EnsembleModule(LightningModule):
         std = self.number("noise_std").to(self.networks.W_enc)
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
         self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
-        eager = EagerSteps(self.networks, optimizer, schedule, self.clip_norm, self.rows)
-        self.steps = self._compiled(optimizer) or self._spread(optimizer) or eager
+        self.steps = quickest_steps(self, optimizer, schedule)
         give_freed_memory_back()  # by the measurements of the start: training takes its own
-
-    def _spread(self, optimizer: Optimizer) -> SpreadSteps | None:
-        """Steps spread over threads, if they are worth their while."""
-        if not (self.spreads and SpreadSteps.takes(self.networks, optimizer)):
-            return None
-        return SpreadSteps(self.networks, optimizer, self.clip_norm, compiled=self.compile_steps is not False)
 
     @property
     def spreads(self) -> bool:
         """Whether steps are spread over threads, as far as this module and not the machine or optimiser decides."""
         fits = self.rows is None and self.lr_scheduler is None and self.tied and self.act == "linear"
         return fits and spreading_pays(self.n_features, self.n_hidden)
-
-    def _compiled(self, optimizer: Optimizer) -> CompiledSteps | None:
-        """Compiled steps, if they are asked for or left to us and worth their while."""
-        # What processes exchange in each step is no part of a graph.
-        if self.rows is not None or not self.compile_steps:
-            return None
-        if self.compile_steps == "auto":
-            pays = compiling_pays(self.n_features, self.n_hidden, self.data.batch_size, self.trainer.max_steps)
-            fits = self.lr_scheduler is None and self.clip_norm is None and replaceable(self.networks, optimizer)
-            if not (pays and fits):
-                return None
-        return CompiledSteps(self.networks, optimizer) if can_compile(self.networks.W_enc.device) else None
 
     @override
     def teardown(self, stage: str) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -60,6 +60,7 @@ def given(x: Tensor | None, noise: Tensor | None) -> Draws:
     )
 
 
+@runtime_checkable
 class Steps(Protocol):
     """A way to take optimiser steps."""
 

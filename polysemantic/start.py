@@ -1,12 +1,57 @@
+"""The weights that the networks of a run start from, drawn or those of an earlier run."""
+
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
 
+from polysemantic import initialisation, random
 from polysemantic.checkpoints import read_checkpoint
 from polysemantic.ensemble import Ensemble
+from polysemantic.functional import effective_weight, pack_signs, strongest
 from polysemantic.objective import Weights
+
+
+class Start(NamedTuple):
+    """What measurements ask of the effective weights at initialisation, in a sixteenth of their memory.
+
+    Args:
+        led_at_start: The neuron of each feature's largest weight.
+        signs_at_start: All signs (`functional.pack_signs`).
+    """
+
+    led_at_start: Int64[Tensor, "instance feature"]
+    signs_at_start: UInt8[Tensor, "instance feature octet"]
+
+    @classmethod
+    def of(cls, weights: Weights) -> Start:
+        """What is kept of initial weights."""
+        w = effective_weight(weights.W_enc, weights.W_dec)
+        return cls(strongest(w).neuron, pack_signs(w))
+
+
+def initial_weights(module: Any) -> Weights:
+    """The weights that the networks held here start from, the same whenever they are asked for.
+
+    Args:
+        module: The `EnsembleModule`.
+    """
+    if module.init_from is None:
+        keys = random.make_keys(module.seed, "init", module.ensemble.seed_index[module.instances])
+        start = initialisation.draw(module.init, keys, module.part.size, module.n_features, module.n_hidden)
+        start.W_enc *= module.number("init_scale").to(start.W_enc)[:, None, None]
+    else:
+        earlier = weights_of_earlier_run(module.init_from, module.identity(), module.ensemble)
+        start = earlier.map(lambda w: w[module.instances])
+    if not module.tied and start.W_dec is None:
+        start.W_dec = start.W_enc.clone()
+    if module.bias and start.b_dec is None:
+        start.b_dec = start.W_enc.new_zeros(start.W_enc.shape[:2])
+    dtype = torch.get_default_dtype()
+    return start.map(lambda w: w.to(dtype))
 
 
 def weights_of_earlier_run(path: str, identity: dict[str, Any], ensemble: Ensemble) -> Weights:

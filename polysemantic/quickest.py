@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
+from polysemantic.spread import SpreadSteps
+from polysemantic.steps import EagerSteps, Steps, replaceable
+
+
+def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
+    """The quickest way of those allowed to take a run's steps: compiled, spread over threads, or one by one.
+
+    Args:
+        module: The `EnsembleModule`.
+        optimizer: Its optimiser.
+        schedule: Its schedule.
+    """
+    networks = module.networks
+    if _compiles(module, optimizer) and can_compile(networks.W_enc.device):
+        return CompiledSteps(networks, optimizer)
+    if module.spreads and SpreadSteps.takes(networks, optimizer):
+        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
+    return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
+
+
+def _compiles(module: Any, optimizer: Optimizer) -> bool:
+    """Whether compiled steps are asked for, or left to us and worth their while."""
+    if module.rows is not None:
+        return False  # what processes exchange in each step is no part of a graph
+    if module.compile_steps != "auto":
+        return bool(module.compile_steps)
+    pays = compiling_pays(module.n_features, module.n_hidden, module.data.batch_size, module.trainer.max_steps)
+    fits = module.lr_scheduler is None and module.clip_norm is None
+    return pays and fits and replaceable(module.networks, optimizer)
