@@ -230,18 +230,15 @@ def test_an_injected_script_would_not_run(browser, report, tmp_path):
     page.close()
 
 
-def seconds_to_open(page, file):
-    """Until the page is ready and its first chart drawn."""
-    page.goto("about:blank")
-    began = time.perf_counter()
-    page.goto(file.as_uri())
-    page.locator("body[data-ready=yes]").wait_for()
-    page.locator("#width").scroll_into_view_if_needed()
-    page.locator("#width[data-drawn=yes]").wait_for()
-    return time.perf_counter() - began
+# Notes when which chart is begun and drawn.
+WATCH = """
+window.told = [];
+new MutationObserver((changes) => changes.forEach(({ target }) => window.told.push([target.id, target.dataset.drawn])))
+  .observe(document, { subtree: true, attributeFilter: ["data-drawn"] });
+"""
 
 
-def test_a_sweep_of_100_cells_is_small_and_opens_at_once(page, grid, tmp_path, record_property):
+def test_a_sweep_of_100_cells_is_small_and_draws_its_first_chart_first(page, grid, tmp_path):
     sweep = repeated_sweep(
         tmp_path / "large", grid, [16 * (1 + at) for at in range(20)], [0.001 * (1 + at) for at in range(5)]
     )
@@ -249,11 +246,19 @@ def test_a_sweep_of_100_cells_is_small_and_opens_at_once(page, grid, tmp_path, r
     assert main([str(sweep), f"--output={file}"]) == 0
     size = file.stat().st_size
     assert size < 15e6
-    # Whatever else the machine does can only add to it.
-    took = min(seconds_to_open(page, file) for _ in range(3))
-    record_property("seconds", took)
+    page.add_init_script(WATCH)
+    began = time.perf_counter()
+    page.goto(file.as_uri())
+    page.locator("#width").scroll_into_view_if_needed()
+    page.locator("#width[data-drawn=yes]").wait_for()
+    # How long depends on what else the machine does: told, and not tested.
+    took = time.perf_counter() - began
     ARTIFACTS.mkdir(parents=True, exist_ok=True)
     (ARTIFACTS / "report_of_100_cells.txt").write_text(f"{size / 1e6:.1f} MB, drawn after {took:.2f} s\n")
-    assert took < 5
+    page.locator("#dose[data-drawn=yes]").wait_for()
+    told = page.evaluate("() => window.told")
+    assert told[:4] == [[key, state] for key in ("width", "dose") for state in ("begun", "yes")]
+    # What is far below the window waits for its reader.
+    assert not {key for key, _ in told} & {"frontier", "training", "survival", "lives", "weights", "basis"}
     opened(page, file)
     assert page.locator("figure.chart[data-drawn=yes]").count() == page.locator("figure.chart").count()

@@ -201,10 +201,15 @@
     figure.dataset.drawn = "yes";
   }
 
-  // A chart is drawn when it comes near the window, so that a page of many charts opens as fast as one of few.
+  // A chart is drawn when it comes near the window, so that a page of many charts opens as fast as one of few; and each
+  // is seen before the next is begun, which may be out of sight.
   const figures = document.querySelectorAll("figure.chart");
+  const seen = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  let last = Promise.resolve();
   const near = new IntersectionObserver((entries) => {
-    entries.filter((entry) => entry.isIntersecting).forEach((entry) => draw(entry.target));
+    for (const { target } of entries.filter((entry) => entry.isIntersecting)) {
+      last = last.finally(() => draw(target)).finally(seen);
+    }
   }, { rootMargin: "300px" });
   figures.forEach((figure) => near.observe(figure));
   window.addEventListener("beforeprint", () => figures.forEach(draw));
