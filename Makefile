@@ -22,7 +22,7 @@ fit: $(READY)  ## Train the headline experiment: make fit [CONFIG=configs/collis
 	$(RUN) -m polysemantic fit --config $(CONFIG)
 
 test: $(READY) $(CHROMIUM)  ## Run the tests, those of pages in a browser: make test [CHROMIUM=/usr/bin/chromium]
-	CHROMIUM=$(CHROMIUM) $(RUN) -m pytest --numprocesses auto --dist loadfile
+	CHROMIUM=$(CHROMIUM) $(RUN) -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 $(CHROMIUM):
 	@if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \

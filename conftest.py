@@ -1,9 +1,64 @@
+import builtins
+import collections
+import contextlib
+import functools
+import inspect
+import re
+from collections.abc import Callable
+from types import CodeType
+from typing import Any
+
+import jaxtyping
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from beartype.roar import BeartypeDecorHintException
 
+MOST = 20
+made: collections.Counter[CodeType] = collections.Counter()
+_with_shapes = jaxtyping.jaxtyped
+
+
+def _with_shapes_where_there_are_any(*, typechecker: Callable[..., Any]) -> Callable[..., Any]:
+    """The decorator of the import hook, which takes many times as long as the type checker alone."""
+
+    def decorate(defined: Any) -> Any:
+        if isinstance(defined, classmethod | staticmethod):
+            return type(defined)(decorate(defined.__func__))
+        if isinstance(defined, property):
+            return property(*(each and decorate(each) for each in (defined.fget, defined.fset, defined.fdel)))
+        if inspect.isfunction(defined):
+            # Making a check takes longer than most calls, and some functions within others are made again and again.
+            made[defined.__code__] += 1
+            if made[defined.__code__] > MOST:
+                return defined
+        if inspect.isfunction(defined) and _has_no_shapes(defined):
+            # Some annotations are beyond the checker, which jaxtyping passes over.
+            with contextlib.suppress(BeartypeDecorHintException):
+                return _unless_disabled(defined, typechecker(defined))
+        return _with_shapes(defined, typechecker=typechecker)
+
+    return decorate
+
+
+def _unless_disabled(defined: Callable[..., Any], checked: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(defined)
+    def either(*arguments: Any, **options: Any) -> Any:
+        return (defined if jaxtyping.config.jaxtyping_disable else checked)(*arguments, **options)
+
+    return either
+
+
+def _has_no_shapes(function: Callable[..., Any]) -> bool:
+    """Whether the names in its annotations are known by now and none is jaxtyping's, or holds what is."""
+    names = re.findall(r"(?<![\w.])[A-Za-z_]\w*", " ".join(map(str, function.__annotations__.values())))
+    known = vars(builtins) | function.__globals__
+    return all(name in known and "jaxtyping" not in repr(known[name]) for name in names)
+
+
+jaxtyping.jaxtyped = _with_shapes_where_there_are_any
 # Shapes and types of the whole package are checked while its tests run; an int is a float, as PEP 484 has it.
-install_import_hook("polysemantic", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
+CONF = "beartype.BeartypeConf(is_pep484_tower=True, violation_type=TypeError)"
+jaxtyping.install_import_hook("polysemantic", f"beartype.beartype(conf={CONF})")
 
 
 @pytest.fixture(autouse=True)
