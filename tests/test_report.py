@@ -531,6 +531,14 @@ def test_a_legend_in_print_is_whole(name, kind, monkeypatch):
     assert figure.axes[0].get_position().height * figure.get_figheight() > 1
 
 
+def test_a_legend_of_many_names_makes_a_chart_taller():
+    def height(names):
+        series = [Series(f"l1 = 0.001, n_hidden = {at}", "points", [1], [1]) for at in range(names)]
+        return payload(Chart("width", "", [Panel("x", "y")], {"": series}, pd.DataFrame()))["layout"]["height"]
+
+    assert height(2) == 440 < height(12) < height(24) < height(200) == height(400)
+
+
 def test_several_runs_differ_along_what_their_configurations_say(grid, one_hot):
     material, charts, _ = sections(grid, one_hot)
     assert {"data", "n_features", "n_hidden", "l1", "optimizer", "max_steps"} <= set(material.axes)

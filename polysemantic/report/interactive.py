@@ -19,6 +19,8 @@ Json = dict[str, Any]
 _GAP = 0.09
 # Every tick of a logarithmic axis is a number to read: no bare digits, no "n" for a billionth, and few of them.
 _LOG: Json = {"tickformat": "~g", "nticks": 3}
+# Pixels across that a legend has, and rows of it that make a chart taller.
+_LINE, _ROWS = 1080, 12
 # Marks at the ends of an axis are not cut in half.
 _WHOLE: Json = {"cliponaxis": False}
 
@@ -185,7 +187,7 @@ def _band(series: Series, trace: Json) -> list[Json]:
 
 def _layout(chart: Chart) -> Json:
     width = (1 - _GAP * (len(chart.panels) - 1)) / len(chart.panels)
-    layout: Json = {"height": chart.height, "showlegend": chart.legend}
+    layout: Json = {"height": chart.height + _room(chart), "showlegend": chart.legend}
     for at, panel in enumerate(chart.panels):
         start = at * (width + _GAP)
         y_kind = "category" if panel.categories else "log" if panel.log_y else "-"
@@ -213,6 +215,15 @@ def _layout(chart: Chart) -> Json:
         layout[f"yaxis{_axis(at)}"] |= {"dtick": 1, "tickfont": {"size": 10}} if panel.categories else {}
         layout[f"yaxis{_axis(at)}"] |= (_LOG if panel.log_y else {}) | ({"range": panel.limits} if panel.limits else {})
     return layout
+
+
+def _room(chart: Chart) -> int:
+    """Pixels that a legend of many names takes, so that the curves keep theirs; of very many it scrolls."""
+    if not chart.legend:
+        return 0
+    names = max(({one.name for one in series} for series in chart.views.values()), key=len)
+    in_row = max(1, _LINE // (50 + 7 * max(map(len, names), default=0)))
+    return 25 * min(_ROWS, max(0, -(-len(names) // in_row) - 1))
 
 
 def _words(panel: Panel) -> Json:
