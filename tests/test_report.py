@@ -1,4 +1,5 @@
 import base64
+import dataclasses
 import functools
 import json
 import re
@@ -31,7 +32,7 @@ from polysemantic.report.groups import in_words, panels, statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
 from polysemantic.report.material import read_material
-from polysemantic.report.sections import SECTIONS, frontier, width
+from polysemantic.report.sections import SECTIONS, dose, frontier, width
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
 
 go = pytest.importorskip("plotly.graph_objects")
@@ -148,6 +149,14 @@ def test_the_dose_is_the_expected_number_of_companions(grid):
     _, charts, _ = sections(grid)
     assert charts["dose"].panels[0].x.startswith("expected companions")
     assert named(charts["dose"], "l1 = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
+
+
+def test_a_setting_that_goes_along_with_the_dose_does_not_break_its_curves(grid):
+    material = read_material([grid])
+    results = material.results.assign(batch_size=material.results["probability"].map({0.05: 64, 0.3: 32}))
+    section = dose(dataclasses.replace(material, results=results, axes=[*material.axes, "batch_size"]))
+    assert [len(named(section.charts[0], f"l1 = {l1}", "mean").x) for l1 in (0.001, 0.01)] == [2, 2]
+    assert "Batch size changes along with it." in section.text
 
 
 def test_the_rotation_null_of_the_fourth_norm_is_that_of_the_weights(grid):
