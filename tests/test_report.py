@@ -159,6 +159,17 @@ def test_a_setting_that_goes_along_with_the_dose_does_not_break_its_curves(grid)
     assert "Batch size changes along with it." in section.text
 
 
+def test_no_line_joins_true_and_false(grid):
+    material = read_material([grid])
+    tied = material.results.assign(tied=material.results["l1"] > 0.005)
+    section = frontier(dataclasses.replace(material, results=tied, axes=["tied"]))
+    assert section.text == ["Each point is a network."]
+    assert {(one.name, one.kind) for one in section.charts[0].views[""]} == {
+        ("tied = False", "points"),
+        ("tied = True", "points"),
+    }
+
+
 def test_the_rotation_null_of_the_fourth_norm_is_that_of_the_weights(grid):
     material, charts, _ = sections(grid)
     point = material.points[1]

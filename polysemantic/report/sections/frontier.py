@@ -1,4 +1,5 @@
 import pandas as pd
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import has, numbers, panels, spans_decades, split, statistics, thinned, thinning_note
@@ -12,7 +13,8 @@ def frontier(material: Material) -> Section | None:
     """Loss against polysemanticity, traced along one axis."""
     if not has(material, _X, *_Y) or len(material.results) < 2:
         return None
-    numeric = [axis for axis in material.axes if pd.api.types.is_numeric_dtype(material.results[axis])]
+    kinds = material.results[material.axes].dtypes
+    numeric = [axis for axis in material.axes if is_numeric_dtype(kinds[axis]) and not is_bool_dtype(kinds[axis])]
     along = "l1" if "l1" in numeric else next(iter(numeric), None)
     by = [axis for axis in material.axes if axis != along]
     title = f"{heading(_Y[0]).capitalize()} against {heading(_X)}"
