@@ -16,7 +16,7 @@ from polysemantic.part import Part
 from polysemantic.updates import Update, is_hooked, next_updates, takes_zero_state
 
 # Numbers drawn at a time: enough to drown the cost of a call, few enough for the cache.
-_DRAWN_AT_ONCE = 2**18
+_DRAWN_AT_ONCE = 2**19
 
 
 @dataclasses.dataclass(frozen=True)
