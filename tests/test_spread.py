@@ -1,5 +1,6 @@
 import contextlib
 import copy
+import dataclasses
 import functools
 
 import pytest
@@ -70,17 +71,18 @@ def draw(data, steps, n_hidden):
     return x.float(), noise if data == "with noise" else None
 
 
-def take(kind, optimizer, chunks=(30,), networks=None, data="every feature once", **options):
-    """Trained networks, their optimiser and their last losses."""
+def take(kind, optimizer, chunks=(30,), networks=None, data="every feature once", drawn=0, **options):
+    """Trained networks, their optimiser and their last losses, as if so many numbers were drawn for a step of one."""
     networks = make_networks() if networks is None else networks
     networks.sparse_inputs = data == "sparse"
     optimizer = OPTIMISERS[optimizer](networks.parameters())
     steps = kind(networks, optimizer, **options)
-    draws = draw(data, sum(chunks), networks.W_enc.shape[2])
+    drawn_for_all = draw(data, sum(chunks), networks.W_enc.shape[2])
     done = 0
     for chunk in chunks:
-        x, noise = (None if drawn is None else drawn[done : done + chunk] for drawn in draws)
-        loss, done = steps(chunk, given(x, noise)), done + chunk
+        x, noise = (None if these is None else these[done : done + chunk] for these in drawn_for_all)
+        draws = dataclasses.replace(given(x, noise), numbers=drawn)
+        loss, done = steps(chunk, draws), done + chunk
     return networks, optimizer, loss
 
 
@@ -110,10 +112,16 @@ def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, products, data, 
     monkeypatch.setattr(spread, "quickest_products", lambda *_, **__: products())
     with threads(1):
         alone = take(SpreadSteps, optimizer, networks=make_networks(n_hidden=64), data=data)
-    for number, in_cache, chunks in [(2, 2**18, (30,)), (3, 1, (10, 20)), (5, 2 * N_FEATURES * 64, (1, 28, 1))]:
+    # As many numbers as are drawn at once make blocks of 30, 8 and 1 of a network's steps.
+    for number, in_cache, chunks, drawn in [
+        (2, 2**18, (30,), 1),
+        (3, 1, (10, 20), 2**16),
+        (5, 2 * N_FEATURES * 64, (1, 28, 1), 2**30),
+    ]:
         monkeypatch.setattr(spread, "_IN_CACHE", in_cache)
         with threads(number):
-            assert_same(take(SpreadSteps, optimizer, chunks, make_networks(n_hidden=64), data), alone, **EXACT)
+            networks = make_networks(n_hidden=64)
+            assert_same(take(SpreadSteps, optimizer, chunks, networks, data, drawn), alone, **EXACT)
 
 
 def test_double_precision_agrees_with_steps_one_by_one_to_its_last_digits():

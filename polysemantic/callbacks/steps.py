@@ -25,11 +25,11 @@ def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int
 
 
 def default_interval(max_steps: int) -> int:
-    """Steps between two acts: a fortieth of the run, but 150 steps if that leaves eight acts.
+    """Steps between two acts: a thirty-second of the run, but 150 steps if that leaves eight acts.
 
     Measuring costs as much as several steps, and short runs would do little else.
     """
-    return max(1, max_steps // min(40, max(8, max_steps // 150)))
+    return max(1, max_steps // min(32, max(8, max_steps // 150)))
 
 
 class StepCallback(Callback, ABC):
