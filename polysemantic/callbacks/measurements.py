@@ -42,8 +42,8 @@ class Measurements(StepCallback):
     """Measures every instance at a cadence and keeps the history of it.
 
     Args:
-        every_n_steps: Steps between two measurements; None for a thirty-second of the run, or 150 steps where that leaves
-            eight measurements.
+        every_n_steps: Steps between two measurements; None for a thirty-second of the run, or 150 steps where that
+            leaves eight measurements.
         metrics: Further metrics, beside those that every run has.
         partition: +1 or -1 for each feature, the two parts that disambiguation is measured for; None for those of the
             inputs, if they have any.
