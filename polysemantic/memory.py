@@ -25,7 +25,7 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
     """The least that training one instance takes.
 
     Parameters P = n_features * n_hidden, twice that if untied, are there as weights, gradient and each of the
-    optimiser's states (two of Adam), and 0.6 P for convergence and of the start; activations are two of the inputs'
+    optimiser's states (two of Adam), and 0.6 P of earlier weights; activations are two of the inputs'
     size and one of the hidden units'.
 
     Args:

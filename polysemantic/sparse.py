@@ -13,7 +13,7 @@ from torch import Tensor
 with warnings.catch_warnings():
     # Torch says of the first of these that they are in beta. Later on, threads would undo what others ignore.
     warnings.simplefilter("ignore")
-    torch.sparse_csr_tensor(torch.zeros(1), torch.zeros(0), torch.zeros(0), (0, 0))
+    torch.eye(1).to_sparse_csr()
 
 # Where skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
 _LARGEST_SHARE, _LEAST_HIDDEN = 0.1, 512
@@ -25,14 +25,14 @@ def sparse_pays(share: float, n_hidden: int) -> bool:
 
 
 class SparseInputs:
-    """Batches with few features on, for products that skip the zeros.
+    """A batch with few features on, for products that skip the zeros.
 
     All instances are one block-diagonal matrix, kept by rows for :math:`x W` and by columns for :math:`x^T y`. Each row
     of a product adds the same numbers in the same order whatever instances are beside it.
 
     Args:
         x: Inputs, shape (instance, batch, feature).
-        by_row: They as one matrix.
+        by_row: They as that matrix.
         by_column: That transposed.
     """
 

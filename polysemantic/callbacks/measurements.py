@@ -122,7 +122,7 @@ class Measurements(StepCallback):
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._constant:
             self._constant = {"cooccurrence": module.data.joint(), "l1": module.number("l1").to(weights.W_enc)}
-            self._constant |= module.start._asdict()
+            self._constant |= {name: kept.to(weights.W_enc.device) for name, kept in module.start._asdict().items()}
             if any(metric._filter_kwargs(w_start=0) for metric in self.metrics):
                 self._constant["w_start"] = module.w_start.to(weights.W_enc)
             self._partition = self.partition_of(module.data)
