@@ -113,7 +113,8 @@ class CompiledSteps:
 
     def _settings(self) -> dict[str, Any]:
         # The calls between loops in C++ too: from Python they take longer than all the loops.
-        return {"cpp.threads": self._n_threads, "cpp_wrapper": True}
+        on_cpu = self.parameters[0].device.type == "cpu"
+        return {"cpp.threads": self._n_threads, "cpp_wrapper": True} if on_cpu else {}
 
     def _unrolled(
         self,

@@ -227,7 +227,8 @@ class EnsembleModule(LightningModule):
         assert schedule is None or isinstance(schedule, LRScheduler)
         std = self.number("noise_std").to(self.networks.W_enc)
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
-        self.networks.sparse_inputs = sparse_pays(self.data.density, self.n_hidden)
+        on_cpu = self.networks.W_enc.device.type == "cpu"
+        self.networks.sparse_inputs = on_cpu and sparse_pays(self.data.density, self.n_hidden)
         self.steps = quickest_steps(self, optimizer, schedule)
         give_freed_memory_back()  # by the measurements of the start: training takes its own
 
@@ -247,6 +248,8 @@ class EnsembleModule(LightningModule):
         began = time.perf_counter()
         with interrupts_wait():
             self._train_chunk(start)
+            if self.networks.W_enc.device.type != "cpu":
+                torch.accelerator.synchronize()  # or the clock would show how long it takes to ask for the steps
         self.seconds_per_step = (time.perf_counter() - began) / (self.trainer.global_step - start)
 
     def _train_chunk(self, step: int) -> None:
@@ -292,7 +295,7 @@ class EnsembleModule(LightningModule):
         def make(steps: range, block: slice) -> tuple[Tensor | None, Tensor | None]:
             return self._draw(range(start + steps.start, start + steps.stop), block)
 
-        return Draws(make, numbers * self.data.batch_size)
+        return Draws(make, numbers * self.data.batch_size, self.data.device)
 
     @property
     def _draws_inputs(self) -> bool:
@@ -317,8 +320,11 @@ class EnsembleModule(LightningModule):
         return draws if self.rows is None else draws[..., self.rows.held, :].contiguous()
 
     def evaluation_inputs(self, batch: int, block: slice = slice(None)) -> Float[Tensor, "instance batch feature"]:
-        """One batch of evaluation draws for instances held here, in the precision of the networks."""
-        return self._data_of(block).evaluation_inputs(batch).to(self.networks.W_enc.dtype)
+        """One batch of evaluation draws for instances held here, in the precision of the networks and where they are.
+
+        At the end of a run Lightning has taken them back to main memory.
+        """
+        return self._data_of(block).evaluation_inputs(batch).to(self.networks.W_enc)
 
     @torch.no_grad()
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:

@@ -6,12 +6,13 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
+from polysemantic.graphed import GraphedSteps
 from polysemantic.spread import SpreadSteps
 from polysemantic.steps import EagerSteps, Steps, replaceable
 
 
 def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
-    """The quickest way of those allowed to take a run's steps: compiled, spread over threads, or one by one.
+    """The quickest way of those allowed to take a run's steps: compiled, replayed, spread over threads, or one by one.
 
     Args:
         module: The `EnsembleModule`.
@@ -21,6 +22,8 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
     networks = module.networks
     if _compiles(module, optimizer) and can_compile(networks.W_enc.device):
         return CompiledSteps(networks, optimizer)
+    if module.rows is None and schedule is None and GraphedSteps.takes(networks, optimizer):
+        return GraphedSteps(networks, optimizer, module.clip_norm)
     if module.spreads and SpreadSteps.takes(networks, optimizer):
         return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
@@ -33,5 +36,7 @@ def _compiles(module: Any, optimizer: Optimizer) -> bool:
     if module.compile_steps != "auto":
         return bool(module.compile_steps)
     pays = compiling_pays(module.n_features, module.n_hidden, module.data.batch_size, module.trainer.max_steps)
-    fits = module.lr_scheduler is None and module.clip_norm is None
+    # On a GPU, steps in graphs of kernels that are there already lose little against compiled ones.
+    on_cpu = module.networks.W_enc.device.type == "cpu"
+    fits = on_cpu and module.lr_scheduler is None and module.clip_norm is None
     return pays and fits and replaceable(module.networks, optimizer)

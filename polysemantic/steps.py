@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,12 +12,14 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from polysemantic.autoencoder import Autoencoder, Gradients
+from polysemantic.functional import numbers_at_once
 from polysemantic.objective import Inputs
 from polysemantic.part import Part
 from polysemantic.updates import Update, is_hooked, next_updates, takes_zero_state
 
-# Numbers drawn at a time: enough to drown the cost of a call, few enough for the cache.
+# Numbers drawn at a time: enough to drown the cost of a call, few enough for a CPU's cache.
 _DRAWN_AT_ONCE = 2**19
+_CPU = torch.device("cpu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,24 +30,31 @@ class Draws:
         make: Gives inputs (step, instance, batch, feature), None for every feature once, and noise, or None, of some
             steps, counted from the first that is to be taken, and some instances.
         numbers: How many are drawn for a step of one instance; 0 if they are there already.
+        device: Where they are drawn.
         instances: Those whose draws are asked for.
     """
 
     make: Callable[[range, slice], tuple[Tensor | None, Tensor | None]]
     numbers: int = 0
+    device: torch.device = _CPU
     instances: slice = dataclasses.field(default_factory=lambda: slice(None))
 
     def of(self, instances: slice) -> Draws:
         """The same draws of some instances."""
         return dataclasses.replace(self, instances=instances)
 
+    def length(self, n_instances: int, unrolled: int = 1) -> int:
+        """Steps of a block, of which there may be any number if nothing is drawn for them."""
+        if not self.numbers:
+            return sys.maxsize
+        at_once = numbers_at_once(self.device, _DRAWN_AT_ONCE)
+        return max(1, at_once // (self.numbers * n_instances) // unrolled) * unrolled
+
     def in_turn(
         self, steps: int, n_instances: int, unrolled: int = 1
     ) -> Iterator[tuple[range, Tensor | None, Tensor | None]]:
         """Inputs and noise of a few steps after the other, as many as fill a block, but for the last ones."""
-        length = steps
-        if self.numbers:
-            length = max(1, _DRAWN_AT_ONCE // (self.numbers * n_instances) // unrolled) * unrolled
+        length = self.length(n_instances, unrolled)
         for start in range(0, steps, length):
             some = range(start, min(start + length, steps))
             yield some, *self.make(some, self.instances)

@@ -1,17 +1,25 @@
 """What holds on a CPU, repeated on an accelerator."""
 
 import functools
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 import torch
+from lightning.pytorch import Callback
+from ranks import assert_same_ends
 from test_equalities import DATA, OPTIMISERS, assert_equal_weights, train
-from test_ranks import COMMAND, run_commands
+from test_ranks import COMMAND, free_port, run_commands
 
 import polysemantic
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
+from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import pack_flags, unpack_flags
+from polysemantic.module import EnsembleModule
 from polysemantic.sparse import SparseInputs
+from polysemantic.trainer import build_trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -43,6 +51,55 @@ def test_an_instance_ends_alike_in_any_company_and_in_chunks_of_any_length(data,
     for inner_steps in (1, 7):
         chunks = train_on_gpu(DATA[data], (8, 16), Ensemble(2), inner_steps=inner_steps, **model)
         assert_equal_weights(pair, chunks, {"rtol": 0, "atol": 0})
+
+
+def replays(monkeypatch):
+    """A list that gets an entry for each graph that is replayed."""
+    replay, seen = torch.cuda.CUDAGraph.replay, []
+    monkeypatch.setattr(torch.cuda.CUDAGraph, "replay", lambda graph: seen.append(replay(graph)))
+    return seen
+
+
+GRAPHED = {
+    "tied": {},
+    "noise": {"noise_std": 0.1},
+    "clipped": {"clip_norm": 0.5, "noise_std": 0.1, "noise": "gaussian"},
+    "untied relu": {"tied": False, "bias": True, "act": "relu", "importance": 0.9},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMISERS)
+@pytest.mark.parametrize("model", GRAPHED)
+@pytest.mark.parametrize("data", DATA)
+def test_replayed_steps_have_the_bits_of_steps_one_by_one(data, model, optimizer, monkeypatch):
+    options = {"optimizer": OPTIMISERS[optimizer], **GRAPHED[model]}
+    seen = replays(monkeypatch)
+    one_by_one = train_on_gpu(DATA[data], (8, 16), Ensemble(3), max_steps=170, inner_steps=1, **options)
+    assert not seen
+    replayed = train_on_gpu(DATA[data], (8, 16), Ensemble(3), max_steps=170, inner_steps=50, **options)
+    assert len(seen) == 3
+    assert_equal_weights(one_by_one, replayed, {"rtol": 0, "atol": 0})
+
+
+class Slower(Callback):
+    def next_step(self, step):
+        return 100 if step < 100 else step + 1000
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        if trainer.global_step == 100:
+            trainer.optimizers[0].param_groups[0]["lr"] /= 10
+            pl_module.networks.l1 *= 2
+
+
+def test_a_graph_is_recorded_anew_for_other_options(monkeypatch):
+    seen, ends = replays(monkeypatch), []
+    for inner_steps in (1, 40):
+        module = EnsembleModule(8, 16, Ensemble(3), l1=0.01, inner_steps=inner_steps)
+        options = {**ON_GPU, "enable_progress_bar": False, "max_steps": 200}
+        build_trainer([Slower()], None, logged=False, **options).fit(module, datamodule=OneHot(8))
+        ends.append(module)
+    assert len(seen) == 4
+    assert_equal_weights(*ends, {"rtol": 0, "atol": 0})
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -83,12 +140,66 @@ def test_products_that_skip_zeros_are_those_of_a_cpu():
     torch.testing.assert_close(found[:2], found[2:])
 
 
-@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two accelerators")
-def test_two_gpus_end_as_one_does(here):
-    command = [word for word in COMMAND if "accelerator" not in word] + ["--trainer.accelerator=gpu"]
-    run_commands([[*command, "--trainer.devices=1"]], here)
-    run_commands([[*command, "--trainer.devices=2", "--trainer.strategy=instance_parallel"]], here)
+@pytest.mark.parametrize("data", DATA)
+def test_a_whole_run_on_a_gpu_ends_with_the_tables_of_one_on_a_cpu(data, tmp_path):
+    def fit(accelerator):
+        return polysemantic.fit(
+            DATA[data](16), n_hidden=16, ensemble=Ensemble(3), max_steps=300, l1=0.01, noise_std=0.1,
+            measurements=Measurements(50), collisions=CollisionTracker(20), convergence=Convergence(50),
+            trainer={"default_root_dir": str(tmp_path / accelerator), "accelerator": accelerator, "devices": 1},
+        )  # fmt: skip
+
+    on_cpu, on_gpu = fit("cpu"), fit("gpu")
+    pd.testing.assert_frame_equal(on_cpu.results, on_gpu.results, atol=1e-3, rtol=1e-3)
+    pd.testing.assert_frame_equal(on_cpu.history, on_gpu.history, atol=1e-3, rtol=1e-3)
+    places = ["instance", "feature_i", "feature_j", "neuron"]
+    pd.testing.assert_frame_equal(on_cpu.collisions[places], on_gpu.collisions[places])
+
+
+def test_a_run_that_is_continued_ends_with_the_bits_of_one_that_was_not(here):
+    cadences = ["--collisions.every_n_steps=10", "--convergence.every_n_steps=10"]
+    whole = [*COMMAND_ON_GPU, "--trainer.devices=1", "--model.noise_std=0.1", *cadences]
+    run_commands([whole], here)
+    run_commands([[*whole, "--trainer.max_steps=30"]], here)
+    run_commands([[*whole, "--ckpt_path=lightning_logs/version_1/checkpoints/last.ckpt"]], here)
+    assert_same_ends(*(polysemantic.load(f"lightning_logs/version_{at}") for at in (0, 1)))
+
+
+def test_more_instances_than_fit_are_one_line(here):
+    most = subprocess.run(
+        [sys.executable, *COMMAND_ON_GPU, "--ensemble.seeds=200000000"], capture_output=True, text=True, check=False
+    )
+    assert most.returncode != 0
+    assert most.stderr.splitlines()[-1].startswith("error: `ensemble` must fit into memory, got 200000000 instances")
+
+
+COMMAND_ON_GPU = [word for word in COMMAND if "accelerator" not in word] + ["--trainer.accelerator=gpu"]
+
+
+def assert_same_runs_on_gpus():
     alone, together = (polysemantic.load(f"lightning_logs/version_{at}") for at in (0, 1))
+    assert alone.model.keys() == together.model.keys()
     for name, values in alone.model.items():
         torch.testing.assert_close(together.model[name], values, **CLOSE)
     pd.testing.assert_frame_equal(alone.results, together.results, atol=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["instance_parallel", "ddp"])
+def test_two_nodes_that_speak_over_nccl_end_as_one_process_does(strategy, here):
+    rows = 1 if strategy == "instance_parallel" else 2
+    batch = [f"--data.batch_size={256 // at}" for at in (1, rows)]
+    run_commands([[*COMMAND_ON_GPU, batch[0], "--trainer.devices=1"]], here)
+    launcher = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1", "--master-addr=127.0.0.1"]
+    port, nodes = f"--master-port={free_port()}", ["--trainer.num_nodes=2", "--trainer.devices=1"]
+    fitted = [*COMMAND_ON_GPU, batch[1], *nodes, f"--trainer.strategy={strategy}"]
+    # Nodes that say that they are two may use the same GPU, and speak over the network.
+    names = [{"NCCL_HOSTID": str(at), "NCCL_SOCKET_IFNAME": "lo"} for at in (0, 1)]
+    run_commands([[*launcher, port, f"--node-rank={at}", *fitted] for at in (0, 1)], here, names)
+    assert_same_runs_on_gpus()
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two accelerators")
+def test_two_gpus_end_as_one_does(here):
+    run_commands([[*COMMAND_ON_GPU, "--trainer.devices=1"]], here)
+    run_commands([[*COMMAND_ON_GPU, "--trainer.devices=2", "--trainer.strategy=instance_parallel"]], here)
+    assert_same_runs_on_gpus()

@@ -18,6 +18,7 @@ from polysemantic.functional import (
     hysteresis,
     is_still,
     max_move,
+    numbers_at_once,
     pack_flags,
     privilege,
     relative_change,
@@ -258,7 +259,7 @@ def _matrices(module: Any) -> list[Tensor]:
 
 def _blocks(matrices: list[Tensor]) -> list[slice]:
     n_instances, n_features, n_hidden = matrices[0].shape
-    return blocks(n_instances, n_features * n_hidden, _WEIGHTS_AT_ONCE)
+    return blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_AT_ONCE))
 
 
 def _effective(matrices: list[Tensor], block: slice) -> Tensor:

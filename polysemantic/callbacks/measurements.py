@@ -18,15 +18,14 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.data import InputDataModule
 from polysemantic.freed import keep_freed_memory
-from polysemantic.functional import all_finite, blocks, sharing
+from polysemantic.functional import all_finite, blocks, numbers_at_once, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.part import Part
 from polysemantic.suggest import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
-_AT_ONCE = {"cpu": 3 * 2**18}
-_AT_ONCE_ON_ACCELERATORS = 2**25
+_AT_ONCE = 3 * 2**18
 # What the `update` of a metric may ask for.
 _AT_START = ("led_at_start", "signs_at_start", "w_start")
 _GIVEN = ("W_enc", "W_dec", "b_dec", *_AT_START, "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
@@ -229,7 +228,7 @@ def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
 
 def _blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     n_instances, n_features, n_hidden = networks.W_enc.shape
-    at_once = _AT_ONCE.get(networks.W_enc.device.type, _AT_ONCE_ON_ACCELERATORS)
+    at_once = numbers_at_once(networks.W_enc.device, _AT_ONCE)
     return blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
 
 

@@ -44,7 +44,8 @@ def blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     n_instances, n_features, n_hidden = networks.W_enc.shape
     if not networks.is_standard:
         return [slice(0, n_instances)]
-    return functional.blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), _AT_ONCE)
+    at_once = functional.numbers_at_once(networks.W_enc.device, _AT_ONCE)
+    return functional.blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), at_once)
 
 
 @torch.no_grad()

@@ -1,5 +1,5 @@
 from polysemantic.functional.angles import min_angle, share_angles_below_90
-from polysemantic.functional.blocks import blocks
+from polysemantic.functional.blocks import blocks, numbers_at_once
 from polysemantic.functional.carrying import (
     CarriedSigns,
     Strongest,
@@ -161,6 +161,7 @@ __all__ = [
     "live_collisions",
     "magnitude",
     "max_move",
+    "numbers_at_once",
     "mean_interference",
     "mean_interval",
     "mean_over_collisions",

@@ -1,3 +1,20 @@
+import torch
+
+# Enough to drown the cost of a call on an accelerator, and nothing beside its memory.
+_ON_ACCELERATORS = 2**25
+
+
+def numbers_at_once(device: torch.device, on_cpu: int) -> int:
+    """How many numbers to compute together on a device: on a CPU as many as given, which fit its cache.
+
+    Example:
+        >>> from polysemantic.functional import numbers_at_once
+        >>> numbers_at_once(torch.device("cpu"), on_cpu=2**16)
+        65536
+    """
+    return on_cpu if device.type == "cpu" else _ON_ACCELERATORS
+
+
 def blocks(n_instances: int, numbers_each: int, at_once: int) -> list[slice]:
     """Few instances at a time, so that what is computed of them stays small.
 

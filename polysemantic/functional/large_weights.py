@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from polysemantic.functional.blocks import blocks
+from polysemantic.functional.blocks import blocks, numbers_at_once
 from polysemantic.functional.weights import effective_weight
 
 # Weights looked at together: few enough that the temporaries of one look stay small.
@@ -51,7 +51,7 @@ def large_weights(
         raise ValueError(f"`threshold` must be at least 0, got {threshold}.")
     n_instances, n_features, n_hidden = W_enc.shape
     places, values, finite = [], [], []
-    for part in blocks(n_instances, n_features * n_hidden, _AT_ONCE):
+    for part in blocks(n_instances, n_features * n_hidden, numbers_at_once(W_enc.device, _AT_ONCE)):
         w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
         # In one call, `aminmax` takes seven times as long.
         low, high = w.amin(1), w.amax(1)

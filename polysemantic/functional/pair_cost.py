@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from polysemantic.functional.blocks import blocks
+from polysemantic.functional.blocks import blocks, numbers_at_once
 from polysemantic.functional.interference_cost import interference_sums
 
 # Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
@@ -52,7 +52,8 @@ def pair_sums(
         raise ValueError(f"`x_hat` must have the shape of `x`, {tuple(x.shape)}, got {tuple(x_hat.shape)}.")
     n_instances, batch, n_features = x.shape
     sums = PairSums(*(x.new_zeros(len(instance), dtype=torch.float64) for _ in range(2)))
-    for part in blocks(n_instances, max(batch, n_features) * n_features, _AT_ONCE):
+    at_once = numbers_at_once(x.device, _AT_ONCE)
+    for part in blocks(n_instances, max(batch, n_features) * n_features, at_once):
         inside = ((instance >= part.start) & (instance < part.stop)).nonzero().squeeze(-1)
         if len(inside) > 0:
             matrices = interference_sums(x[part], x_hat[part])

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from polysemantic.functional.blocks import numbers_at_once
 from polysemantic.functional.sharing import shared
 
 # Entries raised to powers together, in float64: few enough for a core's own cache.
@@ -42,7 +43,8 @@ def power_sums(w: Float[Tensor, "*instance row column"], dim: int = -1) -> Power
 def _power_sums(w: Float[Tensor, "*instance row column"]) -> tuple[PowerSums, PowerSums]:
     rows: list[PowerSums] = []
     columns = PowerSums(*w.new_zeros((2, *w.shape[:-2], w.shape[-1]), dtype=torch.float64))
-    for part in torch.split(w, max(1, _AT_ONCE * w.shape[-2] // max(1, w.numel())), dim=-2):
+    at_once = numbers_at_once(w.device, _AT_ONCE)
+    for part in torch.split(w, max(1, at_once * w.shape[-2] // max(1, w.numel())), dim=-2):
         second = part.double().square()
         fourth = second.square()
         rows.append(PowerSums(second.sum(-1), fourth.sum(-1)))
