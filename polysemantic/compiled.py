@@ -33,10 +33,8 @@ def compiling_pays(n_features: int, n_hidden: int, batch_size: int, max_steps: i
     return n_features * n_hidden * batch_size <= _SMALL_STEP and max_steps >= _LONG_RUN
 
 
-def can_compile(device: torch.device) -> bool:
+def can_compile() -> bool:
     """Whether this machine has the compiler that graphs for the CPU need; says so if it has not."""
-    if device.type != "cpu":
-        return True
     try:
         get_cpp_compiler()
     except InvalidCxxCompiler:
@@ -46,7 +44,7 @@ def can_compile(device: torch.device) -> bool:
 
 
 class CompiledSteps:
-    """Optimiser steps unrolled into one graph: small networks are bound by the cost of calls, not of arithmetic.
+    """Optimiser steps unrolled into one graph for the CPU: small networks are bound by the cost of calls alone.
 
     Args:
         network: The networks, with their standard objective.
@@ -113,8 +111,7 @@ class CompiledSteps:
 
     def _settings(self) -> dict[str, Any]:
         # The calls between loops in C++ too: from Python they take longer than all the loops.
-        on_cpu = self.parameters[0].device.type == "cpu"
-        return {"cpp.threads": self._n_threads, "cpp_wrapper": True} if on_cpu else {}
+        return {"cpp.threads": self._n_threads, "cpp_wrapper": True}
 
     def _unrolled(
         self,

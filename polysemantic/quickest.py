@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from polysemantic.autoencoder import Autoencoder
 from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.graphed import GraphedSteps
 from polysemantic.spread import SpreadSteps
@@ -19,14 +21,32 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
         optimizer: Its optimiser.
         schedule: Its schedule.
     """
-    networks = module.networks
-    if _compiles(module, optimizer) and can_compile(networks.W_enc.device):
+    networks, allowed = module.networks, module.compile_steps is not False
+    if networks.W_enc.device.type != "cpu":
+        return _on_accelerator(module, optimizer, schedule)
+    if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
+    if module.spreads and SpreadSteps.takes(networks, optimizer):
+        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=allowed)
+    return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
+
+
+def _on_accelerator(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
+    networks = module.networks
+    if module.compile_steps is not False:
+        use_tensor_cores(networks)
     if module.rows is None and schedule is None and GraphedSteps.takes(networks, optimizer):
         return GraphedSteps(networks, optimizer, module.clip_norm)
-    if module.spreads and SpreadSteps.takes(networks, optimizer):
-        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
+
+
+def use_tensor_cores(networks: Autoencoder) -> None:
+    """Have networks compute large products on a GPU's tensor cores, where there are any and Triton to reach them."""
+    if networks.W_enc.is_cuda and importlib.util.find_spec("triton") is not None:
+        from polysemantic.tensor_cores import TensorCoreProducts
+
+        if TensorCoreProducts.takes(networks.W_enc):
+            networks.products = TensorCoreProducts()
 
 
 def _compiles(module: Any, optimizer: Optimizer) -> bool:
@@ -36,7 +56,5 @@ def _compiles(module: Any, optimizer: Optimizer) -> bool:
     if module.compile_steps != "auto":
         return bool(module.compile_steps)
     pays = compiling_pays(module.n_features, module.n_hidden, module.data.batch_size, module.trainer.max_steps)
-    # On a GPU, steps in graphs of kernels that are there already lose little against compiled ones.
-    on_cpu = module.networks.W_enc.device.type == "cpu"
-    fits = on_cpu and module.lr_scheduler is None and module.clip_norm is None
+    fits = module.lr_scheduler is None and module.clip_norm is None
     return pays and fits and replaceable(module.networks, optimizer)

@@ -1,6 +1,7 @@
 """What holds on a CPU, repeated on an accelerator."""
 
 import functools
+import importlib.util
 import subprocess
 import sys
 
@@ -13,11 +14,14 @@ from test_equalities import DATA, OPTIMISERS, assert_equal_weights, train
 from test_ranks import COMMAND, free_port, run_commands
 
 import polysemantic
+from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
 from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import pack_flags, unpack_flags
 from polysemantic.module import EnsembleModule
+from polysemantic.objective import Weights
+from polysemantic.quickest import use_tensor_cores
 from polysemantic.sparse import SparseInputs
 from polysemantic.trainer import build_trainer
 
@@ -79,6 +83,51 @@ def test_replayed_steps_have_the_bits_of_steps_one_by_one(data, model, optimizer
     replayed = train_on_gpu(DATA[data], (8, 16), Ensemble(3), max_steps=170, inner_steps=50, **options)
     assert len(seen) == 3
     assert_equal_weights(one_by_one, replayed, {"rtol": 0, "atol": 0})
+
+
+def has_tensor_cores():
+    return torch.cuda.get_device_capability() >= (8, 0) and importlib.util.find_spec("triton") is not None
+
+
+def of_float32(product, reference):
+    """How far a product is from that of double precision, in its own size."""
+    return float((product.double() - reference).norm() / reference.norm())
+
+
+@pytest.mark.parametrize("sizes", [(3, 64, 128, 64), (2, 256, 384, 192)])
+def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the_parts_leave_out(sizes):
+    if not has_tensor_cores():
+        pytest.skip("needs tensor cores and Triton")
+    n_instances, n_rows, n_features, n_hidden = sizes
+    networks = Autoencoder(Weights(torch.randn(n_instances, n_features, n_hidden, device="cuda")))
+    use_tensor_cores(networks)
+    assert type(networks.products).__name__ == "TensorCoreProducts"
+    W = networks.W_enc.detach()
+    for h in (W, torch.randn(n_instances, n_rows, n_hidden, device="cuda")):
+        out = torch.full((n_instances, h.shape[1], n_features), torch.nan, device="cuda")
+        networks.products.decode(h, W, out)
+        assert of_float32(out, h.double() @ W.double().mT) < 1e-5
+    overlap = torch.randn(n_instances, n_features, n_features, device="cuda")
+    for beta, out in ((0, torch.full_like(W, torch.nan)), (2, torch.randn_like(W))):
+        wanted = 0.5 * overlap.double() @ W.double() + (beta * out.double() if beta else 0)
+        networks.products.accumulate(overlap, W, out, beta=beta, alpha=0.5)
+        assert of_float32(out, wanted) < 1e-5
+
+
+@pytest.mark.parametrize("compiled", ["auto", False])
+@pytest.mark.parametrize("data", DATA)
+def test_large_networks_have_the_bits_of_steps_one_by_one_and_a_gradient_like_autograds(data, compiled):
+    sizes, ensemble, model = (128, 64), Ensemble(3), {"compile": compiled, "noise_std": 0.05}
+    one_by_one, replayed = (
+        train_on_gpu(DATA[data], sizes, ensemble, max_steps=90, inner_steps=steps, **model) for steps in (1, 45)
+    )
+    assert_equal_weights(one_by_one, replayed, {"rtol": 0, "atol": 0})
+    networks = replayed.cuda().networks
+    x, noise = torch.rand(3, 128, 128, device="cuda").round(), torch.randn(3, 128, 64, device="cuda")
+    networks.backward(x, noise)
+    closed = networks.W_enc.grad.clone()
+    by_autograd = torch.autograd.grad(networks.loss(x, noise).sum(), networks.W_enc)[0]
+    torch.testing.assert_close(closed, by_autograd, rtol=1e-3, atol=1e-4)
 
 
 class Slower(Callback):
