@@ -34,7 +34,7 @@ class Effort:
         rounds: Rounds of each measurement.
         seconds: Seconds of each contender in a round.
         runs: Whether whole runs of ours are timed, a minute each, instead of as many seconds.
-        whole: Whether to measure start-up, memory, draws, scaling and ranks too.
+        whole: Whether to measure start-up, memory, draws, scaling and ranks too, and to save it all.
     """
 
     rounds: int = 5
@@ -138,20 +138,27 @@ def main() -> None:
     )
     parser.add_argument("--cases", nargs="*", default=[""], metavar="WORD", help="cases whose name holds one of these")
     parser.add_argument("--busy", action="store_true", help="one thread and processor time, on a machine with others")
+    parser.add_argument(
+        "--device", default="cpu", metavar="NAME", help="cpu, or cuda for the cases alone, nothing saved"
+    )
     parser.add_argument("--list", action="store_true", help="name the cases and end")
     options = parser.parse_args()
     cases = [case for case in CASES if any(word.lower() in case.name.lower() for word in options.cases)]
     if options.list or not cases:
         print("\n".join(case.name for case in CASES))
         sys.exit(0 if options.list else "`cases` must match one of these.")
+    try:
+        clock.use_device(options.device)
+    except ValueError as error:
+        sys.exit(str(error))
     # Lightning calls torch functions that torch has deprecated since.
     warnings.filterwarnings("ignore", module="lightning")
-    effort = Effort(whole=cases == CASES)
+    effort = Effort(whole=cases == CASES) if clock.on_cpu() else Effort(3, 0.5, runs=False, whole=False)
     if options.busy:
         clock.use_processor_time()
     if options.quick:
         effort = Effort(2, 0.25, runs=False, whole=False)
-        cases = [case for case in cases if case.parameters < _TOO_LARGE]
+        cases = [case for case in cases if case.parameters < _TOO_LARGE or not clock.on_cpu()]
     output = HERE if effort.whole else None
     parts = []
     for part in run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]])):

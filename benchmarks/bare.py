@@ -5,6 +5,7 @@ from torch import Tensor
 
 from benchmarks.cases import Case
 from polysemantic.autoencoder import Autoencoder
+from polysemantic.graphed import GraphedSteps
 from polysemantic.objective import Weights
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
@@ -24,11 +25,13 @@ class Bare:
     def __init__(self, case: Case, W: Tensor) -> None:
         self.case, self.data = case, case.data()
         self.networks = Autoencoder(Weights(W.clone()), l1=torch.full((case.instances,), case.l1))
-        self.networks.sparse_inputs = sparse_pays(self.data.density, case.hidden)
+        self.networks.sparse_inputs = W.is_cpu and sparse_pays(self.data.density, case.hidden)
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
         self.steps: Steps = EagerSteps(self.networks, self.optimizer)
-        if spreading_pays(case.features, case.hidden):
+        if GraphedSteps.takes(self.networks, self.optimizer):
+            self.steps = GraphedSteps(self.networks, self.optimizer)
+        elif W.is_cpu and spreading_pays(case.features, case.hidden):
             self.steps = SpreadSteps(self.networks, self.optimizer)
 
     def run(self, steps: int) -> None:
@@ -38,7 +41,7 @@ class Bare:
             return self.case.draws(self.data.of(instances), range(start + some.start, start + some.stop))
 
         start = self.trained
-        self.steps(steps, Draws(make, self.case.drawn), with_loss=False)
+        self.steps(steps, Draws(make, self.case.drawn, self.data.device), with_loss=False)
         self.trained += steps
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.clock import device
 from polysemantic import random
 from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
 from polysemantic.ensemble import Ensemble
@@ -114,13 +115,13 @@ class Case:
             data = OneHot(self.features)
         else:
             data = IndependentBernoulli(self.features, self.probability, batch_size=self.batch)
-        data.bind(self.ensemble())
+        data.bind(self.ensemble(), device=device())
         return data
 
     def start(self) -> Tensor:
         """Initial weights, those of a fit."""
         module = EnsembleModule(self.features, self.hidden, self.ensemble())
-        return module.networks.W_enc.detach().clone()
+        return module.networks.W_enc.detach().to(device(), copy=True)
 
     @property
     def drawn(self) -> int:

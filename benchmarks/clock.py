@@ -5,11 +5,38 @@ import time
 import torch
 
 _clock = time.perf_counter
+_device = torch.device("cpu")
 
 
 def now() -> float:
-    """Seconds, of the wall clock unless told otherwise."""
+    """Seconds, of the wall clock unless told otherwise, once the device has done what it was asked for."""
+    if not on_cpu():
+        torch.accelerator.synchronize()
     return _clock()
+
+
+def device() -> torch.device:
+    """Where everything is trained."""
+    return _device
+
+
+def on_cpu() -> bool:
+    """Whether that is the CPU."""
+    return _device.type == "cpu"
+
+
+def use_device(name: str) -> None:
+    """Train on another device, the same for the whole process.
+
+    Raises:
+        ValueError: If torch finds none of that name.
+    """
+    global _device
+    here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    known = ["cpu"] if here is None else ["cpu", here.type]
+    if name not in known:
+        raise ValueError(f"`device` must be what torch finds here, {' or '.join(known)}, got {name!r}.")
+    _device = torch.device(name)
 
 
 def use_processor_time() -> None:

@@ -1,15 +1,28 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import optax
+import numpy as np
 import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
+from benchmarks.clock import device, on_cpu
+
+# Or JAX takes most of a GPU's memory as it starts.
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+
+import jax
+import jax.numpy as jnp
+import optax
+
+# By itself JAX takes a GPU wherever there is one, and multiplies in TF32 there.
+if on_cpu():
+    jax.config.update("jax_platforms", "cpu")
+else:
+    jax.config.update("jax_default_matmul_precision", "highest")
 
 _Draws = tuple[jax.Array | None, jax.Array | None]
 
@@ -31,9 +44,14 @@ class JaxLoop:
         else:
             self.optimizer = optax.adamw(case.learning_rate, weight_decay=case.weight_decay)
         # A copy: the array's memory is donated to the loop.
-        weights = jnp.array(W.numpy(), copy=True)
+        weights = jnp.array(W.cpu().numpy(), copy=True)
         self.state = (weights, self.optimizer.init(weights))
         self.key = jax.random.key(0)
+
+    @staticmethod
+    def has_device() -> bool:
+        """Whether JAX finds what it is to be trained on."""
+        return (jax.default_backend() == "cpu") == on_cpu()
 
     def run(self, steps: int) -> None:
         """Train for some steps; each number of steps is compiled once."""
@@ -42,9 +60,9 @@ class JaxLoop:
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
         """Train on given draws, (step, instance, batch, ...), and give the weights."""
-        given = tuple(None if drawn is None else jnp.array(drawn.numpy()) for drawn in (x, noise))
+        given = tuple(None if drawn is None else jnp.array(drawn.cpu().numpy()) for drawn in (x, noise))
         self.state = self._train_on(self.state, given, steps)
-        return torch.from_dlpack(self.state[0]).clone()
+        return torch.tensor(np.asarray(self.state[0]), device=device())
 
     @functools.partial(jax.jit, static_argnums=(0, 3), donate_argnums=1)
     def _train(self, state: Any, key: jax.Array, steps: int) -> Any:

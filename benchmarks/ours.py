@@ -14,7 +14,7 @@ from typing_extensions import override
 
 import polysemantic
 from benchmarks.cases import Case
-from benchmarks.clock import now
+from benchmarks.clock import device, now
 from polysemantic.callbacks import Convergence, Measurements
 from polysemantic.callbacks.steps import default_interval
 
@@ -95,7 +95,7 @@ def fit(
             measurements=Measurements(every_n_steps),
             convergence=convergence,
             callbacks=[] if callback is None else [callback],
-            trainer={"default_root_dir": directory, "accelerator": "cpu"},
+            trainer={"default_root_dir": directory, "accelerator": device().type, "devices": 1},
             l1=case.l1,
             noise_std=case.noise_std,
             optimizer=case.optimizer,

@@ -23,7 +23,7 @@ _PACKAGES = ("torch", "lightning", "numpy", "jax", "jaxlib", "optax")
 
 
 def setting(command: str) -> str:
-    """Versions, cores, date and command, in one sentence."""
+    """Versions, device, cores, date and command, in one sentence."""
     versions = [f"Python {platform.python_version()}"]
     for package in _PACKAGES:
         try:
@@ -33,6 +33,8 @@ def setting(command: str) -> str:
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = f"{n_cores} cores ({torch.backends.cpu.get_cpu_capability()}), {torch.get_num_threads()} threads"
     cores += "" if clock.is_wall() else ", processor time"
+    if not clock.on_cpu():
+        cores = f"{torch.get_device_module(clock.device()).get_device_name()}, {cores}"
     return f"{datetime.now(UTC):%Y-%m-%d}, `{command}`, {cores}; {', '.join(versions)}."
 
 
@@ -68,6 +70,7 @@ def cases_table(measured: list[Measured]) -> str:
 def _case_row(one: Measured) -> list[str]:
     targets = one.case.targets
     beside = statistics.fmean(one.beside)
+    too_much = clock.on_cpu() and beside > _MOST_BESIDE
     others = max(distance for name, distance in one.apart.items() if name != "standard")
     return [
         one.case.name,
@@ -76,13 +79,14 @@ def _case_row(one: Measured) -> list[str]:
         _judged(f"{one.against('bare'):.0%}", one.against("bare"), targets.bare, "{:.0%}"),
         "-" if targets.peak is None else _judged(f"{one.share_of_peak:.0%}", one.share_of_peak, targets.peak, "{:.0%}"),
         "-" if math.isnan(one.against("jax")) else _judged(f"{one.against('jax'):.2f}x", one.against("jax"), 1, "{}x"),
-        f"{beside:.1%}" if beside <= _MOST_BESIDE else f"**{beside:.1%}** (asked at most {_MOST_BESIDE:.0%})",
+        f"**{beside:.1%}** (asked at most {_MOST_BESIDE:.0%})" if too_much else f"{beside:.1%}",
         f"{others:.0e}",
     ]
 
 
 def _judged(text: str, value: float, target: float | None, form: str) -> str:
-    if target is None:
+    # What is asked is asked of CPUs.
+    if target is None or not clock.on_cpu():
         return text
     asked = form.format(target)
     return f"{text} (>= {asked})" if value >= target else f"**{text}** (asked {asked})"

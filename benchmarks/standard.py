@@ -20,8 +20,8 @@ class Standard:
         self.case = case
         self.W = torch.nn.Parameter(W.clone())
         self.optimizer = case.optimizer([self.W])
-        self.generator = torch.Generator().manual_seed(0)
-        self.identity = torch.eye(case.features).repeat(case.instances, 1, 1)
+        self.generator = torch.Generator(W.device).manual_seed(0)
+        self.identity = torch.eye(case.features, device=W.device).repeat(case.instances, 1, 1)
 
     def run(self, steps: int) -> None:
         """Train for some steps on draws of torch's own generator."""
@@ -46,10 +46,11 @@ class Standard:
 
     def _draw(self) -> tuple[Tensor, Tensor | None]:
         case, x, noise = self.case, self.identity, None
+        by = {"generator": self.generator, "device": self.generator.device}
         if case.batch is not None:
-            drawn = torch.rand(case.instances, case.batch, case.features, generator=self.generator)
+            drawn = torch.rand(case.instances, case.batch, case.features, **by)
             x = (drawn < case.probability).float()
         if case.noise_std:
-            coins = torch.randint(2, (case.instances, case.rows, case.hidden), generator=self.generator)
+            coins = torch.randint(2, (case.instances, case.rows, case.hidden), **by)
             noise = case.noise_std * (2.0 * coins - 1.0)
         return x, noise

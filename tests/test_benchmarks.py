@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import draws, memory, ranks, report, scaling
+from benchmarks import clock, draws, memory, ranks, report, scaling
 from benchmarks import measure as measuring
 from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case, Targets
@@ -127,3 +127,45 @@ def test_the_command_names_its_cases(monkeypatch, capsys):
         benchmarks.main()
     assert ended.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) == len(CASES)
+
+
+@pytest.mark.parametrize("name", ["cuda", "abacus"])
+def test_a_device_that_is_not_here_is_refused_in_one_line(monkeypatch, capsys, name):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr("sys.argv", ["benchmarks", "--device", name])
+    with pytest.raises(SystemExit) as ended:
+        benchmarks.main()
+    assert ended.value.code == f"`device` must be what torch finds here, cpu, got {name!r}."
+    assert capsys.readouterr().out == ""
+
+
+def test_all_is_made_on_the_device_and_the_clock_waits_for_it(monkeypatch):
+    waited, multiplied, multiply = [], set(), torch.bmm
+    monkeypatch.setattr(clock, "_device", torch.device("meta"))
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda: waited.append(True))
+    monkeypatch.setattr(torch, "bmm", lambda a, b, **out: multiplied.add(a.device.type) or multiply(a, b, **out))
+    assert TINY[0].start().is_meta
+    assert TINY[2].data().seed_index.is_meta
+    clock.now()
+    assert len(waited) == 1
+    assert peak_rate(TINY[2], 0.003) > 0
+    assert multiplied == {"meta"}
+
+
+def test_what_is_asked_of_cpus_is_not_asked_of_other_devices(monkeypatch):
+    rounds = [{"ours": 1.0, "standard": 0.5, "bare": 0.5}]
+    measured = measuring.Measured(TINY[0], rounds, [1.0], [0.5], {"standard": 0.0, "ours": 1e-6, "bare": 1e-6})
+    assert report.cases_table([measured]).count("(asked") == 2
+    monkeypatch.setattr(clock, "_device", torch.device("meta"))
+    row = "| one-hot 2, 4, 6 | 1 s | 0.50x | 50% | 76800% | - | 50.0% | 1e-06 |"
+    assert report.cases_table([measured]).splitlines()[-1] == row
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator")
+@pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
+def test_contenders_end_at_the_same_weights_on_an_accelerator(monkeypatch, case):
+    monkeypatch.setattr(clock, "_device", torch.accelerator.current_accelerator())
+    measured = measure(case, rounds=2, seconds=0.005, run_seconds=0.01)
+    assert {"ours", "standard", "bare"} <= measured.apart.keys()
+    assert all(min(row.values()) > 0 for row in measured.rounds)
