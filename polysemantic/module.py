@@ -67,9 +67,10 @@ class EnsembleModule(LightningModule):
         clip_norm: Largest norm of one instance's gradient.
         inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
         compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
-            `auto` decides by shape and length; not where processes divide the batch, nor on a GPU, where steps are
-            replayed. Unless it is false, large networks are multiplied on matrix units, by C++ of our own on processors
-            with AMX and by kernels of our own on a GPU's tensor cores, which are compiled in a second.
+            `auto` decides by shape and length; not where processes divide the batch. Unless it is false, large networks
+            are multiplied by C++ of our own on processors with matrix units (AMX), which is compiled in a second. On a
+            GPU steps are replayed anyway, and true has large networks multiplied by kernels of our own on its tensor
+            cores.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 

@@ -21,19 +21,19 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
         optimizer: Its optimiser.
         schedule: Its schedule.
     """
-    networks, allowed = module.networks, module.compile_steps is not False
+    networks = module.networks
     if networks.W_enc.device.type != "cpu":
         return _on_accelerator(module, optimizer, schedule)
     if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
     if module.spreads and SpreadSteps.takes(networks, optimizer):
-        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=allowed)
+        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
 
 
 def _on_accelerator(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
     networks = module.networks
-    if module.compile_steps is not False:
+    if module.compile_steps is True:
         use_tensor_cores(networks)
     if module.rows is None and schedule is None and GraphedSteps.takes(networks, optimizer):
         return GraphedSteps(networks, optimizer, module.clip_norm)

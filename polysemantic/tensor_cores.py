@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, no_type_check
+from typing import no_type_check
 
 import torch
 import triton
@@ -75,25 +75,31 @@ def _contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 @functools.cache
 def _compiles(device: torch.device) -> bool:
-    """Whether the kernels run on a device, tried on a small product; says so where they should and do not."""
+    """Whether the kernels run on a device and are right, tried on small products; says so where they are not."""
     if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
         return False
-    W = torch.zeros(1, _ACCUMULATE["ROWS"], _TIMES_TRANSPOSED["ALONG"], device=device)
-    overlap = torch.zeros(1, W.shape[1], W.shape[1], device=device)
+    angles = torch.arange(float(_ACCUMULATE["ROWS"] * _TIMES_TRANSPOSED["ALONG"]), device=device)
+    W = angles.sin().view(1, _ACCUMULATE["ROWS"], _TIMES_TRANSPOSED["ALONG"])
+    overlap, gradient = W.new_empty(1, W.shape[1], W.shape[1]), torch.empty_like(W)
     products = TensorCoreProducts()
     try:
         products.decode(W, W, overlap)
-        products.accumulate(overlap, W, W.clone(), beta=0, alpha=1)
+        products.accumulate(overlap, W, gradient, beta=0, alpha=1)
     except Exception as error:  # of the compiler, of a C compiler that it needs, or of the driver: each has its own
-        rank_zero_warn(f"no kernels for this GPU's tensor cores ({error}): products are the library's, and slower")
-        return False
-    return True
+        wrong = str(error).strip().splitlines()[-1]
+    else:
+        wanted = W @ W.mT @ W
+        if bool((gradient - wanted).norm() < 1e-4 * wanted.norm()):
+            return True
+        wrong = "they are wrong"
+    rank_zero_warn(f"no kernels for this GPU's tensor cores ({wrong}): products are the library's, and slower")
+    return False
 
 
 @triton.jit
 @no_type_check
 def _times_transposed(
-    h: Any, W: Any, out: Any, n_rows: Any, n_columns: Any, along: Any,
+    h: tl.tensor, W: tl.tensor, out: tl.tensor, n_rows: tl.tensor, n_columns: tl.tensor, along: tl.tensor,
     SYMMETRIC: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, ALONG: tl.constexpr,
 ) -> None:  # fmt: skip
     """A block of h times W transposed; if h is W, one of those on and below the diagonal, and its mirror image."""
@@ -123,7 +129,8 @@ def _times_transposed(
 @triton.jit
 @no_type_check
 def _accumulate(
-    overlap: Any, W: Any, out: Any, n_features: Any, n_hidden: Any, beta: Any, alpha: Any,
+    overlap: tl.tensor, W: tl.tensor, out: tl.tensor, n_features: tl.tensor, n_hidden: tl.tensor,
+    beta: tl.tensor, alpha: tl.tensor,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ALONG: tl.constexpr,
 ) -> None:  # fmt: skip
     """A block of alpha times the product of `overlap` and W, plus beta times `out`."""
