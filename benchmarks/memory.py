@@ -21,7 +21,7 @@ _BYTES = 4
 
 
 def in_parameters(name: str, case: Case) -> float:
-    """Peak memory beyond that of a process that has trained something tiny, in sizes of the case's parameters."""
+    """Peak memory beyond that of a process that has trained something small, in sizes of the case's parameters."""
     sizes = {field.name: getattr(case, field.name) for field in dataclasses.fields(case) if field.name != "targets"}
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.memory", name, json.dumps(sizes)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -53,8 +53,9 @@ def _train(name: str, case: Case) -> None:
 
 def main() -> None:
     name, case = sys.argv[1], Case(**json.loads(sys.argv[2]))
-    tiny = dataclasses.replace(case, instances=2, features=8, hidden=8, batch=None if case.batch is None else 8)
-    _train(name, tiny)
+    # Large enough to be trained as the case is, so that the code that this takes is loaded, and no more.
+    small = dataclasses.replace(case, instances=2, features=64, hidden=512, batch=None if case.batch is None else 64)
+    _train(name, small)
     before = _memory("VmRSS")
     _train(name, case)
     print(_memory("VmHWM") - before)

@@ -1,25 +1,50 @@
-"""What the C library does with memory that was freed."""
+"""What the C library does with memory that was freed, where it can be told (mallopt(3), malloc_trim(3))."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import functools
 import os
+from collections.abc import Iterator
+from typing import Any
 
-import torch
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+# The most that the library allows, and where it begins.
+_LARGEST, _USUAL = 2**25, 2**17
 
 
 def keep_freed_memory() -> None:
-    """Let an allocation take over the memory of one freed before, whose pages are there already.
+    """Let an allocation of at most 32 MiB take over the memory of one freed before, whose pages are there already.
 
-    The C library hands an allocation back to the kernel when it is freed, unless a larger one of at most 32 MiB was
-    freed before (mallopt(3), M_MMAP_THRESHOLD), and fresh pages cost more than what is computed in them. This tensor is
-    that larger one; it is never touched and costs nothing.
+    Otherwise larger ones go back to the kernel when they are freed, and fresh pages cost more than what is computed in
+    them.
     """
-    torch.empty(2**25 - 2**16, dtype=torch.uint8)
+    _keep(_LARGEST)
+
+
+@contextlib.contextmanager
+def freed_memory_returns() -> Iterator[None]:
+    """Within, memory goes back to the kernel when it is freed: pieces of many sizes would leave gaps between them."""
+    _keep(_USUAL)
+    try:
+        yield
+    finally:
+        keep_freed_memory()
 
 
 def give_freed_memory_back() -> None:
-    """Hand what was kept back to the kernel, where the C library has a word for it (malloc_trim(3))."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
-    if trim is not None:
+    """Hand what was kept back to the kernel."""
+    if trim := _of_library("malloc_trim"):
         trim(0)
+
+
+def _keep(largest: int) -> None:
+    if mallopt := _of_library("mallopt"):
+        mallopt(_MMAP_THRESHOLD, largest)
+        mallopt(_TRIM_THRESHOLD, 2 * largest)
+
+
+@functools.cache
+def _of_library(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None

@@ -109,7 +109,7 @@ MODELS = [{}, {"tied": False, "l1": 0.1}, {"act": "relu", "bias": True, "importa
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_instances_measured_together_or_apart_have_the_same_values(monkeypatch, data, model):
     together = trained(data(), **model).latest
-    monkeypatch.setattr(measurements, "_AT_ONCE", {"cpu": 2 * 12 * (12 + 8)})  # blocks of 2, 2 and 1
+    monkeypatch.setattr(measurements, "_AT_ONCE", 2 * 12 * (12 + 8))  # blocks of 2, 2 and 1
     apart = trained(data(), **model).latest
     for column, values in together.items():
         torch.testing.assert_close(apart[column], values, equal_nan=True, rtol=1e-6, atol=1e-7)

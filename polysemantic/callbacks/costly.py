@@ -12,7 +12,7 @@ from typing_extensions import override
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.measurements import Measurements, gathered
 from polysemantic.callbacks.rotation import blocks, matrices, rotation_gap, without
-from polysemantic.freed import give_freed_memory_back
+from polysemantic.freed import freed_memory_returns, give_freed_memory_back
 from polysemantic.functional import (
     all_finite,
     classify_same_sign,
@@ -86,8 +86,9 @@ class CostlyMeasurements(Callback):
     def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
         """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
         give_freed_memory_back()  # by the measurements before, whose pieces are of other sizes
-        columns = _pairs(module, self.measurements.partition_of(module.data))
-        columns["rotation_gap"] = rotation_gap(module)
+        with freed_memory_returns():
+            columns = _pairs(module, self.measurements.partition_of(module.data))
+            columns["rotation_gap"] = rotation_gap(module)
         return gathered({name: values.double().cpu() for name, values in columns.items()}, module.part)
 
 
@@ -115,8 +116,8 @@ def _pairs_of(
     networks = without(networks, ~usable)
 
     # Over all inputs at once they would take several times the memory.
-    sums = [torch.stack(interference_sums(x, networks(x)[1])) for x in batches]
-    numerator, denominator = functools.reduce(torch.add, sums)
+    sums = (torch.stack(interference_sums(x, networks(x)[1])) for x in batches)
+    numerator, denominator = functools.reduce(torch.Tensor.add_, sums)
     columns = of_collisions(*matrices(networks), numerator, denominator, cooccurrence)
     columns["disambiguation_neuron"] = torch.full_like(columns["collision_cost"], torch.nan)
     if partition is not None:

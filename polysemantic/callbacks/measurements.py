@@ -17,7 +17,7 @@ from typing_extensions import override
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.steps import StepCallback
 from polysemantic.data import InputDataModule
-from polysemantic.freed import keep_freed_memory
+from polysemantic.freed import give_freed_memory_back, keep_freed_memory
 from polysemantic.functional import all_finite, blocks, numbers_at_once, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
@@ -116,6 +116,8 @@ class Measurements(StepCallback):
 
     def begin(self, module: Any) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
+        give_freed_memory_back()  # by the steps, whose pieces are of other sizes
+        keep_freed_memory()
         weights = module.networks.weights
         self._module, self._part = module, module.part
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
@@ -136,7 +138,6 @@ class Measurements(StepCallback):
     @torch.no_grad()
     def update(self, batch: int) -> None:
         """Take in one batch of evaluation draws."""
-        keep_freed_memory()
         module, networks = self._module, self._module.networks
         of_instances = dict(self._constant)
         if not networks.is_standard:  # a user's, of which only all can be evaluated

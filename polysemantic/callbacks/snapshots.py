@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.steps import StepCallback
-from polysemantic.files import write_whole
+from polysemantic.files import whole_file
 from polysemantic.part import Part
 
 SNAPSHOTS = 24
@@ -61,11 +60,9 @@ class Snapshots(StepCallback):
         self.latest = {name: self.collect(module.part, w.detach()) for name, w in arrays.items() if w is not None}
         if not trainer.is_global_zero:
             return
-        content = io.BytesIO()
         origin = {"instance": np.array(self.kept), "step": np.array(trainer.global_step)}
-        np.savez(content, allow_pickle=False, **origin, **self.latest)
-        path = run_directory(trainer) / "weights" / f"step_{trainer.global_step:09d}.npz"
-        write_whole(path, content.getvalue())
+        with whole_file(run_directory(trainer) / "weights" / f"step_{trainer.global_step:09d}.npz") as file:
+            np.savez(file, allow_pickle=False, **origin, **self.latest)
 
     def collect(self, part: Part, w: Tensor) -> NDArray[Any]:
         """The kept instances of a tensor of those held here, on the first process; all processes must call it."""

@@ -87,7 +87,7 @@ from polysemantic.functional.survival import (
     median_life,
     resolution_rate,
 )
-from polysemantic.functional.weights import effective_weight, in_double, magnitude
+from polysemantic.functional.weights import effective_weight, magnitude
 from polysemantic.functional.winners import (
     pack_signs,
     winner_had_sign,
@@ -150,7 +150,6 @@ __all__ = [
     "hidden_excess_kurtosis_null",
     "hidden_kurtosis_sums",
     "hysteresis",
-    "in_double",
     "interference",
     "interference_cost",
     "interference_sums",

@@ -2,7 +2,6 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from polysemantic.functional.sharing import shared
-from polysemantic.functional.weights import in_double
 
 
 @shared
@@ -22,7 +21,8 @@ def gram(
         >>> gram(torch.tensor([[1.0, 0.0], [-1.0, 0.0]])).tolist()
         [[1.0, -1.0], [-1.0, 1.0]]
     """
-    return in_double(W) @ in_double(W if other is None else other).mT
+    w = W.double()
+    return w @ (w if other is None else other.double()).mT
 
 
 @shared

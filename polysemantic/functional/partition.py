@@ -2,10 +2,7 @@ import torch
 from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor
 
-from polysemantic.functional.sharing import shared
 
-
-@shared
 def partition_energies(
     W_enc: Float[Tensor, "*instance feature hidden"],
     W_dec: Float[Tensor, "*instance feature hidden"],

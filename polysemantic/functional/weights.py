@@ -1,5 +1,5 @@
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float
 from torch import Tensor
 
 from polysemantic.functional.sharing import shared
@@ -35,12 +35,6 @@ def effective_weight(
     if W_dec.shape != W_enc.shape:
         raise ValueError(f"`W_dec` must have the shape of `W_enc`, {tuple(W_enc.shape)}, got {tuple(W_dec.shape)}.")
     return torch.copysign((W_enc * W_dec).clamp(min=0).sqrt(), W_enc)
-
-
-@shared
-def in_double(w: Shaped[Tensor, "*shape"]) -> Float64[Tensor, "*shape"]:
-    """The same numbers in float64, in which sums of millions of them lose nothing that shows."""
-    return w.double()
 
 
 @shared

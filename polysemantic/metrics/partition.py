@@ -3,7 +3,7 @@ from jaxtyping import Shaped
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.functional import in_double, partition_concentration, partition_energies, partition_energy
+from polysemantic.functional import partition_concentration, partition_energies, partition_energy, shared
 from polysemantic.metrics.base import InstanceMetric, Matrix
 
 
@@ -49,7 +49,9 @@ class PartitionConcentration(InstanceMetric):
         self.add(partition_concentration(_energies(W_enc, W_dec, partition)))
 
 
+@shared
 def _energies(W_enc: Tensor, W_dec: Tensor | None, partition: Tensor | None) -> Tensor:
     if partition is None:
         return torch.full_like(W_enc[:, 0], torch.nan)
-    return partition_energies(in_double(W_enc), in_double(W_enc if W_dec is None else W_dec), partition)
+    w_enc = W_enc.double()
+    return partition_energies(w_enc, w_enc if W_dec is None else W_dec.double(), partition)
