@@ -103,6 +103,7 @@ class ClosedForm:
         self.products = products or Products()
         self._nonzero: SparseInputs | None = None
         self._kept: dict[str, Tensor] = {} if kept is None else kept
+        self._diagonal: tuple[Tensor, Tensor, Tensor] | None = None
         self._l1_of: tuple[Tensor | None, int, int] = (None, 0, 0)
         self._l1_share: Tensor
         self._l1_of_all: float | None = None
@@ -180,12 +181,22 @@ class ClosedForm:
 
     def _identity_error(self, x_hat: Tensor, with_loss: bool) -> Tensor | None:
         # Off the diagonal the error is the output itself; only the diagonal needs more.
-        diagonal = x_hat.diagonal(dim1=1, dim2=2)
+        diagonal, signs = self._diagonal_of(x_hat)
         loss = None
         if with_loss:
             loss = self._squared_error(x_hat - torch.eye(x_hat.shape[1], dtype=x_hat.dtype, device=x_hat.device))
-        diagonal.sub_(diagonal.sign())
+        diagonal.sub_(torch.sign(diagonal, out=signs))
         return loss
+
+    def _diagonal_of(self, square: Tensor) -> tuple[Tensor, Tensor]:
+        """The diagonals and memory of their size, found once: in small networks that takes as long as to use them."""
+        if self._diagonal is not None and self._diagonal[0] is square:
+            return self._diagonal[1:]
+        diagonal = square.diagonal(dim1=1, dim2=2)
+        found = square, diagonal, torch.empty_like(diagonal)
+        if not torch.compiler.is_compiling():
+            self._diagonal = found
+        return found[1:]
 
     def _squared_error(self, error: Tensor) -> Tensor:
         squared = error.square_()

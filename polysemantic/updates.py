@@ -107,9 +107,11 @@ def decouples(kind: type[Optimizer], group: dict[str, Any]) -> bool:
 def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: list[Any]) -> Update:
     kernel: Callable[..., None] = torch._fused_adamw_ if decouples(kind, group) else torch._fused_adam_
     *moving, steps = tensors
+    one = torch.ones_like(steps[0])  # to make a tensor of a number takes longer than to add it
 
     def update() -> None:
-        torch._foreach_add_(steps, 1)
+        for step in steps:
+            step.add_(one)
         # A schedule may change any option from one step to the next.
         beta1, beta2 = group["betas"]
         options = {name: group[name] for name in _OPTIONS}
