@@ -289,7 +289,7 @@ def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer
         (16, 0.001, 10**6, 100),  # what the rate asks for, whatever it takes
         (16, 0.01, 10**4, 10),
         (16, 0.01, 10**5, 100),
-        (16, 0.01, 10**6, 1000),
+        (16, 0.01, 10**6, 1024),  # in whole blocks of compiled steps
         (16, 0.01, 10**7, 1024),  # steps of so few multiplications are quick
         (256, 0.01, 10**6, 10),
         (256, 0.3, 10**6, 4),

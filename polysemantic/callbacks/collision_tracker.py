@@ -13,7 +13,7 @@ from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.life_parts import collected_lives, held_lives
 from polysemantic.callbacks.life_records import LifeRecords, LifeThresholds
 from polysemantic.callbacks.rotation import blocks
-from polysemantic.callbacks.steps import StepCallback, steps_to_move
+from polysemantic.callbacks.steps import StepCallback, steps_to_move, whole_blocks
 from polysemantic.checks import check_at_least_one, check_positive
 from polysemantic.files import write_parquet
 from polysemantic.functional import LargeWeights, decode, large_weights, one_hot_pair_sums, pair_sums
@@ -103,7 +103,7 @@ class CollisionTracker(StepCallback):
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
         if interval < _OFTEN_ENOUGH:
             affordable = max(_LEAST, _WORK // multiplications(pl_module))
-            interval = max(interval, min(trainer.max_steps // _OBSERVATIONS, affordable))
+            interval = max(interval, min(whole_blocks(trainer.max_steps // _OBSERVATIONS), affordable))
         self._default_interval = interval
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)

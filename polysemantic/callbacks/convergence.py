@@ -8,7 +8,7 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.callbacks.steps import StepCallback, steps_to_move
+from polysemantic.callbacks.steps import StepCallback, steps_to_move, whole_blocks
 from polysemantic.checks import check_at_least_one, check_not_negative
 from polysemantic.functional import (
     all_finite,
@@ -104,7 +104,7 @@ class Convergence(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
-        self._default_interval = max(trainer.max_steps // 100, interval)
+        self._default_interval = max(whole_blocks(trainer.max_steps // 100, _SAMPLES), interval)
         self._go_on(self._loaded_interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)

@@ -8,6 +8,7 @@ from torch.optim import SGD
 from typing_extensions import override
 
 from polysemantic.checks import check_at_least_one
+from polysemantic.compiled import CompiledSteps
 from polysemantic.data import InputDataModule
 
 
@@ -29,7 +30,16 @@ def default_interval(max_steps: int) -> int:
 
     Measuring costs as much as several steps, and short runs would do little else.
     """
-    return max(1, max_steps // min(32, max(8, max_steps // 150)))
+    return whole_blocks(max(1, max_steps // min(32, max(8, max_steps // 150))))
+
+
+def whole_blocks(interval: int, times: int = 1) -> int:
+    """An interval that is a share of a run, if long as a multiple of so many blocks of steps compiled into one graph.
+
+    Those that fill no block are taken one by one, each of which costs as much as half a dozen within a block.
+    """
+    block = times * CompiledSteps.unrolled
+    return interval if interval < 10 * block else -(-interval // block) * block
 
 
 class StepCallback(Callback, ABC):
