@@ -6,6 +6,7 @@ import sys
 import tempfile
 
 import numpy as np
+import torch
 from scipy import stats
 
 from polysemantic import Ensemble, fit
@@ -17,6 +18,8 @@ _COLUMNS = ("polysemantic_neurons", "collisions_opposite_sign", "collisions_same
 
 def counted(width: int, *, compiled: bool) -> dict[str, np.ndarray]:
     """Final counts of the headline figure's networks, one of each seed."""
+    # On a GPU its tensor cores must be asked for.
+    asked = True if torch.accelerator.is_available() else "auto"
     with tempfile.TemporaryDirectory() as root:
         options = {"default_root_dir": root, "enable_progress_bar": False}
         run = fit(
@@ -24,7 +27,7 @@ def counted(width: int, *, compiled: bool) -> dict[str, np.ndarray]:
             n_hidden=width,
             max_steps=STEPS,
             ensemble=Ensemble(SEEDS),
-            compile="auto" if compiled else False,
+            compile=asked if compiled else False,
             trainer=options,
         )
         return {name: run.results[name].to_numpy(float) for name in _COLUMNS}
