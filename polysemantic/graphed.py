@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.steps import Draws, EagerSteps, given, replaceable
+from polysemantic.updates import is_kernel
 
 # Steps in a graph: enough to drown the cost of its launch, few enough to be recorded in milliseconds.
 _RECORDED = 32
@@ -20,7 +21,7 @@ class GraphedSteps:
 
     Args:
         network: The networks, with their standard objective.
-        optimizer: Their SGD, Adam or AdamW.
+        optimizer: Their fused SGD, Adam or AdamW.
         clip_norm: Largest norm of one instance's gradient.
     """
 
@@ -36,7 +37,8 @@ class GraphedSteps:
     @staticmethod
     def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
         """Whether the networks are on a GPU, and nothing in their steps asks it for a number."""
-        return replaceable(network, optimizer) and network.W_enc.is_cuda and not network.sparse_inputs
+        asks_nothing = is_kernel(optimizer) and not network.sparse_inputs
+        return network.W_enc.is_cuda and asks_nothing and replaceable(network, optimizer)
 
     @torch.no_grad()
     def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Tensor | None:

@@ -16,7 +16,7 @@ from typing_extensions import override
 from polysemantic.products import Products
 
 # Rows, columns and numbers along the sum of what one program computes at a time, and its warps and stages: of some
-# dozen sizes the quickest at 256 features and 1024 neurons, and within a fifth of it at 256 (H200).
+# dozen sizes the quickest at 256 features and 1024 neurons, and within a quarter of it at 256 (H200).
 _TIMES_TRANSPOSED = {"ROWS": 64, "COLUMNS": 64, "ALONG": 64, "num_warps": 4, "num_stages": 3}
 _ACCUMULATE = {"ROWS": 128, "COLUMNS": 64, "ALONG": 32, "num_warps": 4, "num_stages": 3}
 

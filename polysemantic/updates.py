@@ -27,19 +27,24 @@ def next_updates(optimizer: Optimizer) -> Update:
         optimizer: An optimiser that has taken a step. Of fused SGD, Adam and AdamW the kernel itself is given, of any
             other the method.
     """
-    groups = optimizer.param_groups
-    group = groups[0]
+    group = optimizer.param_groups[0]
     parameters = [p for p in group["params"] if p.grad is not None]
-    alone = len(groups) == 1 and len({(p.device, p.dtype) for p in parameters}) == 1
-    if not alone or not group.get("fused") or isinstance(group["lr"], Tensor) or is_hooked(optimizer):
+    if not is_kernel(optimizer) or len({(p.device, p.dtype) for p in parameters}) != 1:
         return optimizer.step
     kind, tensors = type(optimizer), [parameters, [p.grad for p in parameters]]
-    if kind in (Adam, AdamW) and not group["amsgrad"] and not isinstance(group["betas"][0], Tensor):
-        return _adam(kind, group, tensors + [_states(optimizer, parameters, name) for name in _MOMENTS])
     if kind is SGD:
         buffers = _states(optimizer, parameters, "momentum_buffer") if group["momentum"] else []
         return _sgd(optimizer, group, [*tensors, buffers])
-    return optimizer.step
+    return _adam(kind, group, tensors + [_states(optimizer, parameters, name) for name in _MOMENTS])
+
+
+def is_kernel(optimizer: Optimizer) -> bool:
+    """Whether an update is the fused kernel of SGD, Adam or AdamW and nothing else."""
+    group, *more = optimizer.param_groups
+    if more or not group.get("fused") or isinstance(group["lr"], Tensor) or is_hooked(optimizer):
+        return False
+    adam = type(optimizer) in (Adam, AdamW)
+    return type(optimizer) is SGD or (adam and not group["amsgrad"] and not isinstance(group["betas"][0], Tensor))
 
 
 def takes_zero_state(optimizer: Optimizer) -> bool:

@@ -130,6 +130,15 @@ def test_large_networks_have_the_bits_of_steps_one_by_one_and_a_gradient_like_au
     torch.testing.assert_close(closed, by_autograd, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"amsgrad": True}, {"foreach": True}], ids=str)
+def test_updates_that_are_no_kernel_are_not_recorded(options, monkeypatch):
+    seen = replays(monkeypatch)
+    optimizer = functools.partial(torch.optim.AdamW, lr=0.01, **options)
+    module = train_on_gpu(OneHot, (8, 16), Ensemble(2), optimizer=optimizer)
+    assert not seen
+    assert module.networks.W_enc.isfinite().all()
+
+
 class Slower(Callback):
     def next_step(self, step):
         return 100 if step < 100 else step + 1000

@@ -5,7 +5,7 @@ import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from polysemantic.updates import next_updates
+from polysemantic.updates import is_kernel, next_updates
 
 KINDS = {
     "SGD": functools.partial(SGD, lr=0.1),
@@ -101,3 +101,17 @@ def test_a_hook_for_all_optimisers_is_called():
     finally:
         hook.remove()
     assert len(called) == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "kernel"),
+    [
+        (AdamW, {"fused": True}, True),
+        (SGD, {"fused": True, "momentum": 0.9}, True),
+        (AdamW, {"fused": True, "amsgrad": True}, False),
+        (Adam, {"foreach": True}, False),
+        (RMSprop, {}, False),
+    ],
+)
+def test_an_update_is_a_kernel_where_it_is_fused_and_nothing_else(kind, options, kernel):
+    assert is_kernel(kind([torch.nn.Parameter(torch.zeros(2))], lr=0.1, **options)) is kernel
