@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -74,13 +75,26 @@ def interval_of(column: str, values: Float[Tensor, "*group value"]) -> MeanEnds:
         >>> [round(end.item(), 2) for end in interval_of("polysemantic_neurons", torch.tensor([1.0, 0.0, 0.0]))]
         [0.33, 0.0, 1.77]
     """
+    return intervals_of({column: values})[column]
+
+
+def intervals_of(columns: dict[str, Float[Tensor, "*group value"]]) -> dict[str, MeanEnds]:
+    """`interval_of` each column, all of one shape, in the time of one.
+
+    Example:
+        >>> intervals_of({"coverage": torch.tensor([0.5, 0.5]), "loss": torch.tensor([0.25, 0.25])})["loss"].mean.item()
+        0.25
+    """
+    values = torch.stack(list(columns.values()))
     mean, half_width = mean_interval(values)
-    least, most = _RANGES.get(column, (-math.inf, math.inf))
+    ranges = torch.tensor([_RANGES.get(column, (-math.inf, math.inf)) for column in columns], dtype=torch.float64)
+    ranges = ranges.view(-1, 2, *[1] * (mean.ndim - 1)).to(mean.device)
+    least, most = ranges.unbind(1)
     low, high = mean - half_width, mean + half_width
     # The loss of a user's autoencoder may have another range than ours.
-    low = low.where((values < least).any(-1), low.clamp(min=least))
-    high = high.where((values > most).any(-1), high.clamp(max=most))
-    return MeanEnds(mean, low, high)
+    low = low.where((values < least.unsqueeze(-1)).any(-1), low.maximum(least))
+    high = high.where((values > most.unsqueeze(-1)).any(-1), high.minimum(most))
+    return {column: MeanEnds(*ends) for column, *ends in zip(columns, mean, low, high, strict=True)}
 
 
 def interval_text(mean: float, low: float, high: float, digits: int) -> str:

@@ -8,6 +8,7 @@ from polysemantic import freed
 
 pytestmark = pytest.mark.skipif(freed._of_library("mallopt") is None, reason="the C library cannot be told")
 PIECE, PAGES = 2**23, 2**23 // os.sysconf("SC_PAGE_SIZE")
+PIECES = 8
 
 
 def pages():
@@ -23,8 +24,9 @@ def grown_by_a_piece_that_is_gone():
 def test_freed_memory_is_kept_until_it_is_handed_back():
     freed.keep_freed_memory()
     freed.give_freed_memory_back()
-    assert grown_by_a_piece_that_is_gone() > PAGES // 2
-    assert grown_by_a_piece_that_is_gone() < PAGES // 2  # in the place of the one before
+    grown = sum(grown_by_a_piece_that_is_gone() for _ in range(PIECES))
+    # A small allocation may take a piece's place before the next piece does, though not every time.
+    assert PAGES // 2 < grown < PIECES // 2 * PAGES
     before = pages()
     freed.give_freed_memory_back()
     assert pages() < before - PAGES // 2

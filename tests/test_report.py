@@ -16,6 +16,7 @@ from small_runs import make_sweep, small_grid, small_one_hot
 
 from polysemantic import Ensemble, fit
 from polysemantic.__main__ import main as dispatch
+from polysemantic.callbacks import Measurements
 from polysemantic.data import OneHot
 from polysemantic.functional import (
     coverage,
@@ -68,6 +69,7 @@ def diverged(tmp_path_factory):
             max_steps=300,
             l1=0.02,
             optimizer=functools.partial(torch.optim.SGD, lr=lr, momentum=momentum),
+            measurements=Measurements(every_n_steps=100),
             trainer={"default_root_dir": str(tmp_path_factory.mktemp("diverged")), "enable_progress_bar": False},
         ).directory
         for lr, momentum in rates.items()
@@ -237,12 +239,13 @@ def test_no_law_of_sparsification_stands_where_none_holds(part, values, one_hot,
 def test_a_report_comes_out_and_says_what_diverged(which, sound, diverged, one_hot, tmp_path):
     runs = [*(diverged[at] for at in which), *([one_hot] if sound else [])]
     page, figures = tmp_path / "report.html", tmp_path / "figures"
-    assert main([*map(str, runs), f"--output={page}", f"--figures={figures}"]) == 0
+    # Figures take longer than all else; without them where they would be the same.
+    assert main([*map(str, runs), f"--output={page}", *([] if sound else [f"--figures={figures}"])]) == 0
     networks = 3 * len(which)
     assert f"{networks} networks diverged and are left out of these numbers: " in page.read_text()
     assert page.read_text().count("(3 of 3)") == len(which)
     assert "coverage nan" not in page.read_text()
-    assert any(figures.iterdir())
+    assert sound or any(figures.iterdir())
 
 
 def test_collisions_and_phases_leave_out_what_diverged_and_say_so(grid, tmp_path):

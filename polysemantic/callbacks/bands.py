@@ -7,6 +7,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic import theory
@@ -14,7 +15,7 @@ from polysemantic.callbacks.charts import Charts
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
 from polysemantic.functional import hidden_excess_kurtosis_null
-from polysemantic.intervals import interval_of
+from polysemantic.intervals import intervals_of
 
 _MAIN = (
     *(
@@ -52,24 +53,25 @@ class Bands(Charts):
         points = [point_label(point) for point in module.ensemble.points]
         expected = _expected(module)
         curves: list[dict[str, float]] = [{} for _ in points]
-        for column in self._shown:
-            mean, *ends = interval_of(column, self.measurements.history[column][at].view(len(points), -1))
+        columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in self._shown}
+        for column, (mean, *ends) in intervals_of(columns).items():
             # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
             low, high = (mean.where(end.isnan(), end) for end in ends)
             for name, bound in {"mean": mean, "low": low, "high": high}.items():
                 for point, value in enumerate(bound.tolist()):
                     curves[point][f"{_GROUP}/{column}/{name}"] = value
         for label, values in zip(points, curves, strict=True):
-            self._write(trainer, "bands" if label == "all" else f"{label}/bands", values | expected, at)
+            run = "bands" if label == "all" else f"{label}/bands"
+            self._write(trainer, run, values | expected, self.measurements.steps[at])
 
-    def _write(self, trainer: Trainer, run: str, values: dict[str, float], at: int) -> None:
-        file: Any = self._writer(trainer, run).file_writer
+    @override
+    def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
+        writer = super()._writer(trainer, run)
         if run not in self._laid_out:
+            file: Any = writer.file_writer
             file.add_summary(layout_summary(self._shown))
             self._laid_out.add(run)
-        known = {tag: value for tag, value in values.items() if value == value}  # nan is no point of a curve
-        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in known.items()]
-        file.add_summary(Summary(value=scalars), self.measurements.steps[at])
+        return writer
 
 
 def layout_summary(tags: dict[str, str]) -> Summary:

@@ -4,6 +4,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
@@ -13,7 +14,7 @@ from polysemantic.callbacks.events import event_writer
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.ensemble import point_label
 from polysemantic.functional import hidden_excess_kurtosis_null
-from polysemantic.intervals import interval_of
+from polysemantic.intervals import intervals_of
 
 _LAWS = {"l1_norm": theory.l1_norm_law, "sparsity_count": theory.sparsity_law}
 
@@ -77,25 +78,25 @@ class Charts(Callback):
         self._drawn = len(self.measurements.steps)
 
     def _draw_measurement(self, trainer: Trainer, module: Any, at: int) -> None:
-        step = self.measurements.steps[at]
+        tags = self.measurements.tags
         points = [point_label(point) for point in module.ensemble.points]
-        for column, tag in self.measurements.tags.items():
-            by_point = self.measurements.history[column][at].view(len(points), -1)
-            for curve, values in interval_of(column, by_point)._asdict().items():
+        columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in tags}
+        curves: dict[str, dict[str, float]] = {}
+        for column, interval in intervals_of(columns).items():
+            for curve, values in interval._asdict().items():
                 for point, value in zip(points, values.tolist(), strict=True):
-                    if value == value:  # nan is no point of a curve
-                        run = curve if point == "all" else f"{point}/{curve}"
-                        self._writer(trainer, run).add_scalar(tag, value, step)
-        paper = theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)
-        for name in ("polysemantic_neurons", "polysemantic_neurons_band"):
-            self._writer(trainer, "theory").add_scalar(f"collisions/{name}", paper, step)
-        if module.act == "linear":
-            null = hidden_excess_kurtosis_null(module.n_hidden)
-            self._writer(trainer, "theory").add_scalar("basis/hidden_excess_kurtosis", null, step)
-        self._draw_laws(trainer, module, points, step)
+                    curves.setdefault(curve if point == "all" else f"{point}/{curve}", {})[tags[column]] = value
+        step = self.measurements.steps[at]
+        for run, of_run in (curves | self._theory(trainer, module, points, step)).items():
+            self._write(trainer, run, of_run, step)
 
-    def _draw_laws(self, trainer: Trainer, module: Any, points: list[str], step: int) -> None:
-        """The sparsification laws beside the data, where they hold."""
+    def _theory(self, trainer: Trainer, module: Any, points: list[str], step: int) -> dict[str, dict[str, float]]:
+        """What theory says of the measurements, and the sparsification laws where they hold."""
+        paper = float(theory.polysemantic_neurons_paper(module.n_features, module.n_hidden))
+        names = ("polysemantic_neurons", "polysemantic_neurons_band")
+        curves = {"theory": {f"collisions/{name}": paper for name in names}}
+        if module.act == "linear":
+            curves["theory"]["basis/hidden_excess_kurtosis"] = float(hidden_excess_kurtosis_null(module.n_hidden))
         optimizer = trainer.optimizers[0]
         for label, point in zip(points, module.ensemble.points, strict=True):
             numbers = module.numbers | point
@@ -112,10 +113,17 @@ class Charts(Callback):
             if rate is None:
                 continue
             t = theory.paper_time(rate, step, module.n_features)
-            writer = self._writer(trainer, "theory" if label == "all" else f"{label}/theory")
+            laws = curves.setdefault("theory" if label == "all" else f"{label}/theory", {})
             for name, law in _LAWS.items():
-                value = float(law(t, module.n_hidden, theory.paper_lambda(numbers["l1"])))
-                writer.add_scalar(f"sparsification/{name}", value, step)
+                laws[f"sparsification/{name}"] = float(law(t, module.n_hidden, theory.paper_lambda(numbers["l1"])))
+        return curves
+
+    def _write(self, trainer: Trainer, run: str, values: dict[str, float], step: int) -> None:
+        """Write points of curves, by their tags, as one event; nan is no point."""
+        scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items() if value == value]
+        if scalars:
+            file: Any = self._writer(trainer, run).file_writer
+            file.add_summary(Summary(value=scalars), step)
 
     def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
         if run not in self._writers:

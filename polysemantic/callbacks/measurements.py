@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
@@ -168,11 +169,11 @@ class Measurements(StepCallback):
 
     def history_table(self, labels: pd.DataFrame) -> pd.DataFrame:
         """One row for each step and instance, with the instance's labels."""
-        tables = []
-        for at, step in enumerate(self.steps):
-            row = {column: values[at].numpy() for column, values in self.history.items()}
-            tables.append(labels.assign(step=step, **row))
-        return pd.concat(tables, ignore_index=True) if tables else labels.iloc[:0].assign(step=0)
+        steps = np.repeat(np.array(self.steps, dtype=np.int64), len(labels))
+        columns = {column: torch.cat(values).numpy() for column, values in self.history.items()}
+        return pd.concat([labels] * len(self.steps) or [labels.iloc[:0]], ignore_index=True).assign(
+            step=steps, **columns
+        )
 
     @override
     def state_dict(self) -> dict[str, Any]:
