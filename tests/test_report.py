@@ -16,7 +16,7 @@ from small_runs import make_sweep, small_grid, small_one_hot
 
 from polysemantic import Ensemble, fit
 from polysemantic.__main__ import main as dispatch
-from polysemantic.callbacks import Measurements
+from polysemantic.callbacks import CollisionTracker, Measurements
 from polysemantic.data import OneHot
 from polysemantic.functional import (
     coverage,
@@ -70,6 +70,7 @@ def diverged(tmp_path_factory):
             l1=0.02,
             optimizer=functools.partial(torch.optim.SGD, lr=lr, momentum=momentum),
             measurements=Measurements(every_n_steps=100),
+            collisions=CollisionTracker(every_n_steps=50),
             trainer={"default_root_dir": str(tmp_path_factory.mktemp("diverged")), "enable_progress_bar": False},
         ).directory
         for lr, momentum in rates.items()

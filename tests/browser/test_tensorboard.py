@@ -266,6 +266,7 @@ def test_new_snapshots_are_found_by_a_button(tab, logs):
     assert number(tab, "coverage") == 1
 
 
+@pytest.mark.slow
 def test_a_fit_fills_tensorboards_own_tabs(page, address):
     for name, shown in {
         "scalars": "tf-scalar-card:has-text('polysemantic_neurons')",
