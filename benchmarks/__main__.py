@@ -24,6 +24,7 @@ from benchmarks.measure import Measured, measure
 HERE = Path(__file__).parent
 # Parameters from which on memory is more than noise, and from which on a case takes a quick look too long.
 _LARGE, _TOO_LARGE = 2**22, 2**24
+_ROUNDS_OF_DRAWS = 5
 
 
 @dataclasses.dataclass
@@ -31,13 +32,13 @@ class Effort:
     """How long to measure.
 
     Args:
-        rounds: Rounds of each measurement.
+        rounds: Rounds of each case: on a machine whose speed changes every few seconds, many short ones.
         seconds: Seconds of each contender in a round.
         runs: Whether whole runs of ours are timed, a minute each, instead of as many seconds.
         whole: Whether to measure start-up, memory, draws, scaling and ranks too, and to save it all.
     """
 
-    rounds: int = 5
+    rounds: int = 16
     seconds: float = 1.0
     runs: bool = True
     whole: bool = True
@@ -104,7 +105,7 @@ def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Pr
     yield "Peak memory in sizes of the parameters, beyond that of a fit of 2 networks of 64 features and 512 neurons:"
     yield report.memory_table({case: _memory(case) for case in cases if case.parameters >= _LARGE})
     progress.update(task, description="draws", advance=1)
-    drawn = pd.concat([draws.measure_draws(shape, effort.rounds) for shape in draws.SHAPES])
+    drawn = pd.concat([draws.measure_draws(shape, _ROUNDS_OF_DRAWS) for shape in draws.SHAPES])
     yield "Draws, each beside a closed-form step on Bernoulli 0.02 inputs:"
     yield report.draws_table(drawn)
     progress.update(task, description="scaling", advance=1)
