@@ -92,10 +92,10 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
         yield report.setting(command)
         yield report.cases_table(measured)
         if effort.whole:
-            yield from _others(cases, effort, output, progress)
+            yield from _others(cases, output, progress)
 
 
-def _others(cases: list[Case], effort: Effort, output: Path | None, progress: Progress) -> Iterator[str]:
+def _others(cases: list[Case], output: Path | None, progress: Progress) -> Iterator[str]:
     """Start-up, memory, draws, scaling and ranks."""
     task = progress.task_ids[0]
     progress.update(task, description="start-up")
