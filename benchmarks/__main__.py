@@ -102,7 +102,10 @@ def _others(cases: list[Case], output: Path | None, progress: Progress) -> Itera
     start_up = statistics.median(_start_up() for _ in range(3))
     yield f"Start-up, a `fit` of one step from the command line: {report.duration(start_up)}."
     progress.update(task, description="memory", advance=1)
-    yield "Peak memory in sizes of the parameters, beyond that of a fit of 2 networks of 64 features and 512 neurons:"
+    yield (
+        "Peak memory in sizes of the parameters, beyond that of a fit of 2 networks of 64 features and 512 neurons, "
+        "medians of three:"
+    )
     yield report.memory_table({case: _memory(case) for case in cases if case.parameters >= _LARGE})
     progress.update(task, description="draws", advance=1)
     drawn = pd.concat([draws.measure_draws(shape, _ROUNDS_OF_DRAWS) for shape in draws.SHAPES])
@@ -118,7 +121,10 @@ def _others(cases: list[Case], output: Path | None, progress: Progress) -> Itera
     yield report.scaling_table(scaled) + "\n\n![Time of a step against its work](scaling.png)"
     progress.update(task, description="ranks", advance=1)
     divided = pd.DataFrame(ranks.measure_ranks())
-    yield "Two ranks of one thread each against one of one thread, whole runs in turns, instances divided between them:"
+    yield (
+        "Two ranks of one thread each against one of one thread, instances divided between them: whole runs of a minute "
+        "that take turns of two seconds, medians over these:"
+    )
     yield report.ranks_table(divided)
     progress.advance(task)
     if output is not None:
@@ -129,7 +135,9 @@ def _others(cases: list[Case], output: Path | None, progress: Progress) -> Itera
 
 
 def _memory(case: Case) -> dict[str, float]:
-    return {name: memory.in_parameters(name, case) for name in ("ours", "standard")}
+    return {
+        name: statistics.median(memory.in_parameters(name, case) for _ in range(3)) for name in ("ours", "standard")
+    }
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from typing_extensions import override
 from polysemantic.callbacks.events import draw_anew
 from polysemantic.callbacks.snapshots import Snapshots
 from polysemantic.ensemble import Ensemble, point_label
+from polysemantic.freed import freed_memory_returns
 from polysemantic.functional import effective_weight
 
 _NETWORKS = 6
@@ -80,12 +81,14 @@ class WeightsLog(Callback):
         ):
             return
         self._drawn = trainer.global_step
-        activations = torch.from_numpy(self.snapshots.collect(module.part, self._activations(module)))
-        if not trainer.is_global_zero:
-            return
-        for at, instance in enumerate(self.snapshots.kept[:_NETWORKS]):
-            label = _label(module.ensemble, instance)
-            self._write(trainer.logger.experiment, label, at, activations[at], trainer.global_step)
+        # Kept, pieces of its many sizes would lie beside those of the steps.
+        with freed_memory_returns():
+            activations = torch.from_numpy(self.snapshots.collect(module.part, self._activations(module)))
+            if not trainer.is_global_zero:
+                return
+            for at, instance in enumerate(self.snapshots.kept[:_NETWORKS]):
+                label = _label(module.ensemble, instance)
+                self._write(trainer.logger.experiment, label, at, activations[at], trainer.global_step)
 
     @torch.no_grad()
     def _activations(self, module: Any) -> Float64[Tensor, "instance number"]:
