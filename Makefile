@@ -31,9 +31,9 @@ $(CHROMIUM):
 	apt-get update --quiet=2
 	DEBIAN_FRONTEND=noninteractive apt-get install --quiet=2 --yes --no-install-recommends chromium
 
-test-slow: $(READY)  ## Run the tests that take minutes, with Ray
+test-slow: $(READY) $(CHROMIUM)  ## Run the tests that take minutes, with Ray
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[ray]'
-	$(RUN) -m pytest -m slow
+	CHROMIUM=$(CHROMIUM) $(RUN) -m pytest -m slow
 
 faults: $(READY)  ## Kill, fill, damage and refuse runs, all of tests/faults, and count what came of it (ten minutes)
 	$(RUN) -m pytest tests/faults -m "slow or not slow"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy import stats
 
-from polysemantic.intervals import COUNTS, interval_of, interval_text
+from polysemantic.intervals import COUNTS, interval_of, interval_text, intervals_of
 from polysemantic.metrics import STANDARD
 from polysemantic.tables import mean_and_interval
 
@@ -39,6 +39,15 @@ def test_an_interval_ends_where_the_range_of_its_measurement_does(column, least,
 def test_ends_are_unknown_with_fewer_than_two_networks():
     found = interval_of("coverage", torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]]))
     assert [end.isnan().tolist() for end in found] == [[False, True], [True, True], [True, True]]
+
+
+def test_intervals_of_columns_are_those_of_each_alone():
+    generator = torch.Generator().manual_seed(0)
+    names = ("coverage", "carriers", "of_the_user")
+    columns = {name: torch.randn(3, 5, generator=generator).double() for name in names}
+    columns["polysemantic_neurons"] = columns["coverage"].square()
+    for name, found in intervals_of(columns).items():
+        assert torch.stack(found).equal(torch.stack(interval_of(name, columns[name])))
 
 
 def test_an_interval_that_ends_at_zero_holds_the_mean_as_often():
