@@ -33,26 +33,22 @@ def _with_shapes_where_there_are_any(*, typechecker: Callable[..., Any]) -> Call
         if not inspect.isfunction(defined):
             return _with_shapes(defined, typechecker=typechecker)
         if "<locals>" not in defined.__qualname__:
-            return _when_called(defined, typechecker)
+            return _unless_disabled(defined, functools.cache(lambda: _checked(defined, typechecker)))
         # Making a check takes longer than most calls, and some functions within others are made again and again. What
         # their annotations name may be local, so that it is known now alone.
         made[defined.__code__] += 1
-        return defined if made[defined.__code__] > MOST else _checked(defined, typechecker)
+        if made[defined.__code__] > MOST:
+            return defined
+        checked = _checked(defined, typechecker)
+        return _unless_disabled(defined, lambda: checked)
 
     return decorate
 
 
-def _when_called(defined: Callable[..., Any], typechecker: Callable[..., Any]) -> Callable[..., Any]:
-    checked: Callable[..., Any] | None = None
-
+def _unless_disabled(defined: Callable[..., Any], checked: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
     @functools.wraps(defined)
     def either(*arguments: Any, **options: Any) -> Any:
-        nonlocal checked
-        if jaxtyping.config.jaxtyping_disable:
-            return defined(*arguments, **options)
-        if checked is None:
-            checked = _checked(defined, typechecker)
-        return checked(*arguments, **options)
+        return (defined if jaxtyping.config.jaxtyping_disable else checked())(*arguments, **options)
 
     return either
 

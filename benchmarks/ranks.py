@@ -110,7 +110,8 @@ def _fit(ranks: int, case: Case, steps: int, rounds: int) -> Iterator[Any]:
         told, answers = process.stdin, process.stdout
 
         def take_turn() -> float:
-            print(file=told, flush=True)
+            with contextlib.suppress(BrokenPipeError):  # why is told below
+                print(file=told, flush=True)
             for line in answers:
                 if line.startswith(_TOOK):
                     return float(line.removeprefix(_TOOK))

@@ -171,9 +171,8 @@ class Measurements(StepCallback):
         """One row for each step and instance, with the instance's labels."""
         steps = np.repeat(np.array(self.steps, dtype=np.int64), len(labels))
         columns = {column: torch.cat(values).numpy() for column, values in self.history.items()}
-        return pd.concat([labels] * len(self.steps) or [labels.iloc[:0]], ignore_index=True).assign(
-            step=steps, **columns
-        )
+        rows = pd.concat([labels] * len(self.steps) or [labels.iloc[:0]], ignore_index=True)
+        return rows.assign(step=steps, **columns)
 
     @override
     def state_dict(self) -> dict[str, Any]:
