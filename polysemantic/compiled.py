@@ -3,7 +3,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,8 +13,6 @@ from torch._inductor import config as inductor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.optim import SGD, Optimizer
-from torch.optim.adam import adam
-from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
 from polysemantic.autoencoder import Autoencoder
@@ -22,8 +20,6 @@ from polysemantic.objective import Weights
 from polysemantic.steps import Draws, replaceable
 from polysemantic.updates import SGD_OPTIONS, begin_state, decouples
 
-_ADAM_OPTIONS = ("amsgrad", "lr", "weight_decay", "eps", "maximize")
-_ADAM_STATE = ("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step")
 # Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back.
 _SMALL_STEP, _LONG_RUN = 2**16, 400_000
 
@@ -54,7 +50,7 @@ class CompiledSteps:
         ValueError: If the optimiser is another.
     """
 
-    unrolled = 32
+    unrolled = 25
 
     def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
         if not replaceable(network, optimizer):
@@ -91,7 +87,9 @@ class CompiledSteps:
 
     def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
         states = [begin_state(self.optimizer, parameter) for parameter in self.parameters]
-        arguments = ([p.data for p in self.parameters], states, steps, x, noise)
+        corrections = None if isinstance(self.optimizer, SGD) else self._corrections(steps, states)
+        moving = [{name: value for name, value in state.items() if name != "step"} for state in states]
+        arguments = ([p.data for p in self.parameters], moving, corrections, steps, x, noise)
         graph = (steps, self._objective.l1 is None, self._objective.importance is None)
         if graph in self._known:
             return self._compiled(*arguments)
@@ -102,6 +100,21 @@ class CompiledSteps:
         rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
         self._known.add(graph)
         return loss
+
+    def _corrections(self, steps: int, states: list[dict[str, Tensor]]) -> Tensor:
+        """Count the next steps of an Adam, and give the factors of both moments in each, shape (step, 2).
+
+        In the graph they would be computed anew for every few numbers that are updated. As numbers of Python they have
+        the same bits whichever block a step is in.
+        """
+        group = self.optimizer.param_groups[0]
+        rate, (beta1, beta2) = float(group["lr"]), map(float, group["betas"])
+        begun = int(states[0]["step"])
+        for state in states:
+            state["step"] += steps
+        times = range(begun + 1, begun + 1 + steps)
+        factors = [(rate / (1 - beta1**t), (1 - beta2**t) ** -0.5) for t in times]
+        return torch.tensor(factors, dtype=self.parameters[0].dtype)
 
     @property
     def _n_threads(self) -> int:
@@ -117,6 +130,7 @@ class CompiledSteps:
         self,
         parameters: list[Tensor],
         states: list[dict[str, Tensor]],
+        corrections: Tensor | None,
         steps: int,
         x: Tensor | None,
         noise: Tensor | None,
@@ -128,22 +142,50 @@ class CompiledSteps:
             last = at == steps - 1
             step_x, step_noise = (None if block is None else block[at] for block in (x, noise))
             loss = self._objective(step_x, weights, gradient, step_noise, with_loss=last)
-            self._update(parameters, gradients, states)
+            self._update(parameters, gradients, states, None if corrections is None else corrections[at])
         assert loss is not None
         return loss
 
-    def _update(self, parameters: list[Tensor], gradients: list[Tensor], states: list[dict[str, Tensor]]) -> None:
+    def _update(
+        self,
+        parameters: list[Tensor],
+        gradients: list[Tensor],
+        states: list[dict[str, Tensor]],
+        corrections: Tensor | None,
+    ) -> None:
         group = self.optimizer.param_groups[0]
-        if isinstance(self.optimizer, SGD):
+        if corrections is None:
             options = {name: group[name] for name in SGD_OPTIONS}
             sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
             return
-        update: Callable[..., None] = adamw if decouples(type(self.optimizer), group) else adam
-        options = {name: group[name] for name in _ADAM_OPTIONS}
-        options["beta1"], options["beta2"] = group["betas"]
-        kept = ([state[name] for state in states if name in state] for name in _ADAM_STATE)
-        # A step count in a tensor is part of the graph; as a number it would be compiled anew at each step.
-        update(parameters, gradients, *kept, foreach=False, capturable=True, **options)
+        decoupled = decouples(type(self.optimizer), group)
+        for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
+            _adam(parameter, gradient, state, corrections, group, decoupled=decoupled)
+
+
+def _adam(
+    parameter: Tensor,
+    gradient: Tensor,
+    state: dict[str, Tensor],
+    corrections: Tensor,
+    group: dict[str, Any],
+    *,
+    decoupled: bool,
+) -> None:
+    """One update as in arXiv:1412.6980 or, if weights decay beside the gradient, arXiv:1711.05101."""
+    if group["maximize"]:
+        gradient = -gradient
+    if decoupled:
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    elif group["weight_decay"]:
+        gradient = gradient + group["weight_decay"] * parameter
+    beta1, beta2 = group["betas"]
+    first = state["exp_avg"].lerp_(gradient, 1 - beta1)
+    second = state["exp_avg_sq"].lerp_(gradient * gradient, 1 - beta2)
+    if group["amsgrad"]:
+        second = state["max_exp_avg_sq"].copy_(torch.maximum(state["max_exp_avg_sq"], second))
+    rate, root = corrections
+    parameter.sub_(rate * first / (second.sqrt() * root + group["eps"]))
 
 
 @contextlib.contextmanager

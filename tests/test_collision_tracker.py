@@ -14,6 +14,7 @@ from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.functional import large_weights
+from polysemantic.objective import Weights
 from polysemantic.part import Part
 
 COLUMNS = [
@@ -289,7 +290,7 @@ def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer
         (16, 0.001, 10**6, 100),  # what the rate asks for, whatever it takes
         (16, 0.01, 10**4, 10),
         (16, 0.01, 10**5, 100),
-        (16, 0.01, 10**6, 1024),  # in whole blocks of compiled steps
+        (16, 0.01, 10**6, 1000),  # in whole blocks of compiled steps
         (16, 0.01, 10**7, 1024),  # steps of so few multiplications are quick
         (256, 0.01, 10**6, 10),
         (256, 0.3, 10**6, 4),
@@ -307,22 +308,24 @@ def test_long_runs_at_large_rates_are_observed_more_seldom(unchecked, n_features
 
 def test_what_did_not_change_need_not_be_looked_at_again():
     history = wandering((3, 5, 4), 40)
-    history = [w for one in history for w in (one, one * 1.001, one)]  # crosses no threshold, but for a few
+    history = [w for one in history for w in (one, one * 1.001, one, one)]  # crosses no threshold, but for a few
     looked, skipped, asked = LifeRecords((3, 5, 4), 10**4), LifeRecords((3, 5, 4), 10**4), [0, 0]
     n_at_rest = 0
 
-    def observe(at, records, w, step):
-        def cost(codes):
-            asked[at] += 1
-            return torch.full((len(codes),), float(step))
-
-        records.observe(step, large_weights(w), cost, cost_due=step % 10 == 0)
-
     for step, w in enumerate(history):
-        looked._quiet = None
-        observe(0, looked, w, step)
-        observe(1, skipped, w, step)
-        n_at_rest += skipped._quiet is not None
+        for at, records in enumerate((looked, skipped)):
+
+            def cost(codes, at=at, step=step):
+                asked[at] += 1
+                return torch.full((len(codes),), float(step))
+
+            cost_due = step % 10 == 0
+            if records is looked or not records.pass_by(step, Weights(w)):
+                records.observe(step, large_weights(w), cost, cost_due=cost_due)
+            else:
+                n_at_rest += 1
+                if cost_due:
+                    records.price(cost)
     assert n_at_rest > 5
     assert asked[0] == asked[1] > 0
     pd.testing.assert_frame_equal(looked.table(), skipped.table())
@@ -335,9 +338,9 @@ def test_lives_that_ended_leave_less_room_for_those_seen_next():
     two[0, :2, 0] = two[0, 2:, 1] = two[0, 1, 2] = two[0, 3, 2] = 1
     always, records = (LifeRecords((1, 4, 3), max_lives=4) for _ in range(2))
     for step, w in enumerate([three, two, two, two]):
-        always._quiet = None
         for one in (always, records):
-            one.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)), cost_due=False)
+            if one is always or not one.pass_by(step, Weights(w)):
+                one.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)), cost_due=False)
     assert bool(always.crowded) == bool(records.crowded) is True
     pd.testing.assert_frame_equal(always.table(), records.table())
 

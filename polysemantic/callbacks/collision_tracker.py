@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -80,10 +81,15 @@ class CollisionTracker(StepCallback):
     def act(self, trainer: Trainer, module: Any) -> None:
         assert self.records is not None
         weights = module.networks.weights
+        step, every = trainer.global_step, self.cost_every * (self.every_n_steps or self._default_interval)
+        cost, cost_due = partial(interference_costs, module), step % every == 0
+        if self.records.pass_by(step, weights):
+            if cost_due:
+                self.records.price(cost)
+            return
         large = large_weights(weights.W_enc, weights.W_dec, self.thresholds.ended)
         large = LargeWeights(large.shape, large.place.cpu(), large.value.cpu(), large.finite.cpu())
-        step, every = trainer.global_step, self.cost_every * (self.every_n_steps or self._default_interval)
-        self.records.observe(step, large, lambda codes: interference_costs(module, codes), cost_due=step % every == 0)
+        self.records.observe(step, large, cost, cost_due=cost_due)
         self._notice(trainer)
 
     def _notice(self, trainer: Trainer) -> None:

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from polysemantic.functional import (
+    Grades,
     LargeWeights,
     LifeEvents,
     Lives,
@@ -18,6 +19,7 @@ from polysemantic.functional import (
     decode,
     no_lives,
 )
+from polysemantic.objective import Weights
 
 Columns = dict[str, Tensor]
 Cost = Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]]
@@ -60,7 +62,7 @@ class LifeRecords:
         self._living = _blank(0)
         self._ended: list[Columns] = []
         self._n_ended = torch.zeros(shape[0], dtype=torch.long)
-        self._quiet: _Graded | None = None
+        self._at_rest: Grades | None = None
 
     def observe(
         self,
@@ -79,10 +81,6 @@ class LifeRecords:
             cost_due: Whether to ask for that of all; that of those that are born, or that may be gone when seen next
                 as a weight is below `thresholds.born`, is asked for anyway.
         """
-        graded = self._grade(large)
-        if self._quiet is not None and not cost_due and self._quiet.equals(graded):
-            self.last_seen[self.lives.seen] = step
-            return
         lives, events = advance(self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended)
         self._end(events, step)
         self._go_on(lives, step)
@@ -98,13 +96,22 @@ class LifeRecords:
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
-        self._quiet = graded if at_rest else None
+        self._at_rest = Grades.of(large, *sorted(self.thresholds)) if at_rest else None
 
-    def _grade(self, large: LargeWeights) -> _Graded:
-        """All that an observation depends on, if no cost is asked for: where weights are, past which thresholds."""
-        bounds = large.value.new_tensor([self.thresholds.born, self.thresholds.settled])
-        grade = torch.bucketize(large.value.abs(), bounds, right=True)
-        return _Graded(large.place, (grade + 1) * large.value.sign(), large.finite)
+    def pass_by(self, step: int, weights: Weights) -> bool:
+        """Take in the networks at a step if none of their weights passed a threshold since one that nothing followed.
+
+        Args:
+            step: The optimiser step.
+            weights: Their weights.
+
+        Returns:
+            Whether it was so. If not, they are still to be observed.
+        """
+        if self._at_rest is None or not self._at_rest.hold(weights.W_enc, weights.W_dec):
+            return False
+        self.last_seen[self.lives.seen] = step
+        return True
 
     def price(self, cost: Cost) -> None:
         """Note what the living cost now."""
@@ -223,22 +230,11 @@ class LifeRecords:
         """Go on from there."""
         names = ("on", "codes", "seen", "last_seen", "crowded", "living", "ended")
         state = {name: _on_cpu(state[name]) for name in names}
-        self._living, self._ended, self._quiet = state["living"], [state["ended"]], None
+        self._living, self._ended, self._at_rest = state["living"], [state["ended"]], None
         self.last_seen, self.crowded = state["last_seen"], state["crowded"]
         self._n_ended = self._per_instance(self._column("code"))
         settled = self._living["settled_step"] != _NEVER
         self.lives = Lives(self.shape, state["on"], state["codes"], settled, state["seen"])
-
-
-class _Graded(NamedTuple):
-    """Large weights, each by the thresholds that it is past and its sign."""
-
-    place: Int64[Tensor, " weight"]
-    grade: Float[Tensor, " weight"]
-    finite: Bool[Tensor, " instance"]
-
-    def equals(self, other: _Graded) -> bool:
-        return all(torch.equal(mine, theirs) for mine, theirs in zip(self, other, strict=True))
 
 
 def _blank(rows: int, *, ended: bool = False) -> Columns:

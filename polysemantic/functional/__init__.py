@@ -41,6 +41,7 @@ from polysemantic.functional.fourth_norm import (
     privilege,
     privilege_z,
 )
+from polysemantic.functional.grades import Grades
 from polysemantic.functional.gram import gram, squared_gram
 from polysemantic.functional.hidden_kurtosis import (
     hidden_excess_kurtosis,
@@ -103,6 +104,7 @@ __all__ = [
     "Collisions",
     "Disambiguation",
     "FourthNormNull",
+    "Grades",
     "Interval",
     "LargeWeights",
     "LifeEvents",
