@@ -67,7 +67,7 @@ class Turns(Callback):
 
 
 def measure_ranks(
-    rounds: int = 32, seconds: float = 60.0, cases: dict[Case, float] | None = None
+    rounds: int = 32, seconds: float = 90.0, cases: dict[Case, float] | None = None
 ) -> Iterator[dict[str, float | str]]:
     """Seconds of a step by one and by two ranks of one thread each, in turns; a row for each round but the first.
 

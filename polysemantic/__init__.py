@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +11,10 @@ if TYPE_CHECKING:
     from polysemantic.autoencoder import Autoencoder
     from polysemantic.ensemble import Ensemble
     from polysemantic.runs import Run, load
+
+# torch's library for products would keep what it frees for itself, ten megabytes for each kind of product, where a run
+# has the C library keep memory for all (`polysemantic.freed`). It reads this when it is loaded, and never again.
+os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
 
 __all__ = ["Autoencoder", "Ensemble", "Run", "fit", "load"]
 

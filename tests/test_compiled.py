@@ -11,6 +11,7 @@ from polysemantic.compiled import CompiledSteps, compiling_pays
 from polysemantic.data import OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.module import EnsembleModule
+from polysemantic.steps import EagerSteps, given
 
 # In a process of its own: the tests' checks of shapes and types wrap what torch would have to compile.
 SCRIPT = """
@@ -46,6 +47,24 @@ assert torch.equal(ends[1][1], ends[2][1])
 def test_compiled_steps_equal_eager_ones_and_do_not_depend_on_the_blocks_they_come_in(kind):
     done = subprocess.run([sys.executable, "-c", SCRIPT, kind], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+@pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"maximize": True}, {"weight_decay": 0.5}])
+def test_what_is_compiled_updates_as_the_optimiser_does(kind, options):
+    noise = 0.1 * torch.randn(60, 3, 4, 8)
+    ends = []
+    for make in (EagerSteps, CompiledSteps):
+        network = EnsembleModule(4, 8, Ensemble(seeds=3)).networks
+        optimizer = kind(network.parameters(), lr=0.01, **options)
+        steps = make(network, optimizer)
+        if make is CompiledSteps:
+            steps._compiled = steps._unrolled  # the same operations one by one
+        steps(len(noise), given(None, noise))
+        (state,) = optimizer.state.values()
+        assert state["step"] == len(noise)
+        ends.append({"W_enc": network.W_enc.detach(), **state})
+    torch.testing.assert_close(*ends, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.slow
