@@ -123,7 +123,7 @@ def _others(cases: list[Case], output: Path | None, progress: Progress) -> Itera
     divided = pd.DataFrame(ranks.measure_ranks())
     yield (
         "Two ranks of one thread each against one of one thread, instances divided between them: whole runs of a "
-        "minute that take turns of two seconds, medians over these:"
+        "minute and a half that take turns of three seconds, medians over these:"
     )
     yield report.ranks_table(divided)
     progress.advance(task)

@@ -20,7 +20,8 @@ from polysemantic.objective import Weights
 from polysemantic.steps import Draws, replaceable
 from polysemantic.updates import SGD_OPTIONS, begin_state, decouples
 
-# Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back.
+# Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back
+# where it is done again, from the compiler's cache; the first time it takes twice as many.
 _SMALL_STEP, _LONG_RUN = 2**16, 400_000
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 from polysemantic.functional.blocks import blocks, numbers_at_once
@@ -20,9 +20,9 @@ class Grades(NamedTuple):
     Looking takes a fifth of the time of `large_weights`.
     """
 
-    bound: Float[Tensor, " bound"]  # where a grade ends: thresholds on both sides, then infinity
+    bound: Float[Tensor, " bound"]  # where grades begin: thresholds and what is infinite, on both sides
     place: Int64[Tensor, " weight"]  # (instance * n_features + feature) * n_hidden + neuron
-    grade: Int64[Tensor, " weight"]
+    grade: Int32[Tensor, " weight"]
     beyond: int  # weights past the lowest threshold, or nan
 
     @classmethod
@@ -42,7 +42,7 @@ class Grades(NamedTuple):
         place = (slot // n_hidden * n_features + feature) * n_hidden + slot % n_hidden
         # An instance that has diverged is frozen with every weight nan.
         n_nan = int((~large.finite).sum()) * n_features * n_hidden
-        return cls(bound, place, torch.bucketize(large.value, bound, right=True), len(place) + n_nan)
+        return cls(bound, place, _grade(large.value, bound), len(place) + n_nan)
 
     def hold(
         self,
@@ -57,8 +57,7 @@ class Grades(NamedTuple):
         """
         place = self.place.to(W_enc.device)[None]
         (held,) = effective_weight(W_enc.take(place), None if W_dec is None else W_dec.take(place)).cpu()
-        same = torch.equal(torch.bucketize(held, self.bound, right=True), self.grade)
-        return same and self._count_beyond(W_enc, W_dec) == self.beyond
+        return torch.equal(_grade(held, self.bound), self.grade) and self._count_beyond(W_enc, W_dec) == self.beyond
 
     def _count_beyond(self, W_enc: Tensor, W_dec: Tensor | None) -> int:
         n_instances, n_features, n_hidden = W_enc.shape
@@ -68,3 +67,7 @@ class Grades(NamedTuple):
             w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
             count += int(torch.nn.functional.hardshrink(w, lowest).count_nonzero())
         return count
+
+
+def _grade(value: Float[Tensor, " weight"], bound: Float[Tensor, " bound"]) -> Int32[Tensor, " weight"]:
+    return torch.bucketize(value, bound, right=True, out_int32=True)
