@@ -17,7 +17,7 @@ _AT_ONCE = 2**18
 class Grades(NamedTuple):
     """Which thresholds each large weight is past and on which side: a look tells whether all of it still holds.
 
-    Looking takes a fifth of the time of `large_weights`.
+    Looking takes a quarter of the time of `large_weights`.
     """
 
     bound: Float[Tensor, " bound"]  # where grades begin: thresholds and what is infinite, on both sides
