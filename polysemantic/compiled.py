@@ -93,17 +93,26 @@ class CompiledSteps:
         arguments = ([p.data for p in self.parameters], moving, corrections, steps, x, noise)
         graph = (steps, self._objective.l1 is None, self._objective.importance is None)
         if graph in self._known:
-            return self._compiled(*arguments)
+            loss = self._compiled(*arguments)
+        else:
+            loss = self._compile(steps, arguments)
+            self._known.add(graph)
+        for state in states:
+            if "step" in state:
+                state["step"] += steps
+        return loss
+
+    def _compile(self, steps: int, arguments: tuple[Any, ...]) -> Tensor:
+        """Take so many steps by a graph that is yet to be made."""
         began = time.monotonic()
         with warnings.catch_warnings(), inductor.patch(self._settings()):
             warnings.simplefilter("ignore")  # the compiler's own, about itself
             loss = self._compiled(*arguments)
         rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
-        self._known.add(graph)
         return loss
 
     def _corrections(self, steps: int, states: list[dict[str, Tensor]]) -> Tensor:
-        """Count the next steps of an Adam, and give the factors of both moments in each, shape (step, 2).
+        """Factors of both moments in each of an Adam's next steps, shape (step, 2).
 
         In the graph they would be computed anew for every few numbers that are updated. As numbers of Python they have
         the same bits whichever block a step is in.
@@ -111,8 +120,6 @@ class CompiledSteps:
         group = self.optimizer.param_groups[0]
         rate, (beta1, beta2) = float(group["lr"]), map(float, group["betas"])
         begun = int(states[0]["step"])
-        for state in states:
-            state["step"] += steps
         times = range(begun + 1, begun + 1 + steps)
         factors = [(rate / (1 - beta1**t), (1 - beta2**t) ** -0.5) for t in times]
         return torch.tensor(factors, dtype=self.parameters[0].dtype)

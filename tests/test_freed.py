@@ -1,5 +1,7 @@
 import multiprocessing
 import os
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -51,3 +53,11 @@ def test_freed_memory_is_kept_until_it_is_handed_back(process):
 def test_freed_memory_returns_at_once_where_it_is_not_to_be_kept(process):
     returned, kept = process.submit(returned_then_kept).result()
     assert returned < PAGES // 2 < kept
+
+
+@pytest.mark.parametrize(("chosen", "told"), [({}, "1"), ({"MKL_DISABLE_FAST_MM": "0"}, "0")])
+def test_the_library_for_products_is_told_before_torch_loads_it(chosen, told):
+    look = "import os, sys, polysemantic; print('torch' in sys.modules, os.environ['MKL_DISABLE_FAST_MM'])"
+    others = {name: value for name, value in os.environ.items() if name != "MKL_DISABLE_FAST_MM"}
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, env=others | chosen)
+    assert done.stdout.split() == ["False", told]
