@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import time
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
-from torch._inductor import config as inductor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.optim import SGD, Optimizer
@@ -61,8 +61,8 @@ class CompiledSteps:
         self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
         self._objective = network.closed_form()
-        self._compiled = torch.compile(self._unrolled, fullgraph=True, dynamic=False)
-        self._known: set[tuple[int, bool, bool]] = set()
+        self._graphs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}
+        self._options: dict[str, Any] = {}
 
     @torch.no_grad()
     def __call__(
@@ -74,6 +74,7 @@ class CompiledSteps:
     ) -> Tensor:
         """See `Steps`."""
         self._objective.l1, self._objective.importance = self.network.factors
+        self._forget_graphs_of_other_options()
         with _threads(self._n_threads):
             for some, x, noise in draws.in_turn(steps, len(self.network.W_enc), self.unrolled):
                 whole = len(some) // self.unrolled * self.unrolled
@@ -90,26 +91,43 @@ class CompiledSteps:
         states = [begin_state(self.optimizer, parameter) for parameter in self.parameters]
         corrections = None if isinstance(self.optimizer, SGD) else self._corrections(steps, states)
         moving = [{name: value for name, value in state.items() if name != "step"} for state in states]
-        arguments = ([p.data for p in self.parameters], moving, corrections, steps, x, noise)
-        graph = (steps, self._objective.l1 is None, self._objective.importance is None)
-        if graph in self._known:
-            loss = self._compiled(*arguments)
-        else:
-            loss = self._compile(steps, arguments)
-            self._known.add(graph)
+        arguments = (self, [p.data for p in self.parameters], moving, corrections, steps, x, noise)
+        key = (steps, x is None, noise is None, self._objective.l1 is None, self._objective.importance is None)
+        loss = self._graphs[key](*arguments) if key in self._graphs else self._compile(key, arguments)
         for state in states:
             if "step" in state:
                 state["step"] += steps
         return loss
 
-    def _compile(self, steps: int, arguments: tuple[Any, ...]) -> Tensor:
-        """Take so many steps by a graph that is yet to be made."""
+    def _forget_graphs_of_other_options(self) -> None:
+        """The optimiser's options are constants of a graph."""
+        options = {name: value for name, value in self.optimizer.param_groups[0].items() if name != "params"}
+        if options != self._options:
+            self._graphs, self._options = {}, options
+
+    def _compile(self, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> Tensor:
+        """Take steps by a graph that is yet to be made."""
         began = time.monotonic()
-        with warnings.catch_warnings(), inductor.patch(self._settings()):
+        graph = self._graphs[key] = self._new_graph()
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's own, about itself
-            loss = self._compiled(*arguments)
-        rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
+            loss = graph(*arguments)
+        rank_zero_info(f"compiled {key[0]} steps in {time.monotonic() - began:.1f} s")
         return loss
+
+    def _new_graph(self) -> Callable[..., Tensor]:
+        """A function that becomes one graph when it is called.
+
+        The compiler keeps the graphs of one code object together, eight at the most in a process, and looks before each
+        call for the one that fits, which takes longer than a step. So each has a code object of its own, and the key
+        under which it is kept here holds whatever else it depends on.
+        """
+        unrolled = CompiledSteps._unrolled
+        function = types.FunctionType(unrolled.__code__.replace(), unrolled.__globals__)
+        # The calls between loops in C++ too: from Python they take longer than all the loops.
+        options: dict[str, Any] = {"cpp.threads": self._n_threads, "cpp_wrapper": True, "guard_filter_fn": _none}
+        compiled: Callable[..., Tensor] = torch.compile(function, fullgraph=True, dynamic=False, options=options)
+        return compiled
 
     def _corrections(self, steps: int, states: list[dict[str, Tensor]]) -> Tensor:
         """Factors of both moments in each of an Adam's next steps, shape (step, 2).
@@ -129,10 +147,6 @@ class CompiledSteps:
         # Handing a few microseconds of work to a second thread costs more than the work, in products too.
         few = sum(p.numel() for p in self.parameters) < 2**15
         return 1 if few else torch.get_num_threads()
-
-    def _settings(self) -> dict[str, Any]:
-        # The calls between loops in C++ too: from Python they take longer than all the loops.
-        return {"cpp.threads": self._n_threads, "cpp_wrapper": True}
 
     def _unrolled(
         self,
@@ -206,6 +220,10 @@ def _threads(number: int) -> Iterator[None]:
     finally:
         if number != before:
             torch.set_num_threads(before)
+
+
+def _none(guards: Sequence[Any]) -> list[bool]:
+    return [False] * len(guards)
 
 
 def _part(block: Tensor | None, start: int, steps: int) -> Tensor | None:

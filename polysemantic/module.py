@@ -38,8 +38,8 @@ from polysemantic.start import Start, initial_weights
 from polysemantic.steps import Draws, Steps, count_steps, fused
 
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
-# wait for the slowest each time.
-_CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 1.0
+# wait for the slowest each time, and cores of a shared machine are slow in turns, each for a second or so.
+_CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 3.0
 _CHUNKS_BETWEEN_LOSSES = 4
 # Optimisers of torch whose update of one weight depends on others, or that need what a training step does not give.
 _COUPLING = ("Adafactor", "LBFGS", "Muon", "SparseAdam")
