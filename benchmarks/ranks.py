@@ -22,12 +22,15 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now
 from polysemantic.callbacks import Measurements
-from polysemantic.callbacks.steps import default_interval
+from polysemantic.callbacks.steps import whole_blocks
 
 CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
 """What is trained, and how many times as fast two ranks must be."""
 
 _FIRST_LOOK = 200
+# Measurements of a turn. A machine that others share runs at another speed every few seconds; in turns of that length
+# small networks were the slower the shorter these were.
+_OF_A_TURN = 4
 _TOOK = "took "
 
 
@@ -67,12 +70,11 @@ class Turns(Callback):
 
 
 def measure_ranks(
-    rounds: int = 32, seconds: float = 90.0, cases: dict[Case, float] | None = None
+    rounds: int = 16, seconds: float = 140.0, cases: dict[Case, float] | None = None
 ) -> Iterator[dict[str, float | str]]:
     """Seconds of a step by one and by two ranks of one thread each, in turns; a row for each round but the first.
 
-    Both are whole runs with everything on. They take turns of a measurement's interval each, as a machine that others
-    share runs at another speed every few seconds.
+    Both are whole runs with everything on, which take turns of a few measurements each.
 
     Args:
         rounds: Rounds of each case; the first, in which whatever is compiled is, does not count.
@@ -84,7 +86,7 @@ def measure_ranks(
         for _ in range(2):  # once more, as many measurements in few steps make them seem slow
             with _fit(1, case, steps, 2) as alone:
                 alone()
-                steps = default_interval(max(rounds, round(seconds / alone())))
+                steps = _OF_A_TURN * whole_blocks(max(1, round(seconds / alone() / rounds / _OF_A_TURN)))
         with _fit(1, case, steps, rounds) as alone, _fit(2, case, steps, rounds) as together:
             for at in range(rounds):
                 took = {"ranks_1": alone(), "ranks_2": together()}
@@ -135,7 +137,7 @@ def _train(ranks: int, case: Case, steps: int, rounds: int, directory: str) -> N
         ensemble=case.ensemble(),
         n_hidden=case.hidden,
         max_steps=steps * rounds,
-        measurements=Measurements(steps),
+        measurements=Measurements(max(1, steps // _OF_A_TURN)),
         callbacks=[Turns(steps)],
         trainer={"default_root_dir": directory, "accelerator": "cpu", "devices": ranks},
         l1=case.l1,
