@@ -122,8 +122,8 @@ def _others(cases: list[Case], output: Path | None, progress: Progress) -> Itera
     progress.update(task, description="ranks", advance=1)
     divided = pd.DataFrame(ranks.measure_ranks())
     yield (
-        "Two ranks of one thread each against one of one thread, instances divided between them: whole runs of two "
-        "minutes and a half that take turns of nine seconds, medians over these:"
+        "Two ranks of one thread each against one of one thread, instances divided between them: whole runs of 140 s "
+        "that take turns of nine seconds, medians over these:"
     )
     yield report.ranks_table(divided)
     progress.advance(task)

@@ -28,8 +28,8 @@ CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
 """What is trained, and how many times as fast two ranks must be."""
 
 _FIRST_LOOK = 200
-# Measurements of a turn. A machine that others share runs at another speed every few seconds; in turns of that length
-# small networks were the slower the shorter these were.
+# Measurements of a turn, which makes it nine seconds: in turns of three, after each of which a process rested, small
+# networks were slower.
 _OF_A_TURN = 4
 _TOOK = "took "
 
@@ -137,7 +137,7 @@ def _train(ranks: int, case: Case, steps: int, rounds: int, directory: str) -> N
         ensemble=case.ensemble(),
         n_hidden=case.hidden,
         max_steps=steps * rounds,
-        measurements=Measurements(max(1, steps // _OF_A_TURN)),
+        measurements=Measurements(steps // _OF_A_TURN),
         callbacks=[Turns(steps)],
         trainer={"default_root_dir": directory, "accelerator": "cpu", "devices": ranks},
         l1=case.l1,

@@ -92,7 +92,8 @@ class CompiledSteps:
         corrections = None if isinstance(self.optimizer, SGD) else self._corrections(steps, states)
         moving = [{name: value for name, value in state.items() if name != "step"} for state in states]
         arguments = (self, [p.data for p in self.parameters], moving, corrections, steps, x, noise)
-        key = (steps, x is None, noise is None, self._objective.l1 is None, self._objective.importance is None)
+        shapes = [None if block is None else block.shape for block in (x, noise)]
+        key = (steps, *shapes, self._objective.l1 is None, self._objective.importance is None)
         loss = self._graphs[key](*arguments) if key in self._graphs else self._compile(key, arguments)
         for state in states:
             if "step" in state:
@@ -107,12 +108,12 @@ class CompiledSteps:
 
     def _compile(self, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> Tensor:
         """Take steps by a graph that is yet to be made."""
-        began = time.monotonic()
+        began, (steps, *_) = time.monotonic(), key
         graph = self._graphs[key] = self._new_graph()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's own, about itself
             loss = graph(*arguments)
-        rank_zero_info(f"compiled {key[0]} steps in {time.monotonic() - began:.1f} s")
+        rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
         return loss
 
     def _new_graph(self) -> Callable[..., Tensor]:
