@@ -1,4 +1,4 @@
-"""Whether products on matrix units change what networks become: python -m benchmarks.counts [WIDTH...]."""
+"""Whether products compiled for a processor change what networks become: python -m benchmarks.counts [WIDTH...]."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def counted(width: int, *, compiled: bool) -> dict[str, np.ndarray]:
 
 def agreement(width: int) -> list[str]:
     """Lines of a table: means of both kinds, their paired difference with its 95 % interval, and two-sample tests."""
-    tiled, whole = (counted(width, compiled=compiled) for compiled in (True, False))
+    compiled, whole = (counted(width, compiled=kind) for kind in (True, False))
     lines = []
     for name in _COLUMNS:
-        one, other = tiled[name], whole[name]
+        one, other = compiled[name], whole[name]
         difference = one - other
         margin = stats.t.ppf(0.975, SEEDS - 1) * difference.std(ddof=1) / SEEDS**0.5
         p = stats.permutation_test(
@@ -52,7 +52,7 @@ def agreement(width: int) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("| neurons | count | by parts | float32 | difference | the same in | p of a permutation test |")
+    print("| neurons | count | compiled | not compiled | difference | the same in | p of a permutation test |")
     print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for width in sys.argv[1:] or ["256", "1024"]:
         print("\n".join(agreement(int(width))), flush=True)

@@ -81,7 +81,7 @@ def tried(case: Case) -> Iterator[tuple[str, float]]:
     yield "spread over threads, half of W W^T", ratio(*(lambda s=s: s(chunk, given(None, None)) for s in chunks))
     spread = [SpreadSteps(b.networks, b.optimizer, compiled=c) for c in (False, True) for b in (Bare(case, W),)]
     yield (
-        "both products of float32 from bfloat16 parts, on matrix units",
+        "both products compiled for the processor's units, against spread steps with numpy's and torch's",
         ratio(*(lambda s=s: s(chunk, given(None, None)) for s in spread)),
     )
     steps = [make(b.networks, b.optimizer) for make in (EagerSteps, CompiledSteps) for b in (Bare(case, W),)]

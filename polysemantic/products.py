@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -48,3 +50,15 @@ class HalvedProducts(Products):
             np.matmul(W.numpy(), W.mT.numpy(), out=out.numpy())
         else:
             super().decode(h, W, out)
+
+
+def library_is_wide() -> bool:
+    """Whether torch's library multiplies in registers of 512 bits, which it does on processors by Intel alone."""
+    return "AVX512" in torch.backends.cpu.get_cpu_capability() and _by_intel()
+
+
+def _by_intel() -> bool:
+    try:
+        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return True  # not known, so taken to be one that the library is made for

@@ -13,26 +13,28 @@ from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.part import Part
-from polysemantic.products import HalvedProducts, Products
+from polysemantic.products import HalvedProducts, Products, library_is_wide
 from polysemantic.steps import Draws, EagerSteps, replaceable
 from polysemantic.tiles import TiledProducts
 from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
+from polysemantic.vectors import VectorProducts
 
 # Below this many multiplications in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
 _IN_CACHE, _VECTOR = 2**19, 16
-# Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library, which has far
-# wider vectors at its best.
+# Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library at its best.
 _WIDE = 512
+# The quicker first.
+_COMPILED = (TiledProducts, VectorProducts)
 
 
 def quickest_products(n_features: int, n_hidden: int, dtype: torch.dtype, *, compiled: bool = True) -> Products:
     """The quickest products on this machine, decided by one instance's shape alone."""
-    if compiled and TiledProducts.takes(n_features, n_hidden, dtype):
-        return TiledProducts()
-    halving_pays = n_hidden >= _WIDE or "AVX512" not in torch.backends.cpu.get_cpu_capability()
-    return HalvedProducts() if halving_pays else Products()
+    for kind in _COMPILED if compiled else ():
+        if kind.takes(n_features, n_hidden, dtype):
+            return kind()
+    return HalvedProducts() if n_hidden >= _WIDE or not library_is_wide() else Products()
 
 
 def spreading_pays(n_features: int, n_hidden: int) -> bool:

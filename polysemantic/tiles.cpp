@@ -2,18 +2,16 @@
 //
 // A number is taken as the sum of two of bfloat16, high and low, which leaves out 2^-16 of it or less; then
 // (high + low) (high' + low') is three products, the fourth being as small as what was left out. Operands are cut into
-// tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs. The
-// sizes must be multiples of 32, as products are made two by two tiles at a time.
+// tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs.
+// Products are made two by two tiles at a time.
 
-#include <immintrin.h>
+#include "native.h"
 
-#include <algorithm>
 #include <cstdint>
-#include <vector>
 
 namespace {
 
-constexpr long SIDE = 16, DEPTH = 32;
+constexpr long DEPTH = 32;
 // Tiles of all operands that a product holds at once: a quarter of the second level cache.
 constexpr long AT_ONCE = 512;
 
@@ -24,13 +22,7 @@ struct Parts {
   Tile high, low;
 };
 
-Parts* workspace(long count) {
-  thread_local std::vector<Parts> kept;
-  if (static_cast<long>(kept.size()) < count) kept.resize(count);
-  return kept.data();
-}
-
-void configure() {
+void begin() {
   struct alignas(64) {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t bytes_per_row[16] = {};
@@ -42,6 +34,8 @@ void configure() {
   }
   _tile_loadconfig(&all_whole);
 }
+
+void end() { _tile_release(); }
 
 // 16 numbers rounded to bfloat16, each in the lower half of 32 bits, and back.
 __m512i rounded(__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh(x)); }
@@ -67,31 +61,6 @@ void cut_right(const float* x, long stride, Parts& out) {
     const __m512 even_low = _mm512_sub_ps(even, value(even_high)), odd_low = _mm512_sub_ps(odd, value(odd_high));
     out.high.row[pair] = paired(even_high, odd_high);
     out.low.row[pair] = paired(rounded(even_low), rounded(odd_low));
-  }
-}
-
-// Entries of 32 bits: of single numbers, or of pairs, which turns a tile of the left into one of its transpose.
-void transpose(__m512i x[SIDE]) {
-  __m512i y[SIDE];
-  for (int i = 0; i < 16; i += 2) {
-    y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
-    y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int half = 0; half < 2; ++half) {
-      x[i + 2 * half] = _mm512_unpacklo_epi64(y[i + half], y[i + half + 2]);
-      x[i + 2 * half + 1] = _mm512_unpackhi_epi64(y[i + half], y[i + half + 2]);
-    }
-  }
-  for (int i = 0; i < 4; ++i) {
-    for (int half = 0; half < 16; half += 8) {
-      y[half + i] = _mm512_shuffle_i32x4(x[half + i], x[half + i + 4], 0x88);
-      y[half + i + 4] = _mm512_shuffle_i32x4(x[half + i], x[half + i + 4], 0xdd);
-    }
-  }
-  for (int i = 0; i < 8; ++i) {
-    x[i] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0x88);
-    x[i + 8] = _mm512_shuffle_i32x4(y[i], y[i + 8], 0xdd);
   }
 }
 
@@ -161,22 +130,11 @@ void cut_rows(const float* x, long m, long rows, long start, long tiles, Parts* 
   }
 }
 
-void mirror(float* out, long n) {
-  for (long i = 0; i < n; i += SIDE) {
-    for (long j = i + SIDE; j < n; j += SIDE) {
-      __m512i x[SIDE];
-      for (long k = 0; k < SIDE; ++k) x[k] = _mm512_loadu_si512(out + (i + k) * n + j);
-      transpose(x);
-      for (long k = 0; k < SIDE; ++k) _mm512_storeu_si512(out + (j + k) * n + i, x[k]);
-    }
-  }
-}
-
 void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
   const bool symmetric = x == y;
   const long rows = n_x / SIDE, columns = n_y / SIDE;
   const long at_once = std::max(1L, AT_ONCE / (2 * (rows + columns)));
-  Parts* left = workspace((rows + columns) * at_once);
+  Parts* left = workspace<Parts>((rows + columns) * at_once);
   Parts* right = left + rows * at_once;
   for (long start = 0; start < m / DEPTH; start += at_once) {
     const long tiles = std::min(at_once, m / DEPTH - start);
@@ -208,7 +166,7 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
 
 void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
   const long rows = n / SIDE, tiles = n / DEPTH;
-  Parts* left = workspace(rows * tiles + 2 * tiles);
+  Parts* left = workspace<Parts>(rows * tiles + 2 * tiles);
   Parts* right = left + rows * tiles;
   for (long i = 0; i < rows; ++i) {
     for (long k = 0; k < tiles; ++k) {
@@ -235,24 +193,3 @@ void accumulate_one(const float* S, const float* W, float* out, long n, long m, 
 }
 
 }  // namespace
-
-extern "C" {
-
-// For each instance x y^T, with rows of m numbers in both; half of it if x is y.
-void times_transposed(const float* x, const float* y, float* out, long instances, long n_x, long n_y, long m) {
-  configure();
-  for (long at = 0; at < instances; ++at) {
-    times_transposed_one(x + at * n_x * m, y + at * n_y * m, out + at * n_x * n_y, n_x, n_y, m);
-  }
-  _tile_release();
-}
-
-// For each instance alpha S W + beta out, written to out; S is n by n.
-void accumulate(const float* S, const float* W, float* out, long instances, long n, long m, float beta, float alpha) {
-  configure();
-  for (long at = 0; at < instances; ++at) {
-    accumulate_one(S + at * n * n, W + at * n * m, out + at * n * m, n, m, beta, alpha);
-  }
-  _tile_release();
-}
-}

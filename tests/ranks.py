@@ -46,6 +46,8 @@ def start(world, directory, function, *arguments):
     """Start the ranks of a world as forks of this process, which takes no time for imports."""
     fork, port = multiprocessing.get_context("fork"), free_port()
     directory.mkdir(parents=True, exist_ok=True)
+    for at in range(world):  # one may be killed before it can say a word
+        (directory / f"rank_{at}.txt").write_text("")
     ranks = [fork.Process(target=_run, args=(at, world, port, directory, function, arguments)) for at in range(world)]
     with warnings.catch_warnings():
         for kind in (DeprecationWarning, RuntimeWarning):  # of forks with threads, which are idle here

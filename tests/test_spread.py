@@ -8,8 +8,8 @@ import torch
 from ranks import assert_same_ends, assert_same_runs
 from test_equalities import DATA, EXACT, SIZES, assert_equal_weights, assert_independent_of_company_and_chunks
 from test_equalities import train as train_module
+from test_native import KINDS
 from test_ranks import fit_on
-from test_tiles import needs_units
 from torch.optim import SGD, Adam, AdamW
 from torch.optim.lr_scheduler import StepLR
 
@@ -21,7 +21,6 @@ from polysemantic.objective import ClosedForm, Weights
 from polysemantic.products import HalvedProducts, Products
 from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
 from polysemantic.steps import EagerSteps, given
-from polysemantic.tiles import TiledProducts
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -32,7 +31,7 @@ OPTIMISERS = {
     "AdamW": functools.partial(AdamW, lr=0.01, weight_decay=0.1, fused=True),
     "AdamW, not fused": functools.partial(AdamW, lr=0.01, weight_decay=0.1, amsgrad=True),
 }
-PRODUCTS = [Products, HalvedProducts, pytest.param(TiledProducts, marks=needs_units)]
+PRODUCTS = [Products, HalvedProducts, *KINDS]
 N_INSTANCES, N_FEATURES, N_HIDDEN = 5, 32, 48
 # One as large as whole tiles and one that is not, with more and fewer inputs than features.
 BATCHES = {"every feature once": 32, "sparse": 64, "dense": 21, "with noise": 64}
@@ -141,12 +140,16 @@ def test_half_the_products_give_the_whole_gram_matrix():
     torch.testing.assert_close(*(gradient.W_enc for gradient in gradients))
 
 
-@pytest.mark.parametrize(("capability", "least"), [("AVX2", 1), ("AVX512", 512), ("AVX512_SPR", 512)])
-def test_half_the_product_is_computed_where_that_is_quicker(capability, least, monkeypatch):
+@pytest.mark.parametrize(
+    ("capability", "by_intel", "least"),
+    [("AVX2", True, 1), ("AVX512", True, 512), ("AVX512_SPR", True, 512), ("AVX512", False, 1)],
+)
+def test_half_the_product_is_computed_where_that_is_quicker(capability, by_intel, least, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    monkeypatch.setattr("polysemantic.products._by_intel", lambda: by_intel)
     quickest = [quickest_products(256, n, torch.float32, compiled=False) for n in (least, least - 1)]
     assert isinstance(quickest[0], HalvedProducts)
-    assert isinstance(quickest[1], HalvedProducts) == (capability == "AVX2")
+    assert isinstance(quickest[1], HalvedProducts) == (least == 1)
 
 
 def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():

@@ -1,0 +1,105 @@
+"""Products in C++ that is compiled where it runs, for what its processor has and torch's library leaves unused."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import subprocess
+import tempfile
+from abc import abstractmethod
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float32
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor.exc import InvalidCxxCompiler
+from typing_extensions import override
+
+from polysemantic.products import Products
+
+_OPTIONS = ("-std=c++17", "-O3", "-fPIC", "-shared")
+# Sizes that are multiplied must be multiples of two registers of 512 bits.
+_SIDE = 32
+
+
+class NativeProducts(Products):
+    """Float32 products of instances one after the other, by the calling thread alone."""
+
+    source: ClassVar[str]
+    """Which file beside this one; it includes `native.h`."""
+    instructions: ClassVar[tuple[str, ...]]
+    """What the compiler may use."""
+    units: ClassVar[str]
+    """What of the processor they are for."""
+
+    def __init__(self) -> None:
+        library = _library(self.source, self.instructions, self.units)
+        assert library is not None
+        self._times_transposed, self._accumulate = library.times_transposed, library.accumulate
+
+    @staticmethod
+    @abstractmethod
+    def has_units() -> bool:
+        """Whether this processor has what they are for, and torch's library does not use it."""
+
+    @classmethod
+    def takes(cls, n_features: int, n_hidden: int, dtype: torch.dtype) -> bool:
+        """Whether this machine has the units and a compiler, and networks are of a shape and precision for them."""
+        whole = n_features % _SIDE == 0 and n_hidden % _SIDE == 0
+        if not whole or dtype != torch.float32 or not cls.has_units():
+            return False
+        return _library(cls.source, cls.instructions, cls.units) is not None
+
+    @override
+    def decode(
+        self,
+        h: Float32[Tensor, "instance batch hidden"],
+        W: Float32[Tensor, "instance feature hidden"],
+        out: Float32[Tensor, "instance batch feature"],
+    ) -> None:
+        if h.shape[1] % _SIDE:
+            super().decode(h, W, out)
+        else:
+            self._times_transposed(*_addresses(h, W, out), *h.shape[:2], *W.shape[1:])
+
+    @override
+    def accumulate(
+        self,
+        overlap: Float32[Tensor, "instance feature feature"],
+        W: Float32[Tensor, "instance feature hidden"],
+        out: Float32[Tensor, "instance feature hidden"],
+        *,
+        beta: float,
+        alpha: float,
+    ) -> None:
+        self._accumulate(*_addresses(overlap, W, out), *W.shape, beta, alpha)
+
+
+def _addresses(*tensors: Tensor) -> list[int]:
+    assert all(tensor.is_contiguous() for tensor in tensors)
+    return [tensor.data_ptr() for tensor in tensors]
+
+
+@functools.cache
+def _library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.CDLL | None:
+    """The compiled products; None where there is no compiler for them, which is said."""
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory, "products.so")
+            flags = [*_OPTIONS, *(f"-m{name}" for name in instructions)]
+            command = [get_cpp_compiler(), *flags, str(Path(__file__).with_name(source)), "-o", str(path)]
+            subprocess.run(command, check=True, capture_output=True)
+            library = ctypes.CDLL(str(path))
+    except (InvalidCxxCompiler, OSError, subprocess.CalledProcessError):
+        rank_zero_warn(
+            f"no C++ compiler for this processor's {units}: products are those of torch's library, and slower"
+        )
+        return None
+    pointer, number, size = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
+    library.times_transposed.argtypes = [pointer] * 3 + [size] * 4
+    library.accumulate.argtypes = [pointer] * 3 + [size] * 3 + [number] * 2
+    library.times_transposed.restype = library.accumulate.restype = None
+    return library

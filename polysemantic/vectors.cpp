@@ -1,0 +1,100 @@
+// Products of float32 matrices in registers of 512 bits, for processors on which torch's library takes half as wide ones.
+//
+// A block of 8 by 32 of the product stays in registers while its sums are made. On the right it takes 32 columns, copied
+// side by side, a slice of which stays in the first level cache; on the left a number at a time.
+
+#include "native.h"
+
+namespace {
+
+constexpr long ROWS = 8, COLUMNS = 2 * SIDE;
+// Numbers that are summed in registers before their sum goes to memory.
+constexpr long SLICE = 256;
+
+struct alignas(64) Row {
+  float number[COLUMNS];
+};
+
+void begin() {}
+void end() {}
+
+// Asks for a row of a block, or of a strip, which lies far from the one before and so is not foreseen.
+void fetch(const float* row) {
+  _mm_prefetch(row, _MM_HINT_T0);
+  _mm_prefetch(row + SIDE, _MM_HINT_T0);
+}
+
+// beta out + alpha left right for one block. A row of the left begins `next_row` after the one before, and its
+// numbers are `next` apart.
+template <long next>
+void multiply(
+    const float* left, long next_row, const Row* right, long depth, float* out, long stride, float beta, float alpha) {
+  __m512 sum[ROWS][2];
+  for (long i = 0; i < ROWS; ++i) {
+    fetch(out + i * stride);
+    sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+  }
+  for (long k = 0; k < depth; ++k, left += next, ++right) {
+    const __m512 near = _mm512_load_ps(right->number), far = _mm512_load_ps(right->number + SIDE);
+#pragma GCC unroll 8
+    for (long i = 0; i < ROWS; ++i) {
+      const __m512 x = _mm512_set1_ps(left[i * next_row]);
+      sum[i][0] = _mm512_fmadd_ps(x, near, sum[i][0]);
+      sum[i][1] = _mm512_fmadd_ps(x, far, sum[i][1]);
+    }
+  }
+#pragma GCC unroll 8
+  for (long i = 0; i < ROWS; ++i) {
+    for (long half = 0; half < 2; ++half) {
+      float* at = out + i * stride + half * SIDE;
+      __m512 total = _mm512_mul_ps(_mm512_set1_ps(alpha), sum[i][half]);
+      if (beta != 0) total = _mm512_fmadd_ps(_mm512_set1_ps(beta), _mm512_loadu_ps(at), total);
+      _mm512_storeu_ps(at, total);
+    }
+  }
+}
+
+// Some numbers of each row of a matrix, 32 rows side by side.
+void transpose_rows(const float* x, long n, long m, long depth, Row* out) {
+  for (long start = 0; start < n; start += COLUMNS, out += depth) {
+    for (long k = 0; k < depth; k += SIDE) {
+      transposed(x + start * m + k, m, out[k].number, COLUMNS);
+      transposed(x + (start + SIDE) * m + k, m, out[k].number + SIDE, COLUMNS);
+    }
+  }
+}
+
+void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
+  const bool symmetric = x == y;
+  Row* right = workspace<Row>((n_x + n_y) / COLUMNS * SLICE);
+  Row* left = symmetric ? right : right + n_y / COLUMNS * SLICE;
+  for (long start = 0; start < m; start += SLICE) {
+    const long depth = std::min(SLICE, m - start);
+    transpose_rows(y + start, n_y, m, depth, right);
+    if (!symmetric) transpose_rows(x + start, n_x, m, depth, left);
+    for (long j = 0; j < n_y; j += COLUMNS) {
+      for (long i = 0; i < (symmetric ? j + COLUMNS : n_x); i += ROWS) {
+        const float* rows = left[i / COLUMNS * depth].number + i % COLUMNS;
+        multiply<COLUMNS>(rows, 1, right + j / COLUMNS * depth, depth, out + i * n_y + j, n_y, start != 0, 1);
+      }
+    }
+  }
+  if (symmetric) mirror(out, n_y);
+}
+
+void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
+  Row* right = workspace<Row>(SLICE);
+  for (long j = 0; j < m; j += COLUMNS) {
+    const long next = std::min(j + COLUMNS, m - COLUMNS);
+    for (long start = 0; start < n; start += SLICE) {
+      const long depth = std::min(SLICE, n - start);
+      for (long k = 0; k < depth; ++k) std::copy_n(W + (start + k) * m + j, COLUMNS, right[k].number);
+      for (long i = 0; i < n; i += ROWS) {
+        for (long k = i; k < i + ROWS; ++k) fetch(W + k * m + next);
+        multiply<1>(S + i * n + start, n, right, depth, out + i * m + j, m, start == 0 ? beta : 1, alpha);
+      }
+    }
+  }
+}
+
+}  // namespace
