@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.measure import calibrate
-from benchmarks.ours import timed_fit
+from benchmarks.ours import RUN_SECONDS, timed_fit
 
 BASE = Case(16, 64, 64, 64, probability=0.1)
 AXES = {
@@ -23,14 +23,18 @@ AXES = {
 
 
 def measure_scaling(
-    seconds: float = 0.3, rounds: int = 3, base: Case = BASE, axes: dict[str, Sequence[int]] | None = None
+    seconds: float = 0.3,
+    rounds: int = 3,
+    base: Case = BASE,
+    axes: dict[str, Sequence[int]] | None = None,
+    run_seconds: float = RUN_SECONDS,
 ) -> Iterator[dict[str, float | str]]:
     """Time of ours at sizes that change one at a time; a row for each."""
     for axis, sizes in (axes or AXES).items():
         for size in sizes:
             case = dataclasses.replace(base, **{axis: size})
             estimate = calibrate(Bare(case, case.start()))
-            fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=100 * seconds)
+            fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=run_seconds)
             took = statistics.median(fit.seconds_per_step)
             yield {"axis": axis, "size": size, "flop_per_step": case.flop, "seconds_per_step": took}
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from polysemantic.objective import Act, ClosedForm, Inputs, Weights, penalty
+from polysemantic.objective import Act, ClosedForm, Inputs, Memory, Weights, penalty
 from polysemantic.products import Products
 from polysemantic.sparse import SparseInputs
 
@@ -55,7 +55,7 @@ class Autoencoder(nn.Module):
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
         self.sparse_inputs = False
         self.products = Products()
-        self.kept: dict[str, Tensor] = {}
+        self.kept: Memory = {}
         self._closed_form: ClosedForm | None = None
         self._factors_of: tuple[Tensor | None, Tensor | None, int, int] = None, None, 0, 0
         self._factors: tuple[Tensor | None, Tensor | None] = None, None

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -78,6 +78,16 @@ def penalty(
     return by_neuron.sum(-1)
 
 
+@runtime_checkable
+class Memory(Protocol):
+    """Where tensors are kept by name, as in a dict."""
+
+    def get(self, name: str, /) -> Tensor | None:
+        """The tensor of that name, if there is one."""
+
+    def __setitem__(self, name: str, tensor: Tensor, /) -> None: ...
+
+
 class ClosedForm:
     """Loss and gradient of an ensemble without autograd, in memory that is kept between steps.
 
@@ -95,14 +105,14 @@ class ClosedForm:
         l1: Float[Tensor, "instance 1 1"] | None = None,
         importance: Float[Tensor, "instance 1 feature"] | None = None,
         products: Products | None = None,
-        kept: dict[str, Tensor] | None = None,
+        kept: Memory | None = None,
     ) -> None:
         self.act = act
         self.l1 = l1
         self.importance = importance
         self.products = products or Products()
         self._nonzero: SparseInputs | None = None
-        self._kept: dict[str, Tensor] = {} if kept is None else kept
+        self._kept: Memory = {} if kept is None else kept
         self._diagonal: tuple[Tensor, Tensor, Tensor] | None = None
         self._l1_of: tuple[Tensor | None, int, int] = (None, 0, 0)
         self._l1_share: Tensor

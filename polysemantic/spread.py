@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.part import Part
 from polysemantic.products import HalvedProducts, Products, library_is_wide
 from polysemantic.steps import Draws, EagerSteps, replaceable
 from polysemantic.tiles import TiledProducts
@@ -22,7 +21,7 @@ from polysemantic.vectors import VectorProducts
 # Below this many multiplications in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
-_IN_CACHE, _VECTOR = 2**19, 16
+_IN_CACHE, _VECTOR = 2**18, 16
 # Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library at its best.
 _WIDE = 512
 # The quicker first.
@@ -42,21 +41,38 @@ def spreading_pays(n_features: int, n_hidden: int) -> bool:
     return n_features**2 * n_hidden >= _LARGE_PRODUCT
 
 
+class _Memory(threading.local):
+    """What does not last beyond a step: each thread has its own, whichever instances it has at hand."""
+
+    def get(self, name: str) -> Tensor | None:
+        """What is kept under a name, if anything is."""
+        return getattr(self, name, None)
+
+    def __setitem__(self, name: str, tensor: Tensor) -> None:
+        setattr(self, name, tensor)
+
+
 class _Block(NamedTuple):
     """A few instances and their steps."""
 
     instances: slice
     steps: EagerSteps
+    memory: _Memory
 
     def take(self, steps: int, draws: Draws, *, with_loss: bool) -> Tensor | None:
         """So many of their steps, on draws made here: those of the process's threads go on waiting busily for more."""
+        for name, parameter in self.steps.network.named_parameters():
+            gradient = self.memory.get(name)
+            if gradient is None or len(gradient) < len(parameter):
+                self.memory[name] = gradient = torch.empty_like(parameter)
+            parameter.grad = gradient[: len(parameter)]
         return self.steps(steps, draws.of(self.instances), with_loss=with_loss)
 
 
 class SpreadSteps:
-    """Optimiser steps of which each thread takes those of its own instances.
+    """Optimiser steps of which each thread takes those of a few instances, and then of the next that nobody has taken.
 
-    Each instance's products are computed by one thread, a few instances at a time so that what a step touches stays in
+    Each instance's products are computed by one thread, few instances at a time so that what a step touches stays in
     the cache; so bits depend neither on how many threads there are nor on the instances beside.
 
     Args:
@@ -78,12 +94,13 @@ class SpreadSteps:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
         n_features, n_hidden = network.W_enc.shape[1:]
         self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
-        # Where rows end within a register, what is computed there depends on where the block ends.
-        self._size = 1 if n_features % _VECTOR else max(1, _IN_CACHE // (n_features * n_hidden))
-        self._libraries = ThreadpoolController()
         self._threads = torch.get_num_threads()
+        share = -(-len(network.W_enc) // self._threads)
+        # Where rows end within a register, what is computed there depends on where the block ends.
+        self._size = 1 if n_features % _VECTOR else max(1, min(share, _IN_CACHE // (n_features * n_hidden)))
+        self._libraries = ThreadpoolController()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
-        self._shares: list[list[_Block]] = []
+        self._blocks: list[_Block] = []
         self._divided: list[int] = []
 
     @staticmethod
@@ -103,44 +120,36 @@ class SpreadSteps:
     def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Tensor | None:
         """See `Steps`."""
 
-        def take(blocks: list[_Block]) -> list[Tensor | None]:
-            return [block.take(steps, draws, with_loss=with_loss) for block in blocks]
+        def take(block: _Block) -> Tensor | None:
+            return block.take(steps, draws, with_loss=with_loss)
 
         self._divide()
         # numpy's own threads would wait for the same cores.
         with self._libraries.limit(limits=1, user_api="blas"):
-            losses = list(self._pool.map(take, self._shares))
+            losses = list(self._pool.map(take, self._blocks))
         torch.set_num_threads(self._threads)  # what a thread says of itself also holds for those to come
-        copy_counts(self._shares[0][0].steps.optimizer, self.optimizer)
-        return torch.cat([loss for loss in itertools.chain(*losses) if loss is not None]) if with_loss else None
+        copy_counts(self._blocks[0].steps.optimizer, self.optimizer)
+        return torch.cat([loss for loss in losses if loss is not None]) if with_loss else None
 
     def _divide(self) -> None:
-        """Give each thread its instances, anew if tensors are no longer where they were."""
+        """Divide the instances, anew if tensors are no longer where they were."""
         parameters = list(self.network.parameters())
         state = [value for parameter in parameters for value in begin_state(self.optimizer, parameter).values()]
         divided = [tensor.data_ptr() for tensor in [*parameters, *self.network.buffers(), *state]]
         if divided != self._divided:
-            slices = Part(len(self.network.W_enc), ranks=self._threads).slices
-            self._shares, self._divided = [self._blocks(held) for held in slices], divided
-        for block in itertools.chain(*self._shares):
+            n_instances, memory = len(self.network.W_enc), _Memory()
+            starts = range(0, n_instances, self._size)
+            self._blocks = [self._block(slice(at, min(at + self._size, n_instances)), memory) for at in starts]
+            self._divided = divided
+        for block in self._blocks:
             copy_options(self.optimizer, block.steps.optimizer)
             copy_counts(self.optimizer, block.steps.optimizer)
 
-    def _blocks(self, held: slice) -> list[_Block]:
-        """Steps of a few instances each, which write what does not last beyond a step to the same memory."""
-        blocks: list[_Block] = []
-        kept: dict[str, Tensor] = {}
-        for start in range(held.start, held.stop, self._size):
-            instances = slice(start, min(start + self._size, held.stop))
-            part = self.network.part(instances).requires_grad_()
-            part.products, part.kept = self.products, kept
-            if not blocks:
-                gradients = [torch.empty_like(parameter) for parameter in part.parameters()]
-            for parameter, gradient in zip(part.parameters(), gradients, strict=True):
-                parameter.grad = gradient[: len(parameter)]
-            optimizer = of_instances(self.optimizer, list(part.parameters()), instances)
-            blocks.append(_Block(instances, EagerSteps(part, optimizer, clip_norm=self.clip_norm)))
-        return blocks
+    def _block(self, instances: slice, memory: _Memory) -> _Block:
+        part = self.network.part(instances).requires_grad_()
+        part.products, part.kept = self.products, memory
+        optimizer = of_instances(self.optimizer, list(part.parameters()), instances)
+        return _Block(instances, EagerSteps(part, optimizer, clip_norm=self.clip_norm), memory)
 
 
 def _compute_alone() -> None:

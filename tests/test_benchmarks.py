@@ -85,7 +85,7 @@ def test_every_kind_of_draw_is_measured():
 
 def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
     axes = {"instances": (1, 2), "batch": (128, 256)}
-    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes))
+    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes, run_seconds=0.2))
     assert list(table["size"]) == [1, 2, 128, 256]
     assert scaling.slopes(table).keys() == axes.keys()
     assert "batch" in report.scaling_table(table)
