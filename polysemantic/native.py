@@ -21,6 +21,8 @@ from typing_extensions import override
 from polysemantic.products import Products
 
 _OPTIONS = ("-std=c++17", "-O3", "-fPIC", "-shared")
+# Functions of sources that take three matrices, how many instances there are, and three sizes.
+_PRODUCTS = ("times_transposed", "encode", "transposed_times")
 # Sizes that are multiplied must be multiples of two registers of 512 bits.
 _SIDE = 32
 
@@ -38,7 +40,7 @@ class NativeProducts(Products):
     def __init__(self) -> None:
         library = _library(self.source, self.instructions, self.units)
         assert library is not None
-        self._times_transposed, self._accumulate = library.times_transposed, library.accumulate
+        self.library = library
 
     @staticmethod
     @abstractmethod
@@ -63,7 +65,7 @@ class NativeProducts(Products):
         if h.shape[1] % _SIDE:
             super().decode(h, W, out)
         else:
-            self._times_transposed(*_addresses(h, W, out), *h.shape[:2], *W.shape[1:])
+            self.library.times_transposed(*addresses(h, W, out), *h.shape[:2], *W.shape[1:])
 
     @override
     def accumulate(
@@ -75,10 +77,11 @@ class NativeProducts(Products):
         beta: float,
         alpha: float,
     ) -> None:
-        self._accumulate(*_addresses(overlap, W, out), *W.shape, beta, alpha)
+        self.library.accumulate(*addresses(overlap, W, out), *W.shape, beta, alpha)
 
 
-def _addresses(*tensors: Tensor) -> list[int]:
+def addresses(*tensors: Tensor) -> list[int]:
+    """Where tensors begin whose numbers lie one after the other."""
     assert all(tensor.is_contiguous() for tensor in tensors)
     return [tensor.data_ptr() for tensor in tensors]
 
@@ -99,7 +102,8 @@ def _library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.C
         )
         return None
     pointer, number, size = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
-    library.times_transposed.argtypes = [pointer] * 3 + [size] * 4
+    for name in _PRODUCTS:
+        if hasattr(library, name):
+            getattr(library, name).argtypes = [pointer] * 3 + [size] * 4
     library.accumulate.argtypes = [pointer] * 3 + [size] * 3 + [number] * 2
-    library.times_transposed.restype = library.accumulate.restype = None
     return library

@@ -165,12 +165,18 @@ class ClosedForm:
         if x is None:
             return W if self.act == "linear" else torch.clamp_min(W, 0, out=self._keep("h", W.shape, W))
         h = self._keep("h", (*x.shape[:2], W.shape[2]), W)
-        h = torch.bmm(x, W, out=h) if self._nonzero is None else self._nonzero.times(W, h)
+        if self._nonzero is None:
+            self.products.encode(x, W, h)
+        else:
+            self._nonzero.times(W, h)
         return h if self.act == "linear" else h.relu_()
 
     def _transposed_times(self, x: Tensor, y: Tensor, out: Tensor) -> Tensor:
         """The product of x transposed and y."""
-        return torch.bmm(x.mT, y, out=out) if self._nonzero is None else self._nonzero.transposed_times(y, out)
+        if self._nonzero is not None:
+            return self._nonzero.transposed_times(y, out)
+        self.products.transposed_times(x, y, out)
+        return out
 
     def _residual(self, x: Tensor | None, z: Tensor, weights: Weights, with_loss: bool) -> tuple[Tensor, Tensor | None]:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""

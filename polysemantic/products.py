@@ -14,6 +14,24 @@ from typing_extensions import override
 class Products:
     """Products by torch's own library."""
 
+    def encode(
+        self,
+        x: Float[Tensor, "instance batch feature"],
+        W: Float[Tensor, "instance feature hidden"],
+        out: Float[Tensor, "instance batch hidden"],
+    ) -> None:
+        """Write the product of x and W to `out`."""
+        torch.bmm(x, W, out=out)
+
+    def transposed_times(
+        self,
+        x: Float[Tensor, "instance batch feature"],
+        y: Float[Tensor, "instance batch column"],
+        out: Float[Tensor, "instance feature column"],
+    ) -> None:
+        """Write the product of x transposed and y to `out`."""
+        torch.bmm(x.mT, y, out=out)
+
     def decode(
         self,
         h: Float[Tensor, "instance batch hidden"],

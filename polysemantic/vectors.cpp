@@ -24,21 +24,25 @@ void fetch(const float* row) {
   _mm_prefetch(row + SIDE, _MM_HINT_T0);
 }
 
-// beta out + alpha left right for one block. A row of the left begins `next_row` after the one before, and its
-// numbers are `next` apart.
-template <long next>
-void multiply(
-    const float* left, long next_row, const Row* right, long depth, float* out, long stride, float beta, float alpha) {
+// A matrix, or its transpose: how far apart its rows and its columns are.
+struct Left {
+  const float* at;
+  long next_row, next_column;
+  Left from(long row, long column) const { return {at + row * next_row + column * next_column, next_row, next_column}; }
+};
+
+// beta out + alpha left right for one block.
+void multiply(Left left, const Row* right, long depth, float* out, long stride, float beta, float alpha) {
   __m512 sum[ROWS][2];
   for (long i = 0; i < ROWS; ++i) {
     fetch(out + i * stride);
     sum[i][0] = sum[i][1] = _mm512_setzero_ps();
   }
-  for (long k = 0; k < depth; ++k, left += next, ++right) {
+  for (long k = 0; k < depth; ++k, left.at += left.next_column, ++right) {
     const __m512 near = _mm512_load_ps(right->number), far = _mm512_load_ps(right->number + SIDE);
 #pragma GCC unroll 8
     for (long i = 0; i < ROWS; ++i) {
-      const __m512 x = _mm512_set1_ps(left[i * next_row]);
+      const __m512 x = _mm512_set1_ps(left.at[i * left.next_row]);
       sum[i][0] = _mm512_fmadd_ps(x, near, sum[i][0]);
       sum[i][1] = _mm512_fmadd_ps(x, far, sum[i][1]);
     }
@@ -74,27 +78,49 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
     if (!symmetric) transpose_rows(x + start, n_x, m, depth, left);
     for (long j = 0; j < n_y; j += COLUMNS) {
       for (long i = 0; i < (symmetric ? j + COLUMNS : n_x); i += ROWS) {
-        const float* rows = left[i / COLUMNS * depth].number + i % COLUMNS;
-        multiply<COLUMNS>(rows, 1, right + j / COLUMNS * depth, depth, out + i * n_y + j, n_y, start != 0, 1);
+        const Left rows{left[i / COLUMNS * depth].number + i % COLUMNS, 1, COLUMNS};
+        multiply(rows, right + j / COLUMNS * depth, depth, out + i * n_y + j, n_y, start != 0, 1);
       }
     }
   }
   if (symmetric) mirror(out, n_y);
 }
 
-void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
+// alpha S W + beta out, written to out, for some rows of S and as many of W, of m numbers, as S has columns.
+void times(Left S, const float* W, float* out, long rows, long n, long m, float beta, float alpha) {
   Row* right = workspace<Row>(SLICE);
   for (long j = 0; j < m; j += COLUMNS) {
     const long next = std::min(j + COLUMNS, m - COLUMNS);
     for (long start = 0; start < n; start += SLICE) {
       const long depth = std::min(SLICE, n - start);
       for (long k = 0; k < depth; ++k) std::copy_n(W + (start + k) * m + j, COLUMNS, right[k].number);
-      for (long i = 0; i < n; i += ROWS) {
-        for (long k = i; k < i + ROWS; ++k) fetch(W + k * m + next);
-        multiply<1>(S + i * n + start, n, right, depth, out + i * m + j, m, start == 0 ? beta : 1, alpha);
+      for (long i = 0; i < rows; i += ROWS) {
+        for (long k = i; k < std::min(i + ROWS, n); ++k) fetch(W + k * m + next);
+        multiply(S.from(i, start), right, depth, out + i * m + j, m, start == 0 ? beta : 1, alpha);
       }
     }
   }
 }
 
+void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
+  times({S, n, 1}, W, out, n, n, m, beta, alpha);
+}
+
 }  // namespace
+
+extern "C" {
+
+// For each instance x y, with x of n_x rows of n numbers.
+void encode(const float* x, const float* y, float* out, long instances, long n_x, long n, long m) {
+  for (long at = 0; at < instances; ++at) {
+    times({x + at * n_x * n, n, 1}, y + at * n * m, out + at * n_x * m, n_x, n, m, 0, 1);
+  }
+}
+
+// For each instance x^T y, with x of n_x rows of n numbers, and y of as many of m.
+void transposed_times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m) {
+  for (long at = 0; at < instances; ++at) {
+    times({x + at * n_x * n, 1, n}, y + at * n_x * m, out + at * n * m, n, n_x, m, 0, 1);
+  }
+}
+}

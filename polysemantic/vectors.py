@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.native import NativeProducts
+from polysemantic.native import NativeProducts, addresses
 from polysemantic.products import library_is_wide
+
+# Of a block of the product.
+_ROWS = 8
 
 
 class VectorProducts(NativeProducts):
@@ -20,3 +25,24 @@ class VectorProducts(NativeProducts):
     @override
     def has_units() -> bool:
         return torch.cpu._is_avx512_supported() and not library_is_wide()
+
+    @override
+    def encode(
+        self,
+        x: Float32[Tensor, "instance batch feature"],
+        W: Float32[Tensor, "instance feature hidden"],
+        out: Float32[Tensor, "instance batch hidden"],
+    ) -> None:
+        if x.shape[1] % _ROWS:
+            super().encode(x, W, out)
+        else:
+            self.library.encode(*addresses(x, W, out), *x.shape, W.shape[2])
+
+    @override
+    def transposed_times(
+        self,
+        x: Float32[Tensor, "instance batch feature"],
+        y: Float32[Tensor, "instance batch column"],
+        out: Float32[Tensor, "instance feature column"],
+    ) -> None:
+        self.library.transposed_times(*addresses(x, y, out), *x.shape, y.shape[2])

@@ -93,6 +93,17 @@ def test_products_with_another_matrix_are_those_of_double_precision_too(kind):
     torch.testing.assert_close(few, out[:, :21], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("batch", [8, 21, 544])
+@pytest.mark.parametrize("kind", KINDS)
+def test_products_with_inputs_are_those_of_double_precision(kind, batch):
+    x, W, y = numbers(2, batch, 96), numbers(2, 96, 64, seed=1), numbers(2, batch, 64, seed=2)
+    h, overlap = torch.full((2, batch, 64), torch.nan), torch.full((2, 96, 64), torch.nan)
+    kind().encode(x, W, h)
+    assert bool(((h - x.double() @ W.double()).abs() <= tolerance(kind, x, W)).all())
+    kind().transposed_times(x, y, overlap)
+    assert bool(((overlap - x.double().mT @ y.double()).abs() <= tolerance(kind, x.mT, y)).all())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_instance_has_the_same_bits_in_any_company(kind):
     W, overlap = numbers(5, 64, 96), numbers(5, 64, 64, seed=1)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from lightning.pytorch import Trainer
@@ -176,15 +177,24 @@ def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float
     networks, data = module.networks, module.data
     key = decode(codes.to(networks.W_enc.device), *networks.W_enc.shape[1:])
     numerator, denominator = torch.zeros(2, len(codes), dtype=torch.float64, device=networks.W_enc.device)
+    stretches = blocks(networks, data.evaluation_rows)
+    if networks.is_standard:  # of a user's, only all can be evaluated
+        stretches = [part for block in stretches for part in _stretches(key.instance, block)]
     for batch in data.val_dataloader():
-        for block in blocks(networks, data.evaluation_rows):
-            here = (key.instance >= block.start) & (key.instance < block.stop)
-            if here.any():
-                pairs = (key.instance[here] - block.start, key.feature_i[here], key.feature_j[here])
-                x = module.evaluation_inputs(batch, block)
-                x_hat = networks.part(block)(x)[1]
-                sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
-                numerator[here] += sums.numerator
-                denominator[here] += sums.denominator
+        for some in stretches:
+            here = (key.instance >= some.start) & (key.instance < some.stop)
+            pairs = (key.instance[here] - some.start, key.feature_i[here], key.feature_j[here])
+            x = module.evaluation_inputs(batch, some)
+            x_hat = networks.part(some)(x)[1]
+            sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
+            numerator[here] += sums.numerator
+            denominator[here] += sums.denominator
     cost: Tensor = (numerator / denominator).cpu()
     return cost
+
+
+def _stretches(instance: Int64[Tensor, " collision"], block: slice) -> list[slice]:
+    """Instances within a block that have a collision, those that follow one another together."""
+    there = instance[(instance >= block.start) & (instance < block.stop)].unique().cpu().numpy()
+    ends = np.flatnonzero(np.diff(there) > 1) + 1
+    return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(there, ends) if len(part)]
