@@ -7,13 +7,15 @@ import pytest
 import reference
 import torch
 from lightning.pytorch import Callback, Trainer
+from test_equalities import train as train_module
 
 import polysemantic
 from polysemantic.callbacks import CollisionTracker, Measurements
+from polysemantic.callbacks.collision_tracker import interference_costs
 from polysemantic.callbacks.life_records import LifeRecords
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
-from polysemantic.functional import large_weights
+from polysemantic.functional import decode, large_weights, live_collisions
 from polysemantic.objective import Weights
 from polysemantic.part import Part
 
@@ -133,6 +135,18 @@ def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tm
         pair = (row.instance, row.feature_i, row.feature_j)
         assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
         assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("data", [lambda n: IndependentBernoulli(n, 0.2, batch_size=32), OneHot])
+def test_a_cost_is_the_same_whichever_collisions_are_priced_beside_it(data):
+    module = train_module(data, (6, 4), Ensemble(5), max_steps=20)
+    codes = live_collisions(module.networks.W_enc.detach().abs() > 0.1)
+    cost, instance = interference_costs(module, codes), decode(codes, 6, 4).instance
+    assert set(instance.tolist()) == set(range(5))
+    assert len(cost.unique()) > 5
+    for held in ([2], [0, 1, 4], [0, 2, 4]):
+        some = torch.isin(instance, torch.tensor(held))
+        torch.testing.assert_close(interference_costs(module, codes[some]), cost[some], rtol=0, atol=0, equal_nan=True)
 
 
 def test_kind_cost_and_last_sight_are_those_of_the_planted_weights(tmp_path):
