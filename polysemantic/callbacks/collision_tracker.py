@@ -195,6 +195,6 @@ def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float
 
 def _stretches(instance: Int64[Tensor, " collision"], block: slice) -> list[slice]:
     """Instances within a block that have a collision, those that follow one another together."""
-    there = instance[(instance >= block.start) & (instance < block.stop)].unique().cpu().numpy()
+    there = np.unique(instance[(instance >= block.start) & (instance < block.stop)].cpu().numpy())
     ends = np.flatnonzero(np.diff(there) > 1) + 1
     return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(there, ends) if len(part)]
