@@ -86,6 +86,7 @@ def run(cases: list[Case], effort: Effort, output: Path | None, command: str) ->
         for case in cases:
             progress.update(task, description=case.name)
             measured.append(measure(case, effort.rounds, effort.seconds, whole=effort.runs))
+            progress.console.print(report.cases_table(measured[-1:]).splitlines()[-1], soft_wrap=True, markup=False)
             progress.advance(task)
         if output is not None:
             _raw(measured).to_csv(output / "results.csv", index=False)

@@ -7,6 +7,7 @@ from benchmarks.cases import Case
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.graphed import GraphedSteps
 from polysemantic.objective import Weights
+from polysemantic.quickest import tensor_cores_pay, use_tensor_cores
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, spreading_pays
 from polysemantic.steps import Draws, EagerSteps, Steps, given
@@ -29,6 +30,8 @@ class Bare:
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
         self.steps: Steps = EagerSteps(self.networks, self.optimizer)
+        if tensor_cores_pay(W.device):
+            use_tensor_cores(self.networks)
         if GraphedSteps.takes(self.networks, self.optimizer):
             self.steps = GraphedSteps(self.networks, self.optimizer)
         elif W.is_cpu and spreading_pays(case.features, case.hidden):

@@ -164,6 +164,7 @@ class Autoencoder(nn.Module):
             self._closed_form = self.closed_form()
         closed_form = self._closed_form
         closed_form.l1, closed_form.importance = self.factors
+        closed_form.products = self.products
         weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(_gradient)
 
         def gradients(inputs: Inputs, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:

@@ -31,6 +31,7 @@ from polysemantic.initialisation import Init, check_disambiguation
 from polysemantic.interrupts import interrupts_wait
 from polysemantic.objective import Act
 from polysemantic.part import Part
+from polysemantic.products import Products
 from polysemantic.quickest import quickest_steps
 from polysemantic.sparse import sparse_pays
 from polysemantic.spread import spreading_pays
@@ -69,8 +70,8 @@ class EnsembleModule(LightningModule):
         compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
             `auto` decides by shape and length; not where processes divide the batch. Unless it is false, large networks
             are multiplied by C++ of our own on processors with matrix units (AMX), which is compiled in a second. On a
-            GPU steps are replayed anyway, and true has large networks multiplied by kernels of our own on its tensor
-            cores.
+            GPU for data centres they are multiplied by kernels of our own on its tensor cores, on any other if it is
+            true; steps are replayed there anyway.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
@@ -243,6 +244,7 @@ class EnsembleModule(LightningModule):
     @override
     def teardown(self, stage: str) -> None:
         self.__dict__.pop("steps", None)  # threads and graphs, with which a module could not be copied
+        self.networks.products = Products()
 
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:

@@ -18,7 +18,7 @@ from polysemantic.products import Products
 # Rows, columns and numbers along the sum of what one program computes at a time, and its warps and stages: of some
 # dozen sizes the quickest at 256 features and 1024 neurons, and within a quarter of it at 256 (H200).
 _TIMES_TRANSPOSED = {"ROWS": 64, "COLUMNS": 64, "ALONG": 64, "num_warps": 4, "num_stages": 3}
-_ACCUMULATE = {"ROWS": 128, "COLUMNS": 64, "ALONG": 32, "num_warps": 4, "num_stages": 3}
+_MULTIPLY = {"ROWS": 128, "COLUMNS": 64, "ALONG": 32, "num_warps": 4, "num_stages": 3}
 
 
 class TensorCoreProducts(Products):
@@ -30,8 +30,32 @@ class TensorCoreProducts(Products):
     @staticmethod
     def takes(W: Tensor) -> bool:
         """Whether weights are where such cores are, and of a shape and precision for them."""
-        whole = W.shape[1] % _ACCUMULATE["ROWS"] == 0 and W.shape[2] % _TIMES_TRANSPOSED["ALONG"] == 0
+        whole = W.shape[1] % _MULTIPLY["ROWS"] == 0 and W.shape[2] % _TIMES_TRANSPOSED["ALONG"] == 0
         return whole and W.dtype == torch.float32 and W.is_cuda and _compiles(W.device)
+
+    @override
+    def encode(
+        self,
+        x: Float32[Tensor, "instance batch feature"],
+        W: Float32[Tensor, "instance feature hidden"],
+        out: Float32[Tensor, "instance batch hidden"],
+    ) -> None:
+        if x.shape[1] % _MULTIPLY["ROWS"]:
+            super().encode(x, W, out)
+        else:
+            _product(x, W, out)
+
+    @override
+    def transposed_times(
+        self,
+        x: Float32[Tensor, "instance batch feature"],
+        y: Float32[Tensor, "instance batch column"],
+        out: Float32[Tensor, "instance feature column"],
+    ) -> None:
+        if x.shape[1] % _MULTIPLY["ALONG"]:
+            super().transposed_times(x, y, out)
+        else:
+            _product(x, y, out, transposed=True)
 
     @override
     def decode(
@@ -61,11 +85,19 @@ class TensorCoreProducts(Products):
         beta: float,
         alpha: float,
     ) -> None:
-        n_instances, n_features, n_hidden = W.shape
-        places = n_features // _ACCUMULATE["ROWS"] * (n_hidden // _ACCUMULATE["COLUMNS"])
-        _accumulate[places, n_instances](
-            *_contiguous(overlap, W, out), n_features, n_hidden, float(beta), float(alpha), **_ACCUMULATE
-        )
+        _product(overlap, W, out, beta=beta, alpha=alpha)
+
+
+def _product(
+    a: Tensor, b: Tensor, out: Tensor, *, transposed: bool = False, beta: float = 0.0, alpha: float = 1.0
+) -> None:
+    """Write alpha times a b, or a transposed and b, plus beta times `out` to `out`."""
+    (n_instances, along, n_columns), n_rows = b.shape, out.shape[1]
+    places = n_rows // _MULTIPLY["ROWS"] * (n_columns // _MULTIPLY["COLUMNS"])
+    strides = (1, n_rows) if transposed else (along, 1)
+    _multiply[places, n_instances](
+        *_contiguous(a, b, out), n_rows, n_columns, along, *strides, float(beta), float(alpha), **_MULTIPLY
+    )
 
 
 def _contiguous(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -78,8 +110,8 @@ def _compiles(device: torch.device) -> bool:
     """Whether the kernels run on a device and are right, tried on small products; says so where they are not."""
     if torch.version.cuda is None or torch.cuda.get_device_capability(device) < (8, 0):
         return False
-    angles = torch.arange(float(_ACCUMULATE["ROWS"] * _TIMES_TRANSPOSED["ALONG"]), device=device)
-    W = angles.sin().view(1, _ACCUMULATE["ROWS"], _TIMES_TRANSPOSED["ALONG"])
+    angles = torch.arange(float(_MULTIPLY["ROWS"] * _TIMES_TRANSPOSED["ALONG"]), device=device)
+    W = angles.sin().view(1, _MULTIPLY["ROWS"], _TIMES_TRANSPOSED["ALONG"])
     overlap, gradient = W.new_empty(1, W.shape[1], W.shape[1]), torch.empty_like(W)
     products = TensorCoreProducts()
     try:
@@ -128,23 +160,24 @@ def _times_transposed(
 
 @triton.jit
 @no_type_check
-def _accumulate(
-    overlap: tl.tensor, W: tl.tensor, out: tl.tensor, n_features: tl.tensor, n_hidden: tl.tensor,
-    beta: tl.tensor, alpha: tl.tensor,
+def _multiply(
+    a: tl.tensor, b: tl.tensor, out: tl.tensor, n_rows: tl.tensor, n_columns: tl.tensor, along: tl.tensor,
+    row_stride: tl.tensor, along_stride: tl.tensor, beta: tl.tensor, alpha: tl.tensor,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, ALONG: tl.constexpr,
 ) -> None:  # fmt: skip
-    """A block of alpha times the product of `overlap` and W, plus beta times `out`."""
+    """A block of alpha times the product of a, whose numbers lie so far from one another, and b, plus beta `out`."""
     place, instance = tl.program_id(0), tl.program_id(1).to(tl.int64)
-    n_blocks = n_features // ROWS
+    n_blocks = n_rows // ROWS
     rows = place % n_blocks * ROWS + tl.arange(0, ROWS)
     columns = place // n_blocks * COLUMNS + tl.arange(0, COLUMNS)
     steps = tl.arange(0, ALONG)
-    left = overlap + instance * n_features * n_features + rows[:, None] * n_features + steps[None, :]
-    right = W + instance * n_features * n_hidden + steps[:, None] * n_hidden + columns[None, :]
+    left = a + instance * n_rows * along + rows[:, None] * row_stride + steps[None, :] * along_stride
+    right = b + instance * along * n_columns + steps[:, None] * n_columns + columns[None, :]
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
-    for start in range(0, n_features, ALONG):
-        total = tl.dot(tl.load(left + start), tl.load(right + start * n_hidden), total, input_precision="bf16x3")
-    target = out + instance * n_features * n_hidden + rows[:, None] * n_hidden + columns[None, :]
+    for start in range(0, along, ALONG):
+        one, other = tl.load(left + start * along_stride), tl.load(right + start * n_columns)
+        total = tl.dot(one, other, total, input_precision="bf16x3")
+    target = out + instance * n_rows * n_columns + rows[:, None] * n_columns + columns[None, :]
     total *= alpha
     if beta != 0:
         total += beta * tl.load(target)

@@ -72,6 +72,7 @@ def mean_over_collisions(
     """
     found = values[collisions.instance, collisions.feature_i, collisions.feature_j].double()
     counted = ~found.isnan() if chosen is None else ~found.isnan() & chosen
-    instance = collisions.instance[counted]
-    total = found.new_zeros(len(values)).index_add(0, instance, found[counted])
-    return total / torch.bincount(instance, minlength=len(values))
+    # A GPU would add in another order each time.
+    instance, found = collisions.instance[counted].cpu(), found[counted].cpu()
+    total = found.new_zeros(len(values)).index_add(0, instance, found)
+    return (total / torch.bincount(instance, minlength=len(values))).to(values.device)
