@@ -9,7 +9,7 @@ from polysemantic.graphed import GraphedSteps
 from polysemantic.objective import Weights
 from polysemantic.quickest import tensor_cores_pay, use_tensor_cores
 from polysemantic.sparse import sparse_pays
-from polysemantic.spread import SpreadSteps, spreading_pays
+from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
 from polysemantic.steps import Draws, EagerSteps, Steps, given
 
 
@@ -34,8 +34,16 @@ class Bare:
             use_tensor_cores(self.networks)
         if GraphedSteps.takes(self.networks, self.optimizer):
             self.steps = GraphedSteps(self.networks, self.optimizer)
-        elif W.is_cpu and spreading_pays(case.features, case.hidden):
+        elif W.is_cpu:
+            self._take_threads()
+
+    def _take_threads(self) -> None:
+        _, *shape = sizes = self.networks.W_enc.shape
+        products = quickest_products(*shape, torch.float32)
+        if spreading_pays(*sizes, products):
             self.steps = SpreadSteps(self.networks, self.optimizer)
+        else:
+            self.networks.products = products
 
     def run(self, steps: int) -> None:
         """Train for some steps, drawn in blocks."""

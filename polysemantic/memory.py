@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Trainer
 
+from polysemantic.quickest import spreads
 from polysemantic.strategy import InstanceParallel
 
 # Weights, what convergence remembers of them, in float16 and a bit, and two bits of the initial ones.
@@ -42,9 +43,9 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
 
 def bytes_in_run(trainer: Trainer, module: Any, batch_size: int) -> int:
     """The least that training one instance takes in a trainer's precision and on its device."""
-    itemsize = 8 if "64" in str(trainer.precision) else 4
-    spread = trainer.strategy.root_device.type == "cpu" and module.spreads
-    return bytes_per_instance(module, batch_size, itemsize, spread=spread)
+    dtype = torch.float64 if "64" in str(trainer.precision) else torch.float32
+    spread = trainer.strategy.root_device.type == "cpu" and spreads(module, dtype)
+    return bytes_per_instance(module, batch_size, dtype.itemsize, spread=spread)
 
 
 def _optimizer_states(make: Any) -> int:

@@ -34,7 +34,6 @@ from polysemantic.part import Part
 from polysemantic.products import Products
 from polysemantic.quickest import quickest_steps
 from polysemantic.sparse import sparse_pays
-from polysemantic.spread import spreading_pays
 from polysemantic.start import Start, initial_weights
 from polysemantic.steps import Draws, Steps, count_steps, fused
 
@@ -235,12 +234,6 @@ class EnsembleModule(LightningModule):
         self.steps = quickest_steps(self, optimizer, schedule)
         give_freed_memory_back()  # by the measurements of the start: training takes its own
 
-    @property
-    def spreads(self) -> bool:
-        """Whether steps are spread over threads, as far as this module and not the machine or optimiser decides."""
-        fits = self.rows is None and self.lr_scheduler is None and self.tied and self.act == "linear"
-        return fits and spreading_pays(self.n_features, self.n_hidden)
-
     @override
     def teardown(self, stage: str) -> None:
         self.__dict__.pop("steps", None)  # threads and graphs, with which a module could not be copied
@@ -309,7 +302,7 @@ class EnsembleModule(LightningModule):
         """Inputs and noise of some steps for some of the instances held here."""
         data, x, noise, dtype = self._data_of(block), None, None, self.networks.W_enc.dtype
         if self._draws_inputs:
-            x = self._of_rows(data.sample(data.keys("data", steps)).to(dtype))
+            x = self._of_rows(data.sample(data.keys("data", steps)).to(dtype).contiguous())
         if self.noise_scale is not None:
             noise = random.noise(data.keys("noise", steps), self.noise, data.batch_size, self.n_hidden)
             noise = self._of_rows(noise.to(dtype)).mul_(self.noise_scale[block])

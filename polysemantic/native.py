@@ -36,6 +36,8 @@ class NativeProducts(Products):
     """What the compiler may use."""
     units: ClassVar[str]
     """What of the processor they are for."""
+    least: ClassVar[int]
+    """Multiplications of one instance's product of W with its own transpose from which on they are quicker."""
 
     def __init__(self) -> None:
         library = _library(self.source, self.instructions, self.units)

@@ -10,7 +10,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.graphed import GraphedSteps
-from polysemantic.spread import SpreadSteps
+from polysemantic.products import Products
+from polysemantic.spread import SpreadSteps, is_large, quickest_products, spreading_pays
 from polysemantic.steps import EagerSteps, Steps, replaceable
 
 # Compute capabilities of GPUs whose tensor cores multiply bfloat16 more than ten times as fast as the rest float32.
@@ -30,9 +31,28 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
         return _on_accelerator(module, optimizer, schedule)
     if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
-    if module.spreads and SpreadSteps.takes(networks, optimizer):
+    dtype = networks.W_enc.dtype
+    if spreads(module, dtype) and SpreadSteps.takes(networks, optimizer):
         return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
+    if not is_large(module.n_features, module.n_hidden):  # else torch's library has the use of all threads
+        networks.products = _products(module, dtype)
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
+
+
+def spreads(module: Any, dtype: torch.dtype) -> bool:
+    """Whether steps are spread over threads, as far as the module and its sizes and not the optimiser decide.
+
+    Args:
+        module: The `EnsembleModule`.
+        dtype: Of its weights.
+    """
+    fits = module.rows is None and module.lr_scheduler is None and module.tied and module.act == "linear"
+    sizes = module.part.size, module.n_features, module.n_hidden
+    return fits and spreading_pays(*sizes, _products(module, dtype))
+
+
+def _products(module: Any, dtype: torch.dtype) -> Products:
+    return quickest_products(module.n_features, module.n_hidden, dtype, compiled=module.compile_steps is not False)
 
 
 def _on_accelerator(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:

@@ -65,6 +65,11 @@ class Keys:
         """Keys for another independent draw of the same step: one for each `purpose`."""
         return dataclasses.replace(self, values=_mix(self.values ^ _mix(torch.full_like(self.values, purpose + 1))))
 
+    def at(self, steps: range) -> Keys:
+        """Keys of some optimiser steps, (step, seed), from those of a stream."""
+        at = torch.arange(steps.start, steps.stop, steps.step, device=self.values.device)
+        return dataclasses.replace(self, values=_mix(self.values ^ _mix(at * _GOLDEN + _SECOND).unsqueeze(-1)))
+
     def spread(self, draws: Tensor) -> Tensor:
         """Hand the draws of each seed, (*step, seed, ...), to its instances: (*step, instance, ...)."""
         return draws if self.index is None else draws.index_select(self.values.ndim - 1, self.index)
@@ -81,17 +86,14 @@ def make_keys(seed: int, stream: Stream, seed_index: Int64[Tensor, " instance"],
         seed: The run's `seed_everything`.
         stream: What the draws are for: init, data, noise or evaluation.
         seed_index: The seed of each instance; equal ones share their draws.
-        steps: Optimiser steps; None gives keys without a step axis, those of step 0.
+        steps: Optimiser steps; None gives those of the whole stream, without a step axis.
     """
     distinct, inverse = torch.unique(seed_index, return_inverse=True)
     index = None if torch.equal(distinct, seed_index) else inverse
     root = torch.tensor([seed, get_args(Stream).index(stream)], device=seed_index.device)
     root = _mix(_mix(root[:1] + _GOLDEN) + root[1:] * _GOLDEN)
-    values = _mix(root ^ _mix(distinct * _GOLDEN + _FIRST))
-    if steps is not None:
-        at = torch.arange(steps.start, steps.stop, steps.step, device=seed_index.device)
-        values = _mix(values ^ _mix(at * _GOLDEN + _SECOND).unsqueeze(-1))
-    return Keys(values, index)
+    keys = Keys(_mix(root ^ _mix(distinct * _GOLDEN + _FIRST)), index)
+    return keys if steps is None else keys.at(steps)
 
 
 def _words(keys: Keys, count: int) -> Int64[Tensor, "*step seed word"]:

@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from polysemantic.autoencoder import Autoencoder
+from polysemantic.native import NativeProducts
 from polysemantic.products import HalvedProducts, Products, library_is_wide
 from polysemantic.steps import Draws, EagerSteps, replaceable
 from polysemantic.tiles import TiledProducts
 from polysemantic.updates import begin_state, copy_counts, copy_options, of_instances
 from polysemantic.vectors import VectorProducts
 
-# Below this many multiplications in a product the calls cost more than threads win.
+# Below this many multiplications of a block's instances in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
 # Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
 _IN_CACHE, _VECTOR = 2**18, 16
@@ -29,16 +30,28 @@ _COMPILED = (TiledProducts, VectorProducts)
 
 
 def quickest_products(n_features: int, n_hidden: int, dtype: torch.dtype, *, compiled: bool = True) -> Products:
-    """The quickest products on this machine, decided by one instance's shape alone."""
+    """The quickest products in one thread of this machine, decided by one instance's shape alone."""
     for kind in _COMPILED if compiled else ():
-        if kind.takes(n_features, n_hidden, dtype):
+        if n_features**2 * n_hidden >= kind.least and kind.takes(n_features, n_hidden, dtype):
             return kind()
+    if not is_large(n_features, n_hidden):
+        return Products()
     return HalvedProducts() if n_hidden >= _WIDE or not library_is_wide() else Products()
 
 
-def spreading_pays(n_features: int, n_hidden: int) -> bool:
-    """Whether products of W with its own transpose are large enough; decided by one instance's shape alone."""
+def is_large(n_features: int, n_hidden: int) -> bool:
+    """Whether one instance's product of W with its own transpose is worth a thread."""
     return n_features**2 * n_hidden >= _LARGE_PRODUCT
+
+
+def spreading_pays(n_instances: int, n_features: int, n_hidden: int, products: Products) -> bool:
+    """Whether steps of these instances are quicker where each thread takes those of some, with these products.
+
+    Where that depends on how many there are, products are the same in steps one by one, and with them all bits.
+    """
+    if is_large(n_features, n_hidden):
+        return True
+    return isinstance(products, NativeProducts) and n_instances * n_features**2 * n_hidden >= 2 * _LARGE_PRODUCT
 
 
 class _Memory(threading.local):
@@ -95,9 +108,10 @@ class SpreadSteps:
         n_features, n_hidden = network.W_enc.shape[1:]
         self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
         self._threads = torch.get_num_threads()
-        share = -(-len(network.W_enc) // self._threads)
+        share, worth_it = -(-len(network.W_enc) // self._threads), -(-_LARGE_PRODUCT // (n_features**2 * n_hidden))
         # Where rows end within a register, what is computed there depends on where the block ends.
-        self._size = 1 if n_features % _VECTOR else max(1, min(share, _IN_CACHE // (n_features * n_hidden)))
+        whole = n_features % _VECTOR == 0
+        self._size = max(worth_it, min(share, _IN_CACHE // (n_features * n_hidden))) if whole else 1
         self._libraries = ThreadpoolController()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
         self._blocks: list[_Block] = []
@@ -105,7 +119,7 @@ class SpreadSteps:
 
     @staticmethod
     def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
-        """Whether networks and optimiser can be divided, and there are as many instances as threads."""
+        """Whether networks and optimiser can be divided, and large instances are as many as threads."""
         W = network.W_enc
         return (
             replaceable(network, optimizer)
@@ -113,7 +127,7 @@ class SpreadSteps:
             and network.W_dec is None
             and W.device.type == "cpu"
             and W.dtype in (torch.float32, torch.float64)
-            and len(W) >= torch.get_num_threads()
+            and (len(W) >= torch.get_num_threads() or not is_large(*W.shape[1:]))
         )
 
     @torch.no_grad()

@@ -17,6 +17,7 @@ class TiledProducts(NativeProducts):
     source = "tiles.cpp"
     instructions = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16")
     units = "matrix units"
+    least = 2**21
 
     @staticmethod
     @override

@@ -20,6 +20,7 @@ class VectorProducts(NativeProducts):
     source = "vectors.cpp"
     instructions = ("avx512f", "fma")
     units = "wide registers"
+    least = 2**18
 
     @staticmethod
     @override

@@ -3,14 +3,15 @@ import subprocess
 
 import pytest
 import torch
+from test_equalities import DATA, EXACT, assert_equal_weights
 from test_equalities import train as train_module
 
 from polysemantic import native, products, spread
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.data import OneHot
+from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.objective import Weights
-from polysemantic.products import HalvedProducts
+from polysemantic.products import HalvedProducts, Products
 from polysemantic.spread import SpreadSteps, quickest_products
 from polysemantic.steps import EagerSteps, given
 from polysemantic.tiles import TiledProducts
@@ -132,13 +133,13 @@ def test_what_is_no_number_stays_with_its_instance_and_does_not_pass_for_one(kin
 @pytest.mark.parametrize(("optimizer", "lr"), [(torch.optim.SGD, 0.3), (torch.optim.AdamW, 0.003)])
 def test_a_training_ends_where_float32_ends(kind, optimizer, lr, monkeypatch):
     monkeypatch.setattr(spread, "_COMPILED", (kind,))
-    W = torch.randn(2, 64, 128, generator=torch.Generator().manual_seed(0)) / 128**0.5
+    W = torch.randn(2, 128, 128, generator=torch.Generator().manual_seed(0)) / 128**0.5
     ends = []
     for steps in (SpreadSteps, EagerSteps):
         networks = Autoencoder(Weights(W.clone()), l1=torch.tensor([0.0, 0.001]))
         steps(networks, optimizer(networks.parameters(), lr=lr, fused=True))(300, given(None, None))
         ends.append(networks.W_enc.detach())
-    assert isinstance(quickest_products(64, 128, torch.float32), kind)
+    assert isinstance(quickest_products(128, 128, torch.float32), kind)
     moved = (ends[1] - W).norm()
     assert moved > 1
     assert (ends[0] - ends[1]).norm() < 1e-2 * moved
@@ -156,12 +157,55 @@ def test_other_shapes_and_precisions_are_left_to_other_products(kind):
 @pytest.mark.parametrize("compile", ["auto", False])
 def test_a_run_whose_steps_must_not_be_compiled_has_no_products_compiled_either(kind, compile, monkeypatch):
     monkeypatch.setattr(spread, "_COMPILED", (kind,))
+    monkeypatch.setattr(kind, "least", 1)
     monkeypatch.setattr(spread, "_LARGE_PRODUCT", 1)
     made = []
     begin = SpreadSteps.__init__
     monkeypatch.setattr(SpreadSteps, "__init__", lambda self, *of, **by: (begin(self, *of, **by), made.append(self))[0])
     train_module(OneHot, (32, 64), Ensemble(2), max_steps=3, compile=compile)
     assert isinstance(made[0].products, kind) == (compile == "auto")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("data", DATA)
+def test_an_instance_has_the_same_bits_one_by_one_in_small_company_and_spread_in_large(kind, data, monkeypatch):
+    monkeypatch.setattr(spread, "_COMPILED", (kind,))
+    monkeypatch.setattr(kind, "least", 32**3)
+    monkeypatch.setattr(spread, "_LARGE_PRODUCT", 2 * 32**3)
+    made = []
+    for steps in (EagerSteps, SpreadSteps):
+        begin = steps.__init__
+        monkeypatch.setattr(
+            steps, "__init__", lambda self, *of, begin=begin, **by: (made.append(self), begin(self, *of, **by))[1]
+        )
+    few = train_module(DATA[data], (32, 32), Ensemble(3), l1=0.01, noise_std=0.1)
+    assert [type(each) for each in made] == [EagerSteps]
+    assert type(few.networks.products) is Products  # whoever uses them next may be another thread or device
+    made.clear()
+    many = train_module(DATA[data], (32, 32), Ensemble(5), l1=0.01, noise_std=0.1)
+    assert [type(each) for each in made] == [SpreadSteps, EagerSteps]
+    assert isinstance(made[1].network.products, kind)
+    assert_equal_weights(few, many, EXACT)
+
+
+class Turned(IndependentBernoulli):
+    """Inputs whose numbers do not lie one after the other."""
+
+    def sample(self, keys):
+        return super().sample(keys).mT.contiguous().mT
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_may_lie_in_any_order(kind, monkeypatch):
+    monkeypatch.setattr(spread, "_COMPILED", (kind,))
+    monkeypatch.setattr(kind, "least", 1)
+    for least in (1, 2**40):
+        monkeypatch.setattr(spread, "_LARGE_PRODUCT", least)
+        turned, straight = (
+            train_module(functools.partial(each, probability=0.2, batch_size=32), (32, 32), Ensemble(2), max_steps=20)
+            for each in (Turned, IndependentBernoulli)
+        )
+        assert_equal_weights(turned, straight, EXACT)
 
 
 def no_compiler():

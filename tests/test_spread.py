@@ -141,15 +141,15 @@ def test_half_the_products_give_the_whole_gram_matrix():
 
 
 @pytest.mark.parametrize(
-    ("capability", "by_intel", "least"),
-    [("AVX2", True, 1), ("AVX512", True, 512), ("AVX512_SPR", True, 512), ("AVX512", False, 1)],
+    ("capability", "by_intel", "of_few_neurons"),
+    [("AVX2", True, True), ("AVX512", True, False), ("AVX512_SPR", True, False), ("AVX512", False, True)],
 )
-def test_half_the_product_is_computed_where_that_is_quicker(capability, by_intel, least, monkeypatch):
+def test_half_the_product_is_computed_where_that_is_quicker(capability, by_intel, of_few_neurons, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr("polysemantic.products._by_intel", lambda: by_intel)
-    quickest = [quickest_products(256, n, torch.float32, compiled=False) for n in (least, least - 1)]
-    assert isinstance(quickest[0], HalvedProducts)
-    assert isinstance(quickest[1], HalvedProducts) == (least == 1)
+    halved = [isinstance(quickest_products(256, n, torch.float32, compiled=False), HalvedProducts) for n in (512, 511)]
+    assert halved == [True, of_few_neurons]
+    assert type(quickest_products(64, 511, torch.float32, compiled=False)) is Products
 
 
 def test_options_changed_between_chunks_and_tensors_put_elsewhere_are_seen():
@@ -193,7 +193,7 @@ REFUSED = {
     "untied": lambda W: (Autoencoder(Weights(W, W.clone())), None),
     "relu": lambda W: (Autoencoder(Weights(W), act="relu"), None),
     "half precision": lambda W: (Autoencoder(Weights(W.bfloat16())), None),
-    "fewer instances than threads": lambda W: (Autoencoder(Weights(W[:1])), None),
+    "fewer large instances than threads": lambda W: (Autoencoder(Weights(torch.ones(1, 256, 32))), None),
     "a parameter that is not trained": lambda W: (Autoencoder(Weights(W)).requires_grad_(False), None),
     "a hooked optimiser": lambda W: (Autoencoder(Weights(W)), hooked),
     "two groups": lambda W: (
@@ -219,8 +219,8 @@ def test_what_cannot_be_spread_is_left_to_other_steps(what):
 
 
 def test_large_networks_without_a_schedule_are_spread_and_others_are_not(monkeypatch):
-    assert spreading_pays(256, 256)
-    assert not spreading_pays(16, 32)
+    assert spreading_pays(1, 256, 256, Products())
+    assert not spreading_pays(1000, 64, 64, Products())
     made = []
     begin = SpreadSteps.__init__
     monkeypatch.setattr(SpreadSteps, "__init__", lambda *of, **by: (made.append(of), begin(*of, **by))[1])

@@ -104,7 +104,9 @@ class Convergence(StepCallback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
-        self._default_interval = max(whole_blocks(trainer.max_steps // 100, _SAMPLES), interval)
+        # The fourth norm is then evaluated where collisions are observed, or chunks of steps would end here and there.
+        checks = max(1, -(-(trainer.max_steps // 100) // interval))
+        self._default_interval = whole_blocks(checks * interval, _SAMPLES)
         self._go_on(self._loaded_interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)

@@ -89,6 +89,7 @@ class InputDataModule(LightningDataModule, ABC):
         self._instances = instances
         self.seed_index = self.ensemble.seed_index[instances].to(self.device)
         # Made once: to make them takes as long as to draw from them.
+        self._keys: dict[random.Stream, random.Keys] = {}
         self._evaluation_keys: random.Keys | None = None
         self._known_joint: Tensor | None = None
 
@@ -158,7 +159,9 @@ class InputDataModule(LightningDataModule, ABC):
 
     def keys(self, stream: random.Stream, steps: range) -> random.Keys:
         """Keys of these instances for some steps of a stream."""
-        return random.make_keys(self.seed, stream, self.seed_index, steps)
+        if stream not in self._keys:
+            self._keys[stream] = random.make_keys(self.seed, stream, self.seed_index)
+        return self._keys[stream].at(steps)
 
     def activate(
         self, on: Bool[Tensor, "*step instance batch feature"], keys: random.Keys
