@@ -16,8 +16,8 @@ void begin();
 void end();
 // x y^T, with rows of m numbers in both; half of it, and the other half by `mirror`, if x is y.
 void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m);
-// alpha S W + beta out, written to out; S is n by n.
-void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha);
+// alpha x y + beta out, written to out, with x of n_x rows of n numbers and y of n rows of m.
+void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha);
 
 // Memory of a thread, which grows and is kept.
 template <typename Unit>
@@ -78,10 +78,11 @@ void times_transposed(const float* x, const float* y, float* out, long instances
   end();
 }
 
-void accumulate(const float* S, const float* W, float* out, long instances, long n, long m, float beta, float alpha) {
+void times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
+           float alpha) {
   begin();
   for (long at = 0; at < instances; ++at) {
-    accumulate_one(S + at * n * n, W + at * n * m, out + at * n * m, n, m, beta, alpha);
+    times_one(x + at * n_x * n, y + at * n * m, out + at * n_x * m, n_x, n, m, beta, alpha);
   }
   end();
 }

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from abc import abstractmethod
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float32
@@ -21,8 +21,8 @@ from typing_extensions import override
 from polysemantic.products import Products
 
 _OPTIONS = ("-std=c++17", "-O3", "-fPIC", "-shared")
-# Functions of sources that take three matrices, how many instances there are, and three sizes.
-_PRODUCTS = ("times_transposed", "encode", "transposed_times")
+# Functions of a source that take beta and alpha, beside three matrices, how many instances there are, and three sizes.
+_SCALED = ("times", "transposed_times")
 # Sizes that are multiplied must be multiples of two registers of 512 bits.
 _SIDE = 32
 
@@ -58,28 +58,31 @@ class NativeProducts(Products):
         return _library(cls.source, cls.instructions, cls.units) is not None
 
     @override
-    def decode(
+    def times(
         self,
-        h: Float32[Tensor, "instance batch hidden"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance batch feature"],
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
-        if h.shape[1] % _SIDE:
-            super().decode(h, W, out)
+        if x.shape[1] % _SIDE:
+            super().times(x, y, out, beta=beta, alpha=alpha)
         else:
-            self.library.times_transposed(*addresses(h, W, out), *h.shape[:2], *W.shape[1:])
+            self.library.times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)
 
     @override
-    def accumulate(
+    def times_transposed(
         self,
-        overlap: Float32[Tensor, "instance feature feature"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance feature hidden"],
-        *,
-        beta: float,
-        alpha: float,
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance column n"],
+        out: Float32[Tensor, "instance row column"],
     ) -> None:
-        self.library.accumulate(*addresses(overlap, W, out), *W.shape, beta, alpha)
+        if x.shape[1] % _SIDE:
+            super().times_transposed(x, y, out)
+        else:
+            self.library.times_transposed(*addresses(x, y, out), *x.shape[:2], *y.shape[1:])
 
 
 def addresses(*tensors: Tensor) -> list[int]:
@@ -103,9 +106,10 @@ def _library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.C
             f"no C++ compiler for this processor's {units}: products are those of torch's library, and slower"
         )
         return None
-    pointer, number, size = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
-    for name in _PRODUCTS:
+    matrices: list[Any] = [ctypes.c_void_p] * 3
+    sizes, factors = [ctypes.c_long] * 4, [ctypes.c_float] * 2
+    library.times_transposed.argtypes = matrices + sizes
+    for name in _SCALED:
         if hasattr(library, name):
-            getattr(library, name).argtypes = [pointer] * 3 + [size] * 4
-    library.accumulate.argtypes = [pointer] * 3 + [size] * 3 + [number] * 2
+            getattr(library, name).argtypes = matrices + sizes + factors
     return library

@@ -166,7 +166,7 @@ class ClosedForm:
             return W if self.act == "linear" else torch.clamp_min(W, 0, out=self._keep("h", W.shape, W))
         h = self._keep("h", (*x.shape[:2], W.shape[2]), W)
         if self._nonzero is None:
-            self.products.encode(x, W, h)
+            self.products.times(x, W, h)
         else:
             self._nonzero.times(W, h)
         return h if self.act == "linear" else h.relu_()
@@ -182,7 +182,7 @@ class ClosedForm:
         """B/2 G, the weighted error of the outputs that are on, and the reconstruction loss if asked."""
         decoder = weights.decoder
         out = self._keep("out", (*z.shape[:2], decoder.shape[1]), z)
-        self.products.decode(z, decoder, out)
+        self.products.times_transposed(z, decoder, out)
         if weights.b_dec is not None:
             out += weights.b_dec.unsqueeze(1)
         if x is None:
@@ -274,9 +274,9 @@ class ClosedForm:
             by_overlap = self._transposed_times(x, residual, kept)
         penalised = self._penalty_by_encoder(x, h, weights, gradient.W_enc)
         if weights.W_dec is not None and gradient.W_dec is not None:
-            gradient.W_enc.baddbmm_(by_overlap, weights.W_dec, beta=penalised, alpha=scale)
+            self.products.times(by_overlap, weights.W_dec, gradient.W_enc, beta=penalised, alpha=scale)
             penalised = self._penalty_by_decoder(h, weights, gradient.W_dec)
-            gradient.W_dec.baddbmm_(by_overlap.mT, weights.W_enc, beta=penalised, alpha=scale)
+            self.products.transposed_times(by_overlap, weights.W_enc, gradient.W_dec, beta=penalised, alpha=scale)
             by_decoder = gradient.W_dec
         else:
             by_decoder = gradient.W_enc
@@ -285,9 +285,9 @@ class ClosedForm:
             else:
                 kept = self._keep("both", by_overlap.shape, by_overlap)
                 by_overlap = torch.add(by_overlap, by_overlap.mT, out=kept)
-            self.products.accumulate(by_overlap, weights.W_enc, gradient.W_enc, beta=penalised, alpha=scale)
+            self.products.times(by_overlap, weights.W_enc, gradient.W_enc, beta=penalised, alpha=scale)
         if noise is not None:
-            by_decoder.baddbmm_(residual.mT, noise, alpha=2 / h.shape[1])
+            self.products.transposed_times(residual, noise, by_decoder, beta=1, alpha=2 / h.shape[1])
 
     def _penalty_by_encoder(self, x: Tensor | None, h: Tensor, weights: Weights, out: Tensor) -> float:
         """The penalty's derivative by the encoder, likewise."""
@@ -306,7 +306,7 @@ class ClosedForm:
     ) -> None:
         by_h = gradient.W_enc if x is None else self._keep("by_h", h.shape, h)
         penalised = self._penalty_by_hidden(h, weights, by_h)
-        by_h.baddbmm_(residual, weights.decoder, beta=penalised, alpha=2 / h.shape[1])
+        self.products.times(residual, weights.decoder, by_h, beta=penalised, alpha=2 / h.shape[1])
         if self.act == "relu":
             torch.ops.aten.threshold_backward.grad_input(by_h, h, 0, grad_input=by_h)
         if x is not None:
@@ -315,10 +315,10 @@ class ClosedForm:
     def _decoder_gradient(self, h: Tensor, z: Tensor, residual: Tensor, weights: Weights, gradient: Weights) -> None:
         scale = 2 / h.shape[1]
         if weights.W_dec is None or gradient.W_dec is None:
-            gradient.W_enc.baddbmm_(residual.mT, z, alpha=scale)
+            self.products.transposed_times(residual, z, gradient.W_enc, beta=1, alpha=scale)
         else:
             penalised = self._penalty_by_decoder(h, weights, gradient.W_dec)
-            gradient.W_dec.baddbmm_(residual.mT, z, beta=penalised, alpha=scale)
+            self.products.transposed_times(residual, z, gradient.W_dec, beta=penalised, alpha=scale)
 
     def _penalty_by_decoder(self, h: Tensor, weights: Weights, out: Tensor) -> int:
         """The penalty's derivative by an untied decoder, likewise."""

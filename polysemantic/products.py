@@ -12,62 +12,63 @@ from typing_extensions import override
 
 
 class Products:
-    """Products by torch's own library."""
+    """Products by torch's own library, each written to `out`, which is not read where beta is 0."""
 
-    def encode(
+    def times(
         self,
-        x: Float[Tensor, "instance batch feature"],
-        W: Float[Tensor, "instance feature hidden"],
-        out: Float[Tensor, "instance batch hidden"],
+        x: Float[Tensor, "instance row n"],
+        y: Float[Tensor, "instance n column"],
+        out: Float[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
-        """Write the product of x and W to `out`."""
-        torch.bmm(x, W, out=out)
+        """Alpha x y + beta out."""
+        _add(x, y, out, beta, alpha)
 
     def transposed_times(
         self,
-        x: Float[Tensor, "instance batch feature"],
-        y: Float[Tensor, "instance batch column"],
-        out: Float[Tensor, "instance feature column"],
-    ) -> None:
-        """Write the product of x transposed and y to `out`."""
-        torch.bmm(x.mT, y, out=out)
-
-    def decode(
-        self,
-        h: Float[Tensor, "instance batch hidden"],
-        W: Float[Tensor, "instance feature hidden"],
-        out: Float[Tensor, "instance batch feature"],
-    ) -> None:
-        """Write the product of h and W transposed to `out`; h may be W itself."""
-        torch.bmm(h, W.mT, out=out)
-
-    def accumulate(
-        self,
-        overlap: Float[Tensor, "instance feature feature"],
-        W: Float[Tensor, "instance feature hidden"],
-        out: Float[Tensor, "instance feature hidden"],
+        x: Float[Tensor, "instance n row"],
+        y: Float[Tensor, "instance n column"],
+        out: Float[Tensor, "instance row column"],
         *,
-        beta: float,
-        alpha: float,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
-        """Write alpha times the product of `overlap` and W, plus beta times `out` unless beta is 0, to `out`."""
-        out.baddbmm_(overlap, W, beta=beta, alpha=alpha)
+        """Alpha x^T y + beta out."""
+        _add(x.mT, y, out, beta, alpha)
+
+    def times_transposed(
+        self,
+        x: Float[Tensor, "instance row n"],
+        y: Float[Tensor, "instance column n"],
+        out: Float[Tensor, "instance row column"],
+    ) -> None:
+        """The product x y^T; x may be y itself."""
+        torch.bmm(x, y.mT, out=out)
+
+
+def _add(x: Tensor, y: Tensor, out: Tensor, beta: float, alpha: float) -> None:
+    if beta == 0 and alpha == 1:
+        torch.bmm(x, y, out=out)
+    else:
+        out.baddbmm_(x, y, beta=beta, alpha=alpha)
 
 
 class HalvedProducts(Products):
     """W W^T by numpy, which knows the product to be symmetric and computes half of it; in main memory only."""
 
     @override
-    def decode(
+    def times_transposed(
         self,
-        h: Float[Tensor, "instance batch hidden"],
-        W: Float[Tensor, "instance feature hidden"],
-        out: Float[Tensor, "instance batch feature"],
+        x: Float[Tensor, "instance row n"],
+        y: Float[Tensor, "instance column n"],
+        out: Float[Tensor, "instance row column"],
     ) -> None:
-        if h is W:
-            np.matmul(W.numpy(), W.mT.numpy(), out=out.numpy())
+        if x is y:
+            np.matmul(x.numpy(), x.mT.numpy(), out=out.numpy())
         else:
-            super().decode(h, W, out)
+            super().times_transposed(x, y, out)
 
 
 def library_is_wide() -> bool:

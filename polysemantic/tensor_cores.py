@@ -34,64 +34,56 @@ class TensorCoreProducts(Products):
         return whole and W.dtype == torch.float32 and W.is_cuda and _compiles(W.device)
 
     @override
-    def encode(
+    def times(
         self,
-        x: Float32[Tensor, "instance batch feature"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance batch hidden"],
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
         if x.shape[1] % _MULTIPLY["ROWS"]:
-            super().encode(x, W, out)
+            super().times(x, y, out, beta=beta, alpha=alpha)
         else:
-            _product(x, W, out)
+            _product(x, y, out, beta, alpha)
 
     @override
     def transposed_times(
         self,
-        x: Float32[Tensor, "instance batch feature"],
-        y: Float32[Tensor, "instance batch column"],
-        out: Float32[Tensor, "instance feature column"],
+        x: Float32[Tensor, "instance n row"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
         if x.shape[1] % _MULTIPLY["ALONG"]:
-            super().transposed_times(x, y, out)
+            super().transposed_times(x, y, out, beta=beta, alpha=alpha)
         else:
-            _product(x, y, out, transposed=True)
+            _product(x, y, out, beta, alpha, transposed=True)
 
     @override
-    def decode(
+    def times_transposed(
         self,
-        h: Float32[Tensor, "instance batch hidden"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance batch feature"],
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance column n"],
+        out: Float32[Tensor, "instance row column"],
     ) -> None:
-        n_instances, n_rows, n_hidden = h.shape
+        n_instances, n_rows, along = x.shape
         if n_rows % _TIMES_TRANSPOSED["ROWS"]:
-            super().decode(h, W, out)
+            super().times_transposed(x, y, out)
             return
-        rows, columns = n_rows // _TIMES_TRANSPOSED["ROWS"], W.shape[1] // _TIMES_TRANSPOSED["COLUMNS"]
-        symmetric = h is W
+        rows, columns = n_rows // _TIMES_TRANSPOSED["ROWS"], y.shape[1] // _TIMES_TRANSPOSED["COLUMNS"]
+        symmetric = x is y
         places = rows * (rows + 1) // 2 if symmetric else rows * columns
         _times_transposed[places, n_instances](
-            *_contiguous(h, W, out), n_rows, W.shape[1], n_hidden, SYMMETRIC=symmetric, **_TIMES_TRANSPOSED
+            *_contiguous(x, y, out), n_rows, y.shape[1], along, SYMMETRIC=symmetric, **_TIMES_TRANSPOSED
         )
 
-    @override
-    def accumulate(
-        self,
-        overlap: Float32[Tensor, "instance feature feature"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance feature hidden"],
-        *,
-        beta: float,
-        alpha: float,
-    ) -> None:
-        _product(overlap, W, out, beta=beta, alpha=alpha)
 
-
-def _product(
-    a: Tensor, b: Tensor, out: Tensor, *, transposed: bool = False, beta: float = 0.0, alpha: float = 1.0
-) -> None:
-    """Write alpha times a b, or a transposed and b, plus beta times `out` to `out`."""
+def _product(a: Tensor, b: Tensor, out: Tensor, beta: float, alpha: float, *, transposed: bool = False) -> None:
+    """Write alpha a b + beta out to `out`, or alpha a^T b + beta out."""
     (n_instances, along, n_columns), n_rows = b.shape, out.shape[1]
     places = n_rows // _MULTIPLY["ROWS"] * (n_columns // _MULTIPLY["COLUMNS"])
     strides = (1, n_rows) if transposed else (along, 1)
@@ -115,8 +107,8 @@ def _compiles(device: torch.device) -> bool:
     overlap, gradient = W.new_empty(1, W.shape[1], W.shape[1]), torch.empty_like(W)
     products = TensorCoreProducts()
     try:
-        products.decode(W, W, overlap)
-        products.accumulate(overlap, W, gradient, beta=0, alpha=1)
+        products.times_transposed(W, W, overlap)
+        products.times(overlap, W, gradient)
     except Exception as error:  # of the compiler, of a C compiler that it needs, or of the driver: each has its own
         wrong = str(error).strip().splitlines()[-1]
     else:

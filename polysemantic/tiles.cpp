@@ -164,19 +164,19 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
   if (symmetric) mirror(out, n_y);
 }
 
-void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
-  const long rows = n / SIDE, tiles = n / DEPTH;
+void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
+  const long rows = n_x / SIDE, tiles = n / DEPTH;
   Parts* left = workspace<Parts>(rows * tiles + 2 * tiles);
   Parts* right = left + rows * tiles;
   for (long i = 0; i < rows; ++i) {
     for (long k = 0; k < tiles; ++k) {
-      cut_left(S + i * SIDE * n + k * DEPTH, n, _mm512_set1_ps(alpha), left[i * tiles + k]);
+      cut_left(x + i * SIDE * n + k * DEPTH, n, _mm512_set1_ps(alpha), left[i * tiles + k]);
     }
   }
   for (long j = 0; j < m; j += 2 * SIDE) {
     for (long k = 0; k < tiles; ++k) {
-      cut_right(W + k * DEPTH * m + j, m, right[k]);
-      cut_right(W + k * DEPTH * m + j + SIDE, m, right[tiles + k]);
+      cut_right(y + k * DEPTH * m + j, m, right[k]);
+      cut_right(y + k * DEPTH * m + j + SIDE, m, right[tiles + k]);
     }
     for (long i = 0; i < rows; i += 2) {
       const Block block{out + i * SIDE * m + j, m};

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.native import NativeProducts
+from polysemantic.products import Products
 
 
 class TiledProducts(NativeProducts):
@@ -24,3 +27,18 @@ class TiledProducts(NativeProducts):
     def has_units() -> bool:
         supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
         return supported and torch.cpu._init_amx()  # which asks the system for leave to use them
+
+    @override
+    def times(
+        self,
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
+    ) -> None:
+        if x.shape[1] != x.shape[2]:  # of no such product it was measured whether it is quicker
+            Products.times(self, x, y, out, beta=beta, alpha=alpha)
+        else:
+            super().times(x, y, out, beta=beta, alpha=alpha)

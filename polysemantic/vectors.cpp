@@ -87,7 +87,7 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
 }
 
 // alpha S W + beta out, written to out, for some rows of S and as many of W, of m numbers, as S has columns.
-void times(Left S, const float* W, float* out, long rows, long n, long m, float beta, float alpha) {
+void left_times(Left S, const float* W, float* out, long rows, long n, long m, float beta, float alpha) {
   Row* right = workspace<Row>(SLICE);
   for (long j = 0; j < m; j += COLUMNS) {
     const long next = std::min(j + COLUMNS, m - COLUMNS);
@@ -102,25 +102,19 @@ void times(Left S, const float* W, float* out, long rows, long n, long m, float 
   }
 }
 
-void accumulate_one(const float* S, const float* W, float* out, long n, long m, float beta, float alpha) {
-  times({S, n, 1}, W, out, n, n, m, beta, alpha);
+void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
+  left_times({x, n, 1}, y, out, n_x, n, m, beta, alpha);
 }
 
 }  // namespace
 
 extern "C" {
 
-// For each instance x y, with x of n_x rows of n numbers.
-void encode(const float* x, const float* y, float* out, long instances, long n_x, long n, long m) {
+// For each instance alpha x^T y + beta out, with x of n_x rows of n numbers, and y of as many of m.
+void transposed_times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
+                      float alpha) {
   for (long at = 0; at < instances; ++at) {
-    times({x + at * n_x * n, n, 1}, y + at * n * m, out + at * n_x * m, n_x, n, m, 0, 1);
-  }
-}
-
-// For each instance x^T y, with x of n_x rows of n numbers, and y of as many of m.
-void transposed_times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m) {
-  for (long at = 0; at < instances; ++at) {
-    times({x + at * n_x * n, 1, n}, y + at * n_x * m, out + at * n * m, n, n_x, m, 0, 1);
+    left_times({x + at * n_x * n, 1, n}, y + at * n_x * m, out + at * n * m, n, n_x, m, beta, alpha);
   }
 }
 }

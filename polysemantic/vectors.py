@@ -28,22 +28,28 @@ class VectorProducts(NativeProducts):
         return torch.cpu._is_avx512_supported() and not library_is_wide()
 
     @override
-    def encode(
+    def times(
         self,
-        x: Float32[Tensor, "instance batch feature"],
-        W: Float32[Tensor, "instance feature hidden"],
-        out: Float32[Tensor, "instance batch hidden"],
+        x: Float32[Tensor, "instance row n"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
         if x.shape[1] % _ROWS:
-            super().encode(x, W, out)
+            super().times(x, y, out, beta=beta, alpha=alpha)
         else:
-            self.library.encode(*addresses(x, W, out), *x.shape, W.shape[2])
+            self.library.times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)
 
     @override
     def transposed_times(
         self,
-        x: Float32[Tensor, "instance batch feature"],
-        y: Float32[Tensor, "instance batch column"],
-        out: Float32[Tensor, "instance feature column"],
+        x: Float32[Tensor, "instance n row"],
+        y: Float32[Tensor, "instance n column"],
+        out: Float32[Tensor, "instance row column"],
+        *,
+        beta: float = 0,
+        alpha: float = 1,
     ) -> None:
-        self.library.transposed_times(*addresses(x, y, out), *x.shape, y.shape[2])
+        self.library.transposed_times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)

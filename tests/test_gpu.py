@@ -106,7 +106,7 @@ def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the
     W = networks.W_enc.detach()
     x = torch.rand(n_instances, n_rows, n_features, device="cuda")
     hidden = torch.full((n_instances, n_rows, n_hidden), torch.nan, device="cuda")
-    networks.products.encode(x, W, hidden)
+    networks.products.times(x, W, hidden)
     assert of_float32(hidden, x.double() @ W.double()) < 1e-5
     for y in (hidden, torch.randn_like(x)):
         out = torch.full((n_instances, n_features, y.shape[2]), torch.nan, device="cuda")
@@ -114,12 +114,12 @@ def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the
         assert of_float32(out, x.double().mT @ y.double()) < 1e-5
     for h in (W, hidden):
         out = torch.full((n_instances, h.shape[1], n_features), torch.nan, device="cuda")
-        networks.products.decode(h, W, out)
+        networks.products.times_transposed(h, W, out)
         assert of_float32(out, h.double() @ W.double().mT) < 1e-5
     overlap = torch.randn(n_instances, n_features, n_features, device="cuda")
     for beta, out in ((0, torch.full_like(W, torch.nan)), (2, torch.randn_like(W))):
         wanted = 0.5 * overlap.double() @ W.double() + (beta * out.double() if beta else 0)
-        networks.products.accumulate(overlap, W, out, beta=beta, alpha=0.5)
+        networks.products.times(overlap, W, out, beta=beta, alpha=0.5)
         assert of_float32(out, wanted) < 1e-5
 
 

@@ -55,13 +55,13 @@ def tolerance(kind, left, right):
 def test_products_are_those_of_double_precision_but_for_what_the_parts_leave_out(kind, size):
     W = numbers(*size)
     gram = torch.full((size[0], size[1], size[1]), torch.nan)
-    kind().decode(W, W, gram)
+    kind().times_transposed(W, W, gram)
     assert bool(((gram - W.double() @ W.double().mT).abs() <= tolerance(kind, W, W.mT)).all())
 
     overlap, start = numbers(size[0], size[1], size[1], seed=1), numbers(*size, seed=2)
     for beta, alpha in ((0.0, 1.0), (1.0, -0.5), (0.25, 3.0)):
         out = torch.full_like(start, torch.nan) if beta == 0 else start.clone()
-        kind().accumulate(overlap, W, out, beta=beta, alpha=alpha)
+        kind().times(overlap, W, out, beta=beta, alpha=alpha)
         expected = alpha * (overlap.double() @ W.double()) + beta * start.double()
         room = abs(alpha) * tolerance(kind, overlap, W) + 1e-6 * beta * start.abs()
         assert bool(((out - expected).abs() <= room).all()), (beta, alpha)
@@ -75,11 +75,11 @@ def test_nothing_is_lost_but_products_of_low_parts_where_two_parts_make_a_number
     low = torch.randint(-3, 4, size, generator=generator).float() * 2**-11
     overlap = torch.randint(-3, 4, (size[0], size[1], size[1]), generator=generator).float()
     out = torch.empty_like(high)
-    kind().accumulate(overlap, high + low, out, beta=0.0, alpha=2.0)
+    kind().times(overlap, high + low, out, beta=0.0, alpha=2.0)
     assert torch.equal(out.double(), 2 * overlap.double() @ (high + low).double())
     gram = torch.empty_like(overlap)
     both = high + low
-    kind().decode(both, both, gram)
+    kind().times_transposed(both, both, gram)
     assert torch.equal(gram.double(), both.double() @ both.double().mT - low.double() @ low.double().mT)
 
 
@@ -87,10 +87,10 @@ def test_nothing_is_lost_but_products_of_low_parts_where_two_parts_make_a_number
 def test_products_with_another_matrix_are_those_of_double_precision_too(kind):
     h, W = numbers(2, 64, 544), numbers(2, 96, 544, seed=1)
     out = torch.full((2, 64, 96), torch.nan)
-    kind().decode(h, W, out)
+    kind().times_transposed(h, W, out)
     assert bool(((out - h.double() @ W.double().mT).abs() <= tolerance(kind, h, W.mT)).all())
     few = torch.full((2, 21, 96), torch.nan)
-    kind().decode(h[:, :21].contiguous(), W, few)
+    kind().times_transposed(h[:, :21].contiguous(), W, few)
     torch.testing.assert_close(few, out[:, :21], rtol=1e-3, atol=1e-3)
 
 
@@ -99,7 +99,7 @@ def test_products_with_another_matrix_are_those_of_double_precision_too(kind):
 def test_products_with_inputs_are_those_of_double_precision(kind, batch):
     x, W, y = numbers(2, batch, 96), numbers(2, 96, 64, seed=1), numbers(2, batch, 64, seed=2)
     h, overlap = torch.full((2, batch, 64), torch.nan), torch.full((2, 96, 64), torch.nan)
-    kind().encode(x, W, h)
+    kind().times(x, W, h)
     assert bool(((h - x.double() @ W.double()).abs() <= tolerance(kind, x, W)).all())
     kind().transposed_times(x, y, overlap)
     assert bool(((overlap - x.double().mT @ y.double()).abs() <= tolerance(kind, x.mT, y)).all())
@@ -109,13 +109,13 @@ def test_products_with_inputs_are_those_of_double_precision(kind, batch):
 def test_an_instance_has_the_same_bits_in_any_company(kind):
     W, overlap = numbers(5, 64, 96), numbers(5, 64, 64, seed=1)
     together, alone = torch.empty(5, 64, 64), torch.empty(1, 64, 64)
-    kind().decode(W, W, together)
+    kind().times_transposed(W, W, together)
     one = W[3:4]
-    kind().decode(one, one, alone)
+    kind().times_transposed(one, one, alone)
     assert torch.equal(together[3:4], alone)
     both, one = torch.empty_like(W), torch.empty(1, 64, 96)
-    kind().accumulate(overlap, W, both, beta=0.0, alpha=1.0)
-    kind().accumulate(overlap[3:4], W[3:4], one, beta=0.0, alpha=1.0)
+    kind().times(overlap, W, both, beta=0.0, alpha=1.0)
+    kind().times(overlap[3:4], W[3:4], one, beta=0.0, alpha=1.0)
     assert torch.equal(both[3:4], one)
 
 
@@ -124,7 +124,7 @@ def test_what_is_no_number_stays_with_its_instance_and_does_not_pass_for_one(kin
     W = numbers(2, 32, 32)
     W[0, 5, 7] = torch.inf
     gram = torch.empty(2, 32, 32)
-    kind().decode(W, W, gram)
+    kind().times_transposed(W, W, gram)
     assert not gram[0, 5].isfinite().any()
     assert gram[1].isfinite().all()
 
