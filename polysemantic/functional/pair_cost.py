@@ -9,6 +9,8 @@ from polysemantic.functional.interference_cost import interference_sums
 
 # Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
 _AT_ONCE = 2**20
+# Share of all pairs up to which it takes less time to sum those asked for one by one than by products of matrices.
+_FEW = 1 / 128
 
 
 class PairSums(NamedTuple):
@@ -53,13 +55,28 @@ def pair_sums(
     n_instances, batch, n_features = x.shape
     sums = PairSums(*(x.new_zeros(len(instance), dtype=torch.float64) for _ in range(2)))
     at_once = numbers_at_once(x.device, _AT_ONCE)
+    # Decided for each instance by itself: its sums must not depend on those beside it.
+    few = torch.bincount(instance, minlength=n_instances) <= _FEW * n_features**2
+    for some in few[instance].nonzero().squeeze(-1).split(max(1, at_once // batch)):
+        for total, found in zip(
+            sums, _one_by_one(x, x_hat, instance[some], feature_i[some], feature_j[some]), strict=True
+        ):
+            total[some] = found
     for part in blocks(n_instances, max(batch, n_features) * n_features, at_once):
-        inside = ((instance >= part.start) & (instance < part.stop)).nonzero().squeeze(-1)
+        inside = (~few[instance] & (instance >= part.start) & (instance < part.stop)).nonzero().squeeze(-1)
         if len(inside) > 0:
             matrices = interference_sums(x[part], x_hat[part])
             for total, matrix in zip(sums, matrices, strict=True):
                 total[inside] = matrix[instance[inside] - part.start, feature_i[inside], feature_j[inside]]
     return sums
+
+
+def _one_by_one(x: Tensor, x_hat: Tensor, instance: Tensor, feature_i: Tensor, feature_j: Tensor) -> PairSums:
+    inputs = [x[instance, :, feature].double() for feature in (feature_i, feature_j)]
+    outputs = [x_hat[instance, :, feature].double() for feature in (feature_i, feature_j)]
+    alone = (inputs[0] > 0) ^ (inputs[1] > 0)
+    errors = [x_hat - x for x_hat, x in zip(outputs, inputs, strict=True)]
+    return PairSums(*((of[0].square_().add_(of[1].square_()) * alone).sum(-1) for of in (errors, inputs)))
 
 
 def one_hot_pair_sums(
