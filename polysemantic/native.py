@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import subprocess
-import tempfile
 from abc import abstractmethod
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float32
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
-from torch._inductor.cpp_builder import get_cpp_compiler
-from torch._inductor.exc import InvalidCxxCompiler
 from typing_extensions import override
 
+from polysemantic.compiler import compiled
 from polysemantic.products import Products
 
-_OPTIONS = ("-std=c++17", "-O3", "-fPIC", "-shared")
 # Functions of a source that take beta and alpha, beside three matrices, how many instances there are, and three sizes.
 _SCALED = ("times", "transposed_times")
 # Sizes that are multiplied must be multiples of two registers of 512 bits.
@@ -94,14 +89,8 @@ def addresses(*tensors: Tensor) -> list[int]:
 @functools.cache
 def _library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.CDLL | None:
     """The compiled products; None where there is no compiler for them, which is said."""
-    try:
-        with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory, "products.so")
-            flags = [*_OPTIONS, *(f"-m{name}" for name in instructions)]
-            command = [get_cpp_compiler(), *flags, str(Path(__file__).with_name(source)), "-o", str(path)]
-            subprocess.run(command, check=True, capture_output=True)
-            library = ctypes.CDLL(str(path))
-    except (InvalidCxxCompiler, OSError, subprocess.CalledProcessError):
+    library = compiled(source, instructions)
+    if library is None:
         rank_zero_warn(
             f"no C++ compiler for this processor's {units}: products are those of torch's library, and slower"
         )

@@ -7,6 +7,7 @@ the bits come from splitmix64 in integer arithmetic, which every device does exa
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import math
 from typing import Literal, get_args
@@ -15,6 +16,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
+
+from polysemantic.compiler import compiled
 
 Stream = Literal["init", "data", "noise", "evaluation"]
 NoiseLaw = Literal["bernoulli", "uniform", "gaussian", "laplace"]
@@ -25,6 +28,9 @@ _SECOND = -7723592293110705685
 _ODD_32 = 2**31 - 1
 # Words that a CPU's cache holds while a dozen operations pass over them.
 _WORDS_AT_ONCE = {"cpu": 2**16}
+# Words from which on a kernel of our own is worth its compiling, and how many threads of torch it is as quick as,
+# without and with registers of 512 bits.
+_MANY_WORDS, _THREADS = 2**15, (4, 20)
 
 
 def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
@@ -98,8 +104,25 @@ def make_keys(seed: int, stream: Stream, seed_index: Int64[Tensor, " instance"],
 
 def _words(keys: Keys, count: int) -> Int64[Tensor, "*step seed word"]:
     """The first `count` 64-bit words that belong to each key."""
+    if kernel := _kernel(keys.values, count):
+        made, values = keys.values.new_empty(*keys.values.shape, count), keys.values.contiguous()
+        kernel.words(values.data_ptr(), values.numel(), count, made.data_ptr())
+        return made
     counter = torch.arange(1, count + 1, device=keys.values.device).mul_(_GOLDEN)
     return _mix(keys.values.unsqueeze(-1) + counter)
+
+
+def _kernel(values: Tensor, count: int) -> ctypes.CDLL | None:
+    """The same in one pass, if there are many words, here and now, and fewer threads than it is quicker than."""
+    if values.device.type != "cpu" or values.numel() * count < _MANY_WORDS or torch.compiler.is_compiling():
+        return None
+    wide = torch.cpu._is_avx512_supported()
+    if torch.get_num_threads() > _THREADS[wide]:
+        return None
+    library = compiled("words.cpp", ("avx512f", "avx512dq") if wide else ())
+    if library is not None:
+        library.words.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
+    return library
 
 
 def _integers(keys: Keys, shape: tuple[int, ...]) -> Tensor:

@@ -5,8 +5,9 @@ import pytest
 import torch
 from test_equalities import DATA, EXACT, assert_equal_weights
 from test_equalities import train as train_module
+from torch._inductor.exc import InvalidCxxCompiler
 
-from polysemantic import native, products, spread
+from polysemantic import compiler, native, products, spread
 from polysemantic.autoencoder import Autoencoder
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
@@ -24,6 +25,7 @@ class ForcedVectors(VectorProducts):
     has_units = staticmethod(torch.cpu._is_avx512_supported)
 
 
+COMPILER = "torch._inductor.cpp_builder.get_cpp_compiler"
 # Each kind where the processor can run it.
 KINDS = [
     pytest.param(
@@ -209,7 +211,7 @@ def test_inputs_may_lie_in_any_order(kind, monkeypatch):
 
 
 def no_compiler():
-    raise native.InvalidCxxCompiler
+    raise InvalidCxxCompiler
 
 
 def broken_compiler(*_, **__):
@@ -217,16 +219,18 @@ def broken_compiler(*_, **__):
 
 
 @pytest.fixture
-def nothing_compiled_yet(monkeypatch):
+def nothing_compiled_yet(monkeypatch, tmp_path):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(native, "compiled", functools.cache(compiler.compiled.__wrapped__))
     monkeypatch.setattr(native, "_library", functools.cache(native._library.__wrapped__))
 
 
 @pytest.mark.usefixtures("nothing_compiled_yet")
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("name", "what"), [("get_cpp_compiler", no_compiler), ("subprocess.run", broken_compiler)])
+@pytest.mark.parametrize(("name", "what"), [(COMPILER, no_compiler), ("subprocess.run", broken_compiler)])
 def test_a_machine_without_a_compiler_falls_back_and_says_so_once(kind, name, what, monkeypatch):
     monkeypatch.setattr(spread, "_COMPILED", (kind,))
-    monkeypatch.setattr(f"polysemantic.native.{name}", what)
+    monkeypatch.setattr(name, what)
     with pytest.warns(UserWarning, match=f"no C\\+\\+ compiler for this processor's {kind.units}"):
         assert isinstance(quickest_products(64, 512, torch.float32), HalvedProducts)
     assert isinstance(quickest_products(64, 512, torch.float32), HalvedProducts)
@@ -236,7 +240,7 @@ def test_a_machine_without_a_compiler_falls_back_and_says_so_once(kind, name, wh
 def test_a_processor_without_units_is_not_asked_for_a_compiler(monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda: False)
-    monkeypatch.setattr(native, "get_cpp_compiler", no_compiler)
+    monkeypatch.setattr(COMPILER, no_compiler)
     assert not TiledProducts.takes(64, 64, torch.float32)
     assert not VectorProducts.takes(64, 64, torch.float32)
 

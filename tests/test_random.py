@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 
 from polysemantic import random
+from polysemantic.compiler import compiled
 
 LEVEL = 1e-6
 DRAWS = {
@@ -23,6 +24,15 @@ def keys_of(*seeds, stream="data", seed=0, steps=None):
     return random.make_keys(seed, stream, torch.tensor(seeds), steps)
 
 
+@pytest.fixture(params=["by torch", "by the kernel"])
+def way(request, monkeypatch):
+    """Words are made either way, however few."""
+    if request.param == "by the kernel" and compiled("words.cpp") is None:
+        pytest.skip("needs a C++ compiler")
+    monkeypatch.setattr(random, "_MANY_WORDS", 2**62 if request.param == "by torch" else 0)
+
+
+@pytest.mark.usefixtures("way")
 def test_words_are_those_of_splitmix64():
     keys = random.Keys(torch.tensor([1234567]))
     known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
@@ -50,6 +60,27 @@ def test_grid_points_share_the_draws_of_their_seeds(draw, steps):
     shared, alone = draw(keys_of(0, 1, 0, 1, 1, steps=steps)), draw(keys_of(0, 1, steps=steps))
     axis = 0 if steps is None else 1
     assert torch.equal(shared, alone.index_select(axis, torch.tensor([0, 1, 0, 1, 1])))
+
+
+def test_the_kernel_and_torch_draw_the_same_bits(monkeypatch):
+    if compiled("words.cpp") is None:
+        pytest.skip("needs a C++ compiler")
+    keys = keys_of(5, 3, 2**40, 3, steps=range(7, 16))
+    drawn = []
+    for number, wide in ((2**62, False), (0, False), (0, torch.cpu._is_avx512_supported())):
+        monkeypatch.setattr(random, "_MANY_WORDS", number)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda wide=wide: wide)
+        # Keys of some steps need not lie one after the other.
+        drawn.append([draw(some) for draw in DRAWS.values() for some in (keys, keys[::2], keys_of(-1))])
+    for by_kernel in drawn[1:]:
+        assert all(map(torch.equal, by_kernel, drawn[0]))
+
+
+def test_words_are_left_to_many_threads_and_other_devices(monkeypatch):
+    monkeypatch.setattr(random, "compiled", lambda *_: pytest.fail("is not asked for"))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert random._words(keys_of(1), 2**16).shape == (1, 2**16)
+    assert random._words(random.Keys(keys_of(1).values.to("meta")), 2**16).device.type == "meta"
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 63, 64, 65])

@@ -57,7 +57,7 @@ def pair_sums(
     at_once = numbers_at_once(x.device, _AT_ONCE)
     # Decided for each instance by itself: its sums must not depend on those beside it.
     few = torch.bincount(instance, minlength=n_instances) <= _FEW * n_features**2
-    for some in few[instance].nonzero().squeeze(-1).split(max(1, at_once // batch)):
+    for some in torch.split(few[instance].nonzero().squeeze(-1), max(1, at_once // batch)):
         for total, found in zip(
             sums, _one_by_one(x, x_hat, instance[some], feature_i[some], feature_j[some]), strict=True
         ):
