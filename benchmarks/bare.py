@@ -38,10 +38,10 @@ class Bare:
             self._take_threads()
 
     def _take_threads(self) -> None:
-        _, *shape = sizes = self.networks.W_enc.shape
-        products = quickest_products(*shape, torch.float32)
-        if spreading_pays(*sizes, products):
-            self.steps = SpreadSteps(self.networks, self.optimizer)
+        case = self.case
+        products = quickest_products(case.features, case.hidden, torch.float32)
+        if spreading_pays(case.instances, case.rows, case.features, case.hidden, products):
+            self.steps = SpreadSteps(self.networks, self.optimizer, batch=case.batch)
         else:
             self.networks.products = products
 

@@ -44,7 +44,7 @@ def bytes_per_instance(module: Any, batch_size: int, itemsize: int = 4, *, sprea
 def bytes_in_run(trainer: Trainer, module: Any, batch_size: int) -> int:
     """The least that training one instance takes in a trainer's precision and on its device."""
     dtype = torch.float64 if "64" in str(trainer.precision) else torch.float32
-    spread = trainer.strategy.root_device.type == "cpu" and spreads(module, dtype)
+    spread = trainer.strategy.root_device.type == "cpu" and spreads(module, batch_size, dtype)
     return bytes_per_instance(module, batch_size, dtype.itemsize, spread=spread)
 
 

@@ -31,23 +31,25 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
         return _on_accelerator(module, optimizer, schedule)
     if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
-    dtype = networks.W_enc.dtype
-    if spreads(module, dtype) and SpreadSteps.takes(networks, optimizer):
-        return SpreadSteps(networks, optimizer, module.clip_norm, compiled=module.compile_steps is not False)
+    dtype, data = networks.W_enc.dtype, module.data
+    if spreads(module, data.batch_size, dtype) and SpreadSteps.takes(networks, optimizer):
+        compiled, batch = module.compile_steps is not False, None if data.every_feature_once else data.batch_size
+        return SpreadSteps(networks, optimizer, module.clip_norm, compiled, batch)
     if not is_large(module.n_features, module.n_hidden):  # else torch's library has the use of all threads
         networks.products = _products(module, dtype)
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
 
 
-def spreads(module: Any, dtype: torch.dtype) -> bool:
+def spreads(module: Any, batch_size: int, dtype: torch.dtype) -> bool:
     """Whether steps are spread over threads, as far as the module and its sizes and not the optimiser decide.
 
     Args:
         module: The `EnsembleModule`.
+        batch_size: Inputs of one step.
         dtype: Of its weights.
     """
     fits = module.rows is None and module.lr_scheduler is None and module.tied and module.act == "linear"
-    sizes = module.part.size, module.n_features, module.n_hidden
+    sizes = module.part.size, batch_size, module.n_features, module.n_hidden
     return fits and spreading_pays(*sizes, _products(module, dtype))
 
 

@@ -21,8 +21,8 @@ from polysemantic.vectors import VectorProducts
 
 # Below this many multiplications of a block's instances in a product the calls cost more than threads win.
 _LARGE_PRODUCT = 2**21
-# Numbers of one parameter that stay in the cache with its gradient and moments, and that a vector register holds.
-_IN_CACHE, _VECTOR = 2**18, 16
+# Numbers that stay in the cache from one step to the next, and that a vector register holds.
+_IN_CACHE, _VECTOR = 2**20, 16
 # Neurons from which on half of the product, by numpy, takes less time than all of it by torch's library at its best.
 _WIDE = 512
 # The quicker first.
@@ -44,14 +44,27 @@ def is_large(n_features: int, n_hidden: int) -> bool:
     return n_features**2 * n_hidden >= _LARGE_PRODUCT
 
 
-def spreading_pays(n_instances: int, n_features: int, n_hidden: int, products: Products) -> bool:
+def spreading_pays(n_instances: int, batch: int, n_features: int, n_hidden: int, products: Products) -> bool:
     """Whether steps of these instances are quicker where each thread takes those of some, with these products.
 
     Where that depends on how many there are, products are the same in steps one by one, and with them all bits.
     """
     if is_large(n_features, n_hidden):
         return True
-    return isinstance(products, NativeProducts) and n_instances * n_features**2 * n_hidden >= 2 * _LARGE_PRODUCT
+    multiplications = n_instances * batch * n_features * n_hidden
+    return isinstance(products, NativeProducts) and multiplications >= 2 * _LARGE_PRODUCT
+
+
+def block_size(share: int, batch: int | None, n_features: int, n_hidden: int) -> int:
+    """How many instances a thread takes together of its share, which is divided evenly.
+
+    As many as the cache holds parameters of, with gradients and moments, and inputs, outputs and hidden activations;
+    but enough to be worth its calls.
+    """
+    parameters, rows = n_features * n_hidden, n_features if batch is None else batch
+    numbers = 4 * parameters + (0 if batch is None else batch * (2 * n_features + n_hidden))
+    at_most = max(1, _IN_CACHE // numbers, -(-_LARGE_PRODUCT // (rows * parameters)))
+    return -(-share // -(-share // at_most))
 
 
 class _Memory(threading.local):
@@ -93,6 +106,7 @@ class SpreadSteps:
         optimizer: Their SGD, Adam or AdamW.
         clip_norm: Largest norm of one instance's gradient.
         compiled: Whether products may be compiled for this processor.
+        batch: Inputs of a step; None if they are every feature once, which take no memory.
     """
 
     unrolled = 1
@@ -103,15 +117,15 @@ class SpreadSteps:
         optimizer: Optimizer,
         clip_norm: float | None = None,
         compiled: bool = True,
+        batch: int | None = None,
     ) -> None:
         self.network, self.optimizer, self.clip_norm = network, optimizer, clip_norm
         n_features, n_hidden = network.W_enc.shape[1:]
         self.products = quickest_products(n_features, n_hidden, network.W_enc.dtype, compiled=compiled)
         self._threads = torch.get_num_threads()
-        share, worth_it = -(-len(network.W_enc) // self._threads), -(-_LARGE_PRODUCT // (n_features**2 * n_hidden))
         # Where rows end within a register, what is computed there depends on where the block ends.
         whole = n_features % _VECTOR == 0
-        self._size = max(worth_it, min(share, _IN_CACHE // (n_features * n_hidden))) if whole else 1
+        self._size = block_size(-(-len(network.W_enc) // self._threads), batch, n_features, n_hidden) if whole else 1
         self._libraries = ThreadpoolController()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
         self._blocks: list[_Block] = []

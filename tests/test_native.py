@@ -184,7 +184,7 @@ def test_an_instance_has_the_same_bits_one_by_one_in_small_company_and_spread_in
     assert [type(each) for each in made] == [EagerSteps]
     assert type(few.networks.products) is Products  # whoever uses them next may be another thread or device
     made.clear()
-    many = train_module(DATA[data], (32, 32), Ensemble(5), l1=0.01, noise_std=0.1)
+    many = train_module(DATA[data], (32, 32), Ensemble(11), l1=0.01, noise_std=0.1)
     assert [type(each) for each in made] == [SpreadSteps, EagerSteps]
     assert isinstance(made[1].network.products, kind)
     assert_equal_weights(few, many, EXACT)

@@ -51,7 +51,7 @@ def threads(number):
 def spread_all(monkeypatch):
     """Every network that can be is spread, however small, and a thread has several blocks."""
     monkeypatch.setattr(spread, "_LARGE_PRODUCT", 1)
-    monkeypatch.setattr(spread, "_IN_CACHE", 2 * 16 * 8)
+    monkeypatch.setattr(spread, "_IN_CACHE", 4 * 2 * 16 * 8)
 
 
 def make_networks(bias=True, dtype=torch.float32, n_hidden=N_HIDDEN):
@@ -113,9 +113,9 @@ def test_no_bit_depends_on_threads_blocks_and_chunks(optimizer, products, data, 
         alone = take(SpreadSteps, optimizer, networks=make_networks(n_hidden=64), data=data)
     # As many numbers as are drawn at once make blocks of 30, 8 and 1 of a network's steps.
     for number, in_cache, chunks, drawn in [
-        (2, 2**18, (30,), 1),
+        (2, 2**20, (30,), 1),
         (3, 1, (10, 20), 2**16),
-        (5, 2 * N_FEATURES * 64, (1, 28, 1), 2**30),
+        (5, 4 * 2 * N_FEATURES * 64, (1, 28, 1), 2**30),
     ]:
         monkeypatch.setattr(spread, "_IN_CACHE", in_cache)
         with threads(number):
@@ -219,8 +219,8 @@ def test_what_cannot_be_spread_is_left_to_other_steps(what):
 
 
 def test_large_networks_without_a_schedule_are_spread_and_others_are_not(monkeypatch):
-    assert spreading_pays(1, 256, 256, Products())
-    assert not spreading_pays(1000, 64, 64, Products())
+    assert spreading_pays(1, 1, 256, 256, Products())
+    assert not spreading_pays(1000, 1000, 64, 64, Products())
     made = []
     begin = SpreadSteps.__init__
     monkeypatch.setattr(SpreadSteps, "__init__", lambda *of, **by: (made.append(of), begin(*of, **by))[1])
