@@ -23,8 +23,8 @@ AXES = {
 
 
 def measure_scaling(
-    seconds: float = 0.3,
-    rounds: int = 3,
+    seconds: float = 0.8,
+    rounds: int = 5,
     base: Case = BASE,
     axes: dict[str, Sequence[int]] | None = None,
     run_seconds: float = RUN_SECONDS,

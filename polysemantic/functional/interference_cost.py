@@ -9,7 +9,10 @@ def _sum_where_one_is_on(
     on: Float[Tensor, "*instance batch feature"], squared: Float[Tensor, "*instance batch feature"]
 ) -> Float[Tensor, "*instance feature feature"]:
     off = 1 - on
-    i_on_j_off = (on * squared).mT @ off + on.mT @ (off * squared)
+    i_on_j_off = (on * squared).mT @ off
+    of_off = off * squared
+    if bool(of_off.any()):  # inputs that are off are 0, as a rule
+        i_on_j_off += on.mT @ of_off
     return i_on_j_off + i_on_j_off.mT
 
 
