@@ -122,7 +122,7 @@ def timed_fit(
         run_seconds: Length of the run whose cadences hold.
         times_as_long: How much longer the fit would be, which decides whether it is compiled.
     """
-    cadence = default_interval(max(1, round(run_seconds / estimate)))
+    cadence = default_interval(max(1, round(run_seconds / estimate)), case.features, case.rows)
     # Whole cadences, so that each round has as many measurements as another.
     steps = cadence * max(1, round(seconds / estimate / cadence), -(-(FOLLOWED_STEPS + 1) // cadence))
     callback = Rounds(steps, rounds, between)

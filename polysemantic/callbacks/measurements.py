@@ -16,7 +16,7 @@ from torchmetrics import Metric
 from typing_extensions import override
 
 from polysemantic.autoencoder import Autoencoder
-from polysemantic.callbacks.steps import StepCallback
+from polysemantic.callbacks.steps import StepCallback, default_interval
 from polysemantic.data import InputDataModule
 from polysemantic.freed import give_freed_memory_back, keep_freed_memory
 from polysemantic.functional import all_finite, blocks, numbers_at_once, sharing
@@ -43,7 +43,7 @@ class Measurements(StepCallback):
 
     Args:
         every_n_steps: Steps between two measurements; None for a thirty-second of the run, or 150 steps where that
-            leaves eight measurements.
+            leaves eight measurements; 100 n_features / batch_size at least, if that leaves as many.
         metrics: Further metrics, beside those that every run has.
         partition: +1 or -1 for each feature, the two parts that disambiguation is measured for; None for those of the
             inputs, if they have any.
@@ -87,6 +87,7 @@ class Measurements(StepCallback):
     @override
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
+        self._default_interval = default_interval(trainer.max_steps, pl_module.n_features, pl_module.data.batch_size)
         self.check_columns(pl_module.ensemble.vary)
         self._constant: dict[str, Any] = {}
         if stage == "fit":

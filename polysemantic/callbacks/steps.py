@@ -25,12 +25,14 @@ def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int
     return max(1, round(distance / pace)) if pace > 0 else None
 
 
-def default_interval(max_steps: int) -> int:
+def default_interval(max_steps: int, n_features: int = 1, batch_size: int = 1) -> int:
     """Steps between two acts: a thirty-second of the run, but 150 steps if that leaves eight acts.
 
-    Measuring costs as much as several steps, and short runs would do little else.
+    Measuring costs as much as several steps, and short runs would do little else. Where features are many and batches
+    small it costs as much as many: five times their quotient, or a twentieth of the steps that leaves between two.
     """
-    return whole_blocks(max(1, max_steps // min(32, max(8, max_steps // 150))))
+    affordable = min(100 * n_features // batch_size, max_steps // 8)
+    return whole_blocks(max(1, affordable, max_steps // min(32, max(8, max_steps // 150))))
 
 
 def whole_blocks(interval: int, times: int = 1) -> int:
