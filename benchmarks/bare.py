@@ -26,7 +26,6 @@ class Bare:
     def __init__(self, case: Case, W: Tensor) -> None:
         self.case, self.data = case, case.data()
         self.networks = Autoencoder(Weights(W.clone()), l1=torch.full((case.instances,), case.l1))
-        self.networks.sparse_inputs = W.is_cpu and sparse_pays(self.data.density, case.hidden)
         self.optimizer = case.optimizer(self.networks.parameters(), fused=True)
         self.trained = 0
         self.steps: Steps = EagerSteps(self.networks, self.optimizer)
@@ -40,6 +39,7 @@ class Bare:
     def _take_threads(self) -> None:
         case = self.case
         products = quickest_products(case.features, case.hidden, torch.float32)
+        self.networks.sparse_inputs = sparse_pays(self.data.density, products.sparse_up_to, case.hidden)
         if spreading_pays(case.instances, case.rows, case.features, case.hidden, products):
             self.steps = SpreadSteps(self.networks, self.optimizer, batch=case.batch)
         else:

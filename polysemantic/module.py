@@ -33,7 +33,6 @@ from polysemantic.objective import Act
 from polysemantic.part import Part
 from polysemantic.products import Products
 from polysemantic.quickest import quickest_steps
-from polysemantic.sparse import sparse_pays
 from polysemantic.start import Start, initial_weights
 from polysemantic.steps import Draws, Steps, count_steps, fused
 
@@ -229,15 +228,13 @@ class EnsembleModule(LightningModule):
         assert schedule is None or isinstance(schedule, LRScheduler)
         std = self.number("noise_std").to(self.networks.W_enc)
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
-        on_cpu = self.networks.W_enc.device.type == "cpu"
-        self.networks.sparse_inputs = on_cpu and sparse_pays(self.data.density, self.n_hidden)
         self.steps = quickest_steps(self, optimizer, schedule)
         give_freed_memory_back()  # by the measurements of the start: training takes its own
 
     @override
     def teardown(self, stage: str) -> None:
         self.__dict__.pop("steps", None)  # threads and graphs, with which a module could not be copied
-        self.networks.products = Products()
+        self.networks.products, self.networks.sparse_inputs = Products(), False  # as was quickest for its steps
 
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:

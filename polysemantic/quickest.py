@@ -11,6 +11,7 @@ from polysemantic.autoencoder import Autoencoder
 from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.graphed import GraphedSteps
 from polysemantic.products import Products
+from polysemantic.sparse import sparse_pays
 from polysemantic.spread import SpreadSteps, is_large, quickest_products, spreading_pays
 from polysemantic.steps import EagerSteps, Steps, replaceable
 
@@ -29,14 +30,16 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
     networks = module.networks
     if networks.W_enc.device.type != "cpu":
         return _on_accelerator(module, optimizer, schedule)
+    dtype, data = networks.W_enc.dtype, module.data
+    products = _products(module, dtype)
+    networks.sparse_inputs = sparse_pays(data.density, products.sparse_up_to, module.n_hidden)
     if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
-    dtype, data = networks.W_enc.dtype, module.data
     if spreads(module, data.batch_size, dtype) and SpreadSteps.takes(networks, optimizer):
         compiled, batch = module.compile_steps is not False, None if data.every_feature_once else data.batch_size
         return SpreadSteps(networks, optimizer, module.clip_norm, compiled, batch)
     if not is_large(module.n_features, module.n_hidden):  # else torch's library has the use of all threads
-        networks.products = _products(module, dtype)
+        networks.products = products
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
 
 

@@ -15,13 +15,19 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.eye(1).to_sparse_csr()
 
-# Where skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
-_LARGEST_SHARE, _LEAST_HIDDEN = 0.1, 512
+# Neurons from which on skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
+_LEAST_HIDDEN = 512
 
 
-def sparse_pays(share: float, n_hidden: int) -> bool:
-    """Whether products with inputs of which this share is on had better skip the zeros."""
-    return share <= _LARGEST_SHARE and n_hidden >= _LEAST_HIDDEN
+def sparse_pays(share: float, up_to: float, n_hidden: int) -> bool:
+    """Whether products with inputs of which this share is on had better skip the zeros.
+
+    Args:
+        share: Of the features.
+        up_to: `Products.sparse_up_to` of those that would multiply zeros too.
+        n_hidden: Neurons.
+    """
+    return share <= up_to and n_hidden >= _LEAST_HIDDEN
 
 
 class SparseInputs:

@@ -21,6 +21,7 @@ class VectorProducts(NativeProducts):
     instructions = ("avx512f", "fma")
     units = "wide registers"
     least = 2**18
+    sparse_up_to = 0.07
 
     @staticmethod
     @override

@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from polysemantic.objective import ClosedForm, Weights
+from polysemantic.products import Products
 from polysemantic.sparse import SparseInputs, sparse_pays
+from polysemantic.vectors import VectorProducts
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])
@@ -39,6 +41,8 @@ def test_a_sparse_gradient_and_loss_equal_the_dense_ones(act, tied):
 
 
 def test_few_active_features_of_wide_networks_are_sparse():
-    assert sparse_pays(0.02, 1024)
-    assert not sparse_pays(0.02, 128)
-    assert not sparse_pays(0.5, 1024)
+    up_to = Products.sparse_up_to
+    assert sparse_pays(0.02, up_to, 1024)
+    assert not sparse_pays(0.02, up_to, 128)
+    assert not sparse_pays(0.5, up_to, 1024)
+    assert VectorProducts.sparse_up_to < up_to
