@@ -51,8 +51,8 @@ def _own_directory() -> Path | None:
     try:
         directory = Path(cache_dir(), "polysemantic")
         directory.mkdir(mode=0o700, exist_ok=True)
-        stat = directory.stat()
+        found = [path.stat() for path in (directory.parent, directory)]
     except OSError:
         return None
-    safe = stat.st_uid == os.getuid() and not stat.st_mode & 0o022 and os.access(directory, os.W_OK)
-    return directory if safe else None
+    safe = all(stat.st_uid == os.getuid() and not stat.st_mode & 0o022 for stat in found)
+    return directory if safe and os.access(directory, os.W_OK) else None

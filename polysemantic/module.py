@@ -66,10 +66,10 @@ class EnsembleModule(LightningModule):
         clip_norm: Largest norm of one instance's gradient.
         inner_steps: Optimiser steps between two returns to the trainer; None keeps the progress bar alive at no cost.
         compile: Whether to compile several steps into one graph, worth half a minute in long runs of small networks;
-            `auto` decides by shape and length; not where processes divide the batch. Unless it is false, large networks
-            are multiplied by C++ of our own on processors with matrix units (AMX), which is compiled in a second. On a
-            GPU for data centres they are multiplied by kernels of our own on its tensor cores, on any other if it is
-            true; steps are replayed there anyway.
+            `auto` decides by shape and length; not where processes divide the batch. Unless it is false, networks are
+            multiplied by C++ of our own where that is quicker: large ones on processors with matrix units (AMX), all
+            from 64 x 64 on where there is AVX-512 and not by Intel. On a GPU for data centres large ones are multiplied
+            by kernels of our own on its tensor cores, on any other if it is true; steps are replayed there anyway.
         autoencoder: The network, `Autoencoder` or a subclass.
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 

@@ -12,7 +12,7 @@ from polysemantic.compiled import CompiledSteps, can_compile, compiling_pays
 from polysemantic.graphed import GraphedSteps
 from polysemantic.products import Products
 from polysemantic.sparse import sparse_pays
-from polysemantic.spread import SpreadSteps, is_large, quickest_products, spreading_pays
+from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
 from polysemantic.steps import EagerSteps, Steps, replaceable
 
 # Compute capabilities of GPUs whose tensor cores multiply bfloat16 more than ten times as fast as the rest float32.
@@ -35,11 +35,11 @@ def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | No
     networks.sparse_inputs = sparse_pays(data.density, products.sparse_up_to, module.n_hidden)
     if _compiles(module, optimizer) and can_compile():
         return CompiledSteps(networks, optimizer)
-    if spreads(module, data.batch_size, dtype) and SpreadSteps.takes(networks, optimizer):
-        compiled, batch = module.compile_steps is not False, None if data.every_feature_once else data.batch_size
-        return SpreadSteps(networks, optimizer, module.clip_norm, compiled, batch)
-    if not is_large(module.n_features, module.n_hidden):  # else torch's library has the use of all threads
-        networks.products = products
+    if _can_be_spread(module) and SpreadSteps.takes(networks, optimizer):
+        if spreads(module, data.batch_size, dtype):
+            compiled, batch = module.compile_steps is not False, None if data.every_feature_once else data.batch_size
+            return SpreadSteps(networks, optimizer, module.clip_norm, compiled, batch)
+        networks.products = products  # those of larger company, with which an instance must have the same bits
     return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
 
 
@@ -51,9 +51,12 @@ def spreads(module: Any, batch_size: int, dtype: torch.dtype) -> bool:
         batch_size: Inputs of one step.
         dtype: Of its weights.
     """
-    fits = module.rows is None and module.lr_scheduler is None and module.tied and module.act == "linear"
     sizes = module.part.size, batch_size, module.n_features, module.n_hidden
-    return fits and spreading_pays(*sizes, _products(module, dtype))
+    return _can_be_spread(module) and spreading_pays(*sizes, _products(module, dtype))
+
+
+def _can_be_spread(module: Any) -> bool:
+    return module.rows is None and module.lr_scheduler is None and module.tied and module.act == "linear"
 
 
 def _products(module: Any, dtype: torch.dtype) -> Products:

@@ -37,9 +37,10 @@ def test_what_was_compiled_once_is_there_for_the_next_process_that_asks_for_the_
     assert not (tmp_path / "polysemantic").stat().st_mode & 0o077
 
 
-def test_nothing_is_run_from_where_others_may_write(compile_anew, tmp_path):
+@pytest.mark.parametrize("open_to_all", [".", "polysemantic"])
+def test_nothing_is_run_from_where_others_may_write(open_to_all, compile_anew, tmp_path):
     (tmp_path / "polysemantic").mkdir()
-    (tmp_path / "polysemantic").chmod(0o777)
+    (tmp_path / open_to_all).chmod(0o777)
     assert [compile_anew(), compile_anew()] == [1, 2]
     assert not list((tmp_path / "polysemantic").iterdir())
 

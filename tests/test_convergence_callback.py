@@ -150,6 +150,8 @@ def test_checks_come_at_half_the_inverse_of_the_learning_rate_but_a_hundred_time
     assert first_check(Convergence(), rate=1e-2, max_steps=10_000)[-1] == 100
     assert first_check(Convergence(), rate=0.0)[-1] == 10
     assert first_check(Convergence(40), rate=1e-3) == [8, 16, 24, 32, 40]
+    # Of a long run at a hundredth of it, but where collisions are observed, every tenth over the rate.
+    assert first_check(Convergence(), rate=1e-3, max_steps=84_000) == [200, 400, 600, 800, 1000]
 
 
 def fit(tmp_path, max_steps=1500, **options):

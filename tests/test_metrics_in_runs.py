@@ -3,7 +3,7 @@ import pytest
 
 import polysemantic
 from polysemantic.callbacks import Measurements
-from polysemantic.data import OneHot
+from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
 from polysemantic.metrics import STANDARD, InstanceMetric
 
@@ -80,3 +80,12 @@ def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
     travelled = run.history.groupby("step")["travelled"].mean()
     assert travelled[0] < 1e-6
     assert travelled[40] > travelled[10] > 0.01
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("batch_size", "every"), [(64, 150), (16, 400), (4, 600)])
+def test_networks_are_measured_the_less_often_the_more_it_costs_but_eight_times(batch_size, every, tmp_path):
+    data = IndependentBernoulli(64, 0.1, batch_size=batch_size)
+    trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
+    run = polysemantic.fit(data, n_hidden=2, max_steps=4800, trainer=trainer, compile=False)
+    assert run.history["step"].unique().tolist() == [*range(0, 4801, every)]

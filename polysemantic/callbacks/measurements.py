@@ -87,7 +87,6 @@ class Measurements(StepCallback):
     @override
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self._default_interval = default_interval(trainer.max_steps, pl_module.n_features, pl_module.data.batch_size)
         self.check_columns(pl_module.ensemble.vary)
         self._constant: dict[str, Any] = {}
         if stage == "fit":
@@ -95,6 +94,11 @@ class Measurements(StepCallback):
         if self.partition is not None and len(self.partition) != pl_module.n_features:
             rule = f"`partition` must hold a number for each of {pl_module.n_features} features"
             raise ValueError(f"{rule}, got {len(self.partition)}.")
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
+        self._default_interval = default_interval(trainer.max_steps, pl_module.n_features, pl_module.data.batch_size)
+        super().on_train_start(trainer, pl_module)
 
     def partition_of(self, data: InputDataModule) -> Float[Tensor, " feature"] | None:
         """The two parts of the features that were given, or those of the inputs."""
