@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from polysemantic.ensemble import Ensemble
     from polysemantic.runs import Run, load
 
-# torch's library for products would keep what it frees for itself, ten megabytes for each kind of product, where a run
-# has the C library keep memory for all (`polysemantic.freed`). It reads this when it is loaded, and never again.
+# What torch's libraries read when they are loaded, and never again. That for products would keep what it frees for
+# itself, ten megabytes for each kind of product, where a run has the C library keep memory for all
+# (`polysemantic.freed`). And threads that have computed would wait busily for three milliseconds on cores that those of
+# spread steps (`polysemantic.spread`) are about to use.
 os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __all__ = ["Autoencoder", "Ensemble", "Run", "fit", "load"]
 

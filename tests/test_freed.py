@@ -55,9 +55,12 @@ def test_freed_memory_returns_at_once_where_it_is_not_to_be_kept(process):
     assert returned < PAGES // 2 < kept
 
 
-@pytest.mark.parametrize(("chosen", "told"), [({}, "1"), ({"MKL_DISABLE_FAST_MM": "0"}, "0")])
-def test_the_library_for_products_is_told_before_torch_loads_it(chosen, told):
-    look = "import os, sys, polysemantic; print('torch' in sys.modules, os.environ['MKL_DISABLE_FAST_MM'])"
-    others = {name: value for name, value in os.environ.items() if name != "MKL_DISABLE_FAST_MM"}
-    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, env=others | chosen)
-    assert done.stdout.split() == ["False", told]
+@pytest.mark.parametrize(("name", "default"), [("MKL_DISABLE_FAST_MM", "1"), ("GOMP_SPINCOUNT", "20000")])
+def test_libraries_are_told_before_torch_loads_them_unless_the_user_has_told_them(name, default):
+    look = f"import os, sys, polysemantic; print('torch' in sys.modules, os.environ['{name}'])"
+    others = {key: value for key, value in os.environ.items() if key != name}
+    for chosen, told in (({}, default), ({name: "7"}, "7")):
+        done = subprocess.run(
+            [sys.executable, "-c", look], capture_output=True, text=True, check=True, env=others | chosen
+        )
+        assert done.stdout.split() == ["False", told]
