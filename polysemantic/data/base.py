@@ -20,7 +20,7 @@ from polysemantic.ensemble import Ensemble
 Magnitude = Literal["one", "uniform"]
 
 # Evaluation draws, at least, and so many at a time that the calls cost less than what they do.
-_EVALUATED, _EVALUATED_TOGETHER = 1024, 256
+_EVALUATED, _EVALUATED_TOGETHER = 1024, 512
 
 
 class _Chunks:
