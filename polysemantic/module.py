@@ -318,6 +318,8 @@ class EnsembleModule(LightningModule):
 
         At the end of a run Lightning has taken them back to main memory.
         """
+        if self.data.keeps_evaluation_inputs:
+            return self.data.evaluation_inputs(batch)[block].to(self.networks.W_enc)
         return self._data_of(block).evaluation_inputs(batch).to(self.networks.W_enc)
 
     @torch.no_grad()

@@ -199,3 +199,15 @@ def test_evaluation_draws_are_fixed_and_not_those_of_training():
     assert torch.equal(data.evaluation_inputs(0), data.evaluation_inputs(0))
     assert not torch.equal(data.evaluation_inputs(0), data.inputs(0))
     assert not torch.equal(data.evaluation_inputs(0), data.evaluation_inputs(1))
+
+
+def test_evaluation_draws_are_kept_where_they_are_few_and_are_those_of_each_instance():
+    data = IndependentBernoulli(8, 0.3, batch_size=128)
+    data.bind(Ensemble(3))
+    whole = data.evaluation_inputs(1)
+    assert data.evaluation_inputs(1) is whole
+    assert torch.equal(data.of(slice(1, 3)).evaluation_inputs(1), whole[1:])
+    data.bind(Ensemble(3), seed=1)
+    assert not torch.equal(data.evaluation_inputs(1), whole)
+    data.bind(Ensemble(200))
+    assert data.evaluation_inputs(1) is not data.evaluation_inputs(1)
