@@ -75,8 +75,8 @@ def _on_accelerator(module: Any, optimizer: Optimizer, schedule: LRScheduler | N
 def tensor_cores_pay(device: torch.device) -> bool:
     """Whether three products of bfloat16 on a GPU's tensor cores are quicker than one of float32 beside them.
 
-    They are on those for data centres (A100, H100 and B100 and their kin), by a factor of three and more in what these
-    are made for; on others the two are as quick.
+    Made to be three times as quick and more on those for data centres (A100, H100, B100 and their kin; measured on an
+    H200), and no quicker on others.
     """
     nvidia = device.type == "cuda" and torch.version.cuda is not None
     return nvidia and torch.cuda.get_device_capability(device) in _QUICK_CORES
