@@ -31,6 +31,8 @@ class NativeProducts(Products):
     """What the compiler may use."""
     units: ClassVar[str]
     """What of the processor they are for."""
+    rows: ClassVar[int] = _SIDE
+    """Of x there must be a multiple of so many in x y."""
     least: ClassVar[int]
     """Multiplications of one instance's product of W with its own transpose from which on they are quicker."""
 
@@ -62,7 +64,7 @@ class NativeProducts(Products):
         beta: float = 0,
         alpha: float = 1,
     ) -> None:
-        if x.shape[1] % _SIDE:
+        if x.shape[1] % self.rows:
             super().times(x, y, out, beta=beta, alpha=alpha)
         else:
             self.library.times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)

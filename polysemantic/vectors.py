@@ -10,9 +10,6 @@ from typing_extensions import override
 from polysemantic.native import NativeProducts, addresses
 from polysemantic.products import library_is_wide
 
-# Of a block of the product.
-_ROWS = 8
-
 
 class VectorProducts(NativeProducts):
     """Float32 products, and of W with its own transpose half."""
@@ -21,27 +18,13 @@ class VectorProducts(NativeProducts):
     instructions = ("avx512f", "fma")
     units = "wide registers"
     least = 2**18
+    rows = 8
     sparse_up_to = 0.07
 
     @staticmethod
     @override
     def has_units() -> bool:
         return torch.cpu._is_avx512_supported() and not library_is_wide()
-
-    @override
-    def times(
-        self,
-        x: Float32[Tensor, "instance row n"],
-        y: Float32[Tensor, "instance n column"],
-        out: Float32[Tensor, "instance row column"],
-        *,
-        beta: float = 0,
-        alpha: float = 1,
-    ) -> None:
-        if x.shape[1] % _ROWS:
-            super().times(x, y, out, beta=beta, alpha=alpha)
-        else:
-            self.library.times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)
 
     @override
     def transposed_times(
