@@ -5,7 +5,7 @@ import operator
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from typing_extensions import override
 
@@ -85,10 +85,21 @@ class Autoencoder(nn.Module):
         """Some of these networks, in the same memory; all of them if they are a user's, of which nothing is known."""
         if not self.is_standard:
             return self
+        return self._twin(self.weights.map(operator.itemgetter(instances)), self.importance[instances], instances)
+
+    def of_features(
+        self, instance: Int64[Tensor, " network"], feature: Int64[Tensor, "network few"]
+    ) -> Autoencoder:
+        """A copy for each of some instances with a few of its features, for inputs in which no other is ever on."""
+        rows = instance.unsqueeze(-1)
+        importance = self.importance[rows, 0, feature].unsqueeze(1)
+        return self._twin(self.weights.map(operator.itemgetter((rows, feature))), importance, instance)
+
+    def _twin(self, weights: Weights, importance: Tensor, instances: slice | Tensor) -> Autoencoder:
         twin = copy.copy(self)
-        weights = self.weights.map(lambda w: nn.Parameter(w.detach()[instances], requires_grad=False))
-        twin.__dict__["_parameters"] = dict(vars(weights))
-        twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": self.importance[instances]}
+        frozen = weights.map(lambda w: nn.Parameter(w.detach(), requires_grad=False))
+        twin.__dict__["_parameters"] = dict(vars(frozen))
+        twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": importance}
         twin._closed_form = None
         return twin
 
@@ -97,10 +108,12 @@ class Autoencoder(nn.Module):
         h = x @ self.W_enc
         return h.relu() if self.act == "relu" else h
 
-    def decode(self, h: Float[Tensor, "instance batch hidden"]) -> Float[Tensor, "instance batch feature"]:
-        """Reconstructions of hidden activations."""
-        out = h @ self.decoder.mT
-        return (out if self.b_dec is None else out + self.b_dec.unsqueeze(1)).relu()
+    def decode(
+        self, h: Float[Tensor, "instance batch hidden"], features: slice | Int64[Tensor, " some"] = slice(None)
+    ) -> Float[Tensor, "instance batch some"]:
+        """Reconstructions of hidden activations, or of some features from them."""
+        out = h @ self.decoder[:, features].mT
+        return (out if self.b_dec is None else out + self.b_dec[:, None, features]).relu()
 
     @override
     def forward(

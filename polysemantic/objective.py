@@ -34,6 +34,9 @@ Act = Literal["linear", "relu"]
 Inputs = Float[Tensor, "instance batch feature"] | SparseInputs | None
 """A batch; None stands for the identity, every feature once, which is then never multiplied with."""
 
+# Hidden activations whose magnitudes are copied at a time.
+_AT_ONCE = 2**20
+
 
 @dataclasses.dataclass
 class Weights:
@@ -65,17 +68,18 @@ class Weights:
 def penalty(
     h: Float[Tensor, "instance batch hidden"], W_dec: Float[Tensor, "instance feature hidden"] | None
 ) -> Float[Tensor, " instance"]:
-    r""":math:`\sum_x \sum_k c_k |h_k|`, without a copy of h and where possible along its rows, which is far quicker.
+    r""":math:`\sum_x \sum_k c_k |h_k|`, in a pass over h that copies little of it at a time.
 
     Args:
         h: Hidden activations.
         W_dec: Decoder; None if the weights are tied.
     """
+    # Norms of order 1 by torch take three to ten times as long.
+    some = max(1, _AT_ONCE * len(h) // max(1, h.numel()))
     if W_dec is None:
-        by_row: Tensor = torch.linalg.vector_norm(h, 1, dim=2)
-        return by_row.sum(-1)
-    by_neuron: Tensor = torch.linalg.vector_norm(h, 1, dim=1) * torch.linalg.vector_norm(W_dec, dim=1)
-    return by_neuron.sum(-1)
+        return torch.cat([part.abs().sum(2).sum(1) for part in h.split(some)])
+    by_neuron = torch.cat([part.abs().sum(1) for part in h.split(some)])
+    return (by_neuron * torch.linalg.vector_norm(W_dec, dim=1)).sum(1)
 
 
 @runtime_checkable

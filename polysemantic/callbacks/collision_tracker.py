@@ -3,9 +3,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from lightning.pytorch import Trainer
 from rich.console import Console
 from torch import Tensor
@@ -14,11 +13,11 @@ from typing_extensions import override
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.life_parts import collected_lives, held_lives
 from polysemantic.callbacks.life_records import LifeRecords, LifeThresholds
-from polysemantic.callbacks.rotation import blocks
+from polysemantic.callbacks.prices import interference_costs
 from polysemantic.callbacks.steps import StepCallback, steps_to_move, whole_blocks
 from polysemantic.checks import check_at_least_one, check_positive
 from polysemantic.files import write_parquet
-from polysemantic.functional import LargeWeights, decode, large_weights, one_hot_pair_sums, pair_sums
+from polysemantic.functional import LargeWeights, large_weights
 
 # A weight moves by no more than this between two observations.
 _MOVE = 0.1
@@ -162,39 +161,3 @@ class CollisionTracker(StepCallback):
 def multiplications(module: Any) -> int:
     """Multiplications of one matrix product of one instance's step."""
     return int(module.n_features * module.n_hidden * module.data.batch_size)
-
-
-def interference_costs(module: Any, codes: Int64[Tensor, " collision"]) -> Float[Tensor, " collision"]:
-    """Interference cost of the features of each collision on the run's evaluation draws.
-
-    Args:
-        module: The `EnsembleModule`.
-        codes: Collisions, from `functional.live_collisions`.
-
-    Returns:
-        One cost each, on the CPU; nan for features that are never on without one another.
-    """
-    networks, data = module.networks, module.data
-    key = decode(codes.to(networks.W_enc.device), *networks.W_enc.shape[1:])
-    numerator, denominator = torch.zeros(2, len(codes), dtype=torch.float64, device=networks.W_enc.device)
-    stretches = blocks(networks, data.evaluation_rows)
-    if networks.is_standard:  # of a user's, only all can be evaluated
-        stretches = [part for block in stretches for part in _stretches(key.instance, block)]
-    for batch in data.val_dataloader():
-        for some in stretches:
-            here = (key.instance >= some.start) & (key.instance < some.stop)
-            pairs = (key.instance[here] - some.start, key.feature_i[here], key.feature_j[here])
-            x = module.evaluation_inputs(batch, some)
-            x_hat = networks.part(some)(x)[1]
-            sums = one_hot_pair_sums(x_hat, *pairs) if data.every_feature_once else pair_sums(x, x_hat, *pairs)
-            numerator[here] += sums.numerator
-            denominator[here] += sums.denominator
-    cost: Tensor = (numerator / denominator).cpu()
-    return cost
-
-
-def _stretches(instance: Int64[Tensor, " collision"], block: slice) -> list[slice]:
-    """Instances within a block that have a collision, those that follow one another together."""
-    there = np.unique(instance[(instance >= block.start) & (instance < block.stop)].cpu().numpy())
-    ends = np.flatnonzero(np.diff(there) > 1) + 1
-    return [slice(int(part[0]), int(part[-1]) + 1) for part in np.split(there, ends) if len(part)]

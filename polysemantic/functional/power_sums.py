@@ -18,6 +18,7 @@ class PowerSums(NamedTuple):
     fourth: Float64[Tensor, "*rest"]
 
 
+@shared
 def power_sums(w: Float[Tensor, "*instance row column"], dim: int = -1) -> PowerSums:
     r"""Sums of squares and of fourth powers, :math:`\sum_k w_k^2` and :math:`\sum_k w_k^4`.
 
@@ -35,19 +36,14 @@ def power_sums(w: Float[Tensor, "*instance row column"], dim: int = -1) -> Power
         >>> second.item(), fourth.item()
         (5.0, 17.0)
     """
-    by_row, by_column = _power_sums(w)
-    return by_row if dim == -1 else by_column
-
-
-@shared
-def _power_sums(w: Float[Tensor, "*instance row column"]) -> tuple[PowerSums, PowerSums]:
-    rows: list[PowerSums] = []
-    columns = PowerSums(*w.new_zeros((2, *w.shape[:-2], w.shape[-1]), dtype=torch.float64))
     at_once = numbers_at_once(w.device, _AT_ONCE)
-    for part in torch.split(w, max(1, at_once * w.shape[-2] // max(1, w.numel())), dim=-2):
-        second = part.double().square()
-        fourth = second.square()
-        rows.append(PowerSums(second.sum(-1), fourth.sum(-1)))
-        columns.second.add_(second.sum(-2))
-        columns.fourth.add_(fourth.sum(-2))
-    return PowerSums(*(torch.cat(sums, -1) for sums in zip(*rows, strict=True))), columns
+    parts = torch.split(w, max(1, at_once * w.shape[-2] // max(1, w.numel())), dim=-2)
+    sums = [_of_part(part, dim) for part in parts]
+    if dim == -1:
+        return PowerSums(*(torch.cat(of_parts, -1) for of_parts in zip(*sums, strict=True)))
+    return PowerSums(*(sum(of_parts[1:], of_parts[0]) for of_parts in zip(*sums, strict=True)))
+
+
+def _of_part(w: Float[Tensor, "*instance row column"], dim: int) -> PowerSums:
+    squares = w.double().square()
+    return PowerSums(squares.sum(dim), squares.square().sum(dim))
