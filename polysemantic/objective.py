@@ -35,7 +35,7 @@ Inputs = Float[Tensor, "instance batch feature"] | SparseInputs | None
 """A batch; None stands for the identity, every feature once, which is then never multiplied with."""
 
 # Hidden activations whose magnitudes are copied at a time.
-_AT_ONCE = 2**20
+_AT_ONCE = 2**17
 
 
 @dataclasses.dataclass
@@ -75,10 +75,11 @@ def penalty(
         W_dec: Decoder; None if the weights are tied.
     """
     # Norms of order 1 by torch take three to ten times as long.
-    some = max(1, _AT_ONCE * len(h) // max(1, h.numel()))
+    some = max(1, _AT_ONCE * h.shape[1] // max(1, h.numel()))
+    parts = h.split(some, 1)
     if W_dec is None:
-        return torch.cat([part.abs().sum(2).sum(1) for part in h.split(some)])
-    by_neuron = torch.cat([part.abs().sum(1) for part in h.split(some)])
+        return torch.cat([part.abs().sum(2) for part in parts], 1).sum(1)
+    by_neuron = torch.stack([part.abs().sum(1) for part in parts]).sum(0)
     return (by_neuron * torch.linalg.vector_norm(W_dec, dim=1)).sum(1)
 
 

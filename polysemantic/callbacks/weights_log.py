@@ -169,7 +169,7 @@ def histogram(values: Shaped[Tensor, "..."]) -> Float64[Tensor, " number"]:
     """
     values = values.detach().cpu().double().flatten()
     low, high = values.aminmax()
-    total = torch.stack([low, high, torch.tensor(float(len(values))).double(), values.sum(), values.square().sum()])
+    total = torch.stack([low, high, torch.tensor(float(len(values))).double(), values.sum(), values.dot(values)])
     if not total.isfinite().all():
         return values.new_full((_HEAD + _BINS,), torch.nan)
     return torch.cat([total, torch.histc(values, _BINS, *_ends(float(low), float(high)))])

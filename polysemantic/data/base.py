@@ -265,4 +265,4 @@ class InputDataModule(LightningDataModule, ABC):
     @property
     def keeps_evaluation_inputs(self) -> bool:
         """Whether evaluation draws are made once, for all instances, and kept; they must not be written into."""
-        return self.n_instances * self.evaluation_size * self.n_features <= _KEPT
+        return self.ensemble.n_instances * self.evaluation_size * self.n_features <= _KEPT
