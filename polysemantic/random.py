@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
 from polysemantic.compiler import compiled
@@ -28,9 +28,12 @@ _SECOND = -7723592293110705685
 _ODD_32 = 2**31 - 1
 # Words that a CPU's cache holds while a dozen operations pass over them.
 _WORDS_AT_ONCE = {"cpu": 2**16}
+_FEW_WORDS = 2**10
 # Words from which on a kernel of our own is worth its compiling, and how many threads of torch it is as quick as,
 # without and with registers of 512 bits.
 _MANY_WORDS, _THREADS = 2**15, (4, 20)
+# Limits that events are compared with at a time.
+_ROW = 512
 
 
 def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
@@ -41,6 +44,14 @@ def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
 
 def _mix(z: Tensor) -> Tensor:
     """The splitmix64 finaliser, in place."""
+    if z.device.type == "cpu" and z.numel() <= _FEW_WORDS and not torch.compiler.is_compiling():
+        few = z.numpy().view(np.uint64)  # each of its calls takes a third of the time of torch's
+        few ^= few >> 30
+        few *= _FIRST % 2**64
+        few ^= few >> 27
+        few *= _SECOND % 2**64
+        few ^= few >> 31
+        return z
     flat = z.view(-1)
     at_once = min(len(flat), _WORDS_AT_ONCE.get(z.device.type, len(flat)))
     whole = torch.empty(at_once, dtype=z.dtype, device=z.device)
@@ -121,7 +132,9 @@ def _kernel(values: Tensor, count: int) -> ctypes.CDLL | None:
         return None
     library = compiled("words.cpp", ("avx512f", "avx512dq") if wide else ())
     if library is not None:
-        library.words.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
+        keys = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
+        library.words.argtypes = [*keys, ctypes.c_void_p]
+        library.events.argtypes = [*keys, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
     return library
 
 
@@ -152,9 +165,28 @@ def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int
         probability: A number, or a tensor that broadcasts against (instance, *shape).
         shape: The shape of one instance's draw.
     """
-    draws = keys.spread(_integers(keys, shape).bitwise_and_(_ODD_32))
-    limit = torch.as_tensor(probability, dtype=torch.float64, device=draws.device).mul(2.0**31).round().long() - 1
-    return _at_most(draws, limit.to(torch.int32))
+    limit = torch.as_tensor(probability, dtype=torch.float64, device=keys.values.device).mul(2.0**31).round().long() - 1
+    if (on := _events(keys, limit.to(torch.int32), shape)) is not None:
+        return on
+    return _at_most(keys.spread(_integers(keys, shape).bitwise_and_(_ODD_32)), limit.to(torch.int32))
+
+
+def _events(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> Bool[Tensor, "..."] | None:
+    """The same in one pass, where there is a kernel, for limits that differ by instance and along the last axis alone."""
+    n_instances = keys.values.shape[-1] if keys.index is None else len(keys.index)
+    limit = limit.reshape([1] * (1 + len(shape) - limit.ndim) + [*limit.shape])
+    rows, *between, columns = limit.shape
+    fits = len(shape) > 0 and rows in {1, n_instances} and columns in {1, shape[-1]} and set(between) <= {1}
+    kernel = _kernel(keys.values, math.prod(shape)) if fits else None
+    if kernel is None:
+        return None
+    values = keys.spread(keys.values).contiguous()
+    # Rows long enough to be compared many at a time.
+    limits = limit.flatten(1).repeat(1, -(-_ROW // columns))
+    on = torch.empty(*values.shape, *shape, dtype=torch.bool)
+    sizes = values.numel(), math.prod(shape)
+    kernel.events(values.data_ptr(), *sizes, limits.data_ptr(), *limits.shape, on.data_ptr())
+    return on
 
 
 def _at_most(draws: Tensor, limit: Tensor) -> Bool[Tensor, "..."]:

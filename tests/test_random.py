@@ -11,6 +11,7 @@ LEVEL = 1e-6
 DRAWS = {
     "uniform": lambda keys: random.uniform(keys, 5, 27),
     "bernoulli": lambda keys: random.bernoulli(keys, 0.3, 5, 27),
+    "bernoulli by feature": lambda keys: random.bernoulli(keys, torch.linspace(0, 1, 27), 40, 27),
     "integers": lambda keys: random.integers(keys, 1000, 5, 27),
     "permutation": lambda keys: random.permutation(keys, 27),
     "normal": lambda keys: random.normal(keys, 5, 27),
@@ -71,7 +72,8 @@ def test_the_kernel_and_torch_draw_the_same_bits(monkeypatch):
         monkeypatch.setattr(random, "_MANY_WORDS", number)
         monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda wide=wide: wide)
         # Keys of some steps need not lie one after the other.
-        drawn.append([draw(some) for draw in DRAWS.values() for some in (keys, keys[::2], keys_of(-1))])
+        draws = [*DRAWS.values(), lambda keys: random.bernoulli(keys, torch.linspace(0.1, 0.9, 4)[:, None, None], 9, 3)]
+        drawn.append([draw(some) for draw in draws for some in (keys, keys[::2], keys_of(-1))])
     for by_kernel in drawn[1:]:
         assert all(map(torch.equal, by_kernel, drawn[0]))
 
