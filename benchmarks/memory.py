@@ -16,7 +16,7 @@ from benchmarks.standard import Standard
 from polysemantic.callbacks import Convergence
 
 _STATUS = Path("/proc/self/status")
-_STEPS = 10
+_STEPS = 20
 _BYTES = 4
 
 

@@ -115,14 +115,15 @@ def memory_table(used: dict[Case, dict[str, float]]) -> str:
 
 
 def scaling_table(table: pd.DataFrame) -> str:
-    """Steps per second along each axis."""
-    slope = slopes(table)
+    """Steps per second along each axis, and how cost grows with work once the cores are busy."""
+    busy, end = slopes(table), slopes(table, largest=2)
     rows = []
     for axis, same in by_axis(table):
         pairs = zip(same["size"], same["seconds_per_step"], strict=True)
         steps = [f"{size}: {1 / seconds:.3g}" for size, seconds in pairs]
-        rows.append([axis, ", ".join(steps), f"{slope[axis]:.2f}"])
-    return markdown(["axis", "size: steps per second", "slope at the end"], rows)
+        of_axis = [f"{slope.value:.2f} [{slope.low:.2f}, {slope.high:.2f}]" for slope in (busy[axis], end[axis])]
+        rows.append([axis, ", ".join(steps), *of_axis])
+    return markdown(["axis", "size: steps per second", "slope, cores busy", "between the two largest"], rows)
 
 
 def ranks_table(table: pd.DataFrame) -> str:

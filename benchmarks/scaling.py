@@ -1,17 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
-import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.measure import calibrate
 from benchmarks.ours import RUN_SECONDS, timed_fit
+from polysemantic.spread import quickest_products, spreading_pays
 
 BASE = Case(16, 64, 64, 64, probability=0.1)
 AXES = {
@@ -20,35 +22,70 @@ AXES = {
     "hidden": (8, 32, 128, 512, 2048),
     "batch": (8, 32, 128, 512, 2048),
 }
+_RESAMPLES = 2000
 
 
 def measure_scaling(
     seconds: float = 0.8,
-    rounds: int = 5,
+    rounds: int = 2,
     base: Case = BASE,
     axes: dict[str, Sequence[int]] | None = None,
     run_seconds: float = RUN_SECONDS,
-) -> Iterator[dict[str, float | str]]:
-    """Time of ours at sizes that change one at a time; a row for each."""
+    passes: int = 3,
+) -> Iterator[dict[str, float | str | bool]]:
+    """Time of ours at sizes that change one at a time; a row for each round.
+
+    The sizes of an axis take turns: one core of a machine shared with others is now quicker and now slower for a while.
+    """
     for axis, sizes in (axes or AXES).items():
-        for size in sizes:
+        for size in [*sizes] * passes:
             case = dataclasses.replace(base, **{axis: size})
             estimate = calibrate(Bare(case, case.start()))
             fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=run_seconds)
-            took = statistics.median(fit.seconds_per_step)
-            yield {"axis": axis, "size": size, "flop_per_step": case.flop, "seconds_per_step": took}
+            row = {"axis": axis, "size": size, "spread": _is_spread(case), "flop_per_step": case.flop}
+            yield from ({**row, "seconds_per_step": took} for took in fit.seconds_per_step)
 
 
-def slopes(table: pd.DataFrame) -> dict[str, float]:
-    """How cost grows with work on each axis, between its two largest sizes; 1 is proportional."""
-    ends = {axis: np.log(rows[["flop_per_step", "seconds_per_step"]].to_numpy()[-2:]) for axis, rows in by_axis(table)}
-    return {axis: float(np.diff(end[:, 1])[0] / np.diff(end[:, 0])[0]) for axis, end in ends.items()}
+def _is_spread(case: Case) -> bool:
+    """Whether steps keep every core busy, each with instances of its own."""
+    products = quickest_products(case.features, case.hidden, torch.float32)
+    return spreading_pays(case.instances, case.rows, case.features, case.hidden, products)
+
+
+class Slope(NamedTuple):
+    """How cost grows with work, 1 where it is proportional, and its 95 % interval, by resampling rounds."""
+
+    value: float
+    low: float
+    high: float
+
+
+def slopes(table: pd.DataFrame, largest: int | None = None) -> dict[str, Slope]:
+    """The slope of each axis, by least squares through the medians of sizes at which the cores are busy.
+
+    Args:
+        table: Rows of `measure_scaling`.
+        largest: How many sizes, the largest; None for all of those.
+    """
+    rng = np.random.default_rng(0)
+    found = {}
+    for axis, rows in table.groupby("axis", sort=False):
+        sizes = sorted(rows["size"].unique())
+        busy = [size for size in sizes if rows["spread"][rows["size"] == size].all()]
+        used = [rows[rows["size"] == size] for size in (busy if len(busy) > 1 else sizes)[-(largest or 0) :]]
+        work = np.log([same["flop_per_step"].iloc[0] for same in used])
+        rounds = [np.log(same["seconds_per_step"].to_numpy()) for same in used]
+        resampled = [np.median(rng.choice(took, (_RESAMPLES, len(took))), 1) for took in rounds]
+        value = np.polyfit(work, [np.median(took) for took in rounds], 1)[0]
+        low, high = np.percentile(np.polyfit(work, np.array(resampled), 1)[0], [2.5, 97.5])
+        found[str(axis)] = Slope(float(value), float(low), float(high))
+    return found
 
 
 def by_axis(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each axis, by size."""
+    """The medians of each axis, by size."""
     for axis, rows in table.groupby("axis", sort=False):
-        yield str(axis), rows.sort_values("size")
+        yield str(axis), rows.groupby("size", as_index=False)[["flop_per_step", "seconds_per_step"]].median()
 
 
 def draw_scaling(table: pd.DataFrame, path: Path) -> None:

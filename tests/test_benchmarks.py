@@ -85,12 +85,26 @@ def test_every_kind_of_draw_is_measured():
 
 def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
     axes = {"instances": (1, 2), "batch": (128, 256)}
-    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes, run_seconds=0.2))
-    assert list(table["size"]) == [1, 2, 128, 256]
+    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes, run_seconds=0.2, passes=2))
+    assert list(table["size"]) == [1, 2, 1, 2, 128, 256, 128, 256]
     assert scaling.slopes(table).keys() == axes.keys()
     assert "batch" in report.scaling_table(table)
     scaling.draw_scaling(table, tmp_path / "scaling.png")
     assert (tmp_path / "scaling.png").stat().st_size > 0
+
+
+def test_slopes_are_of_the_sizes_that_keep_the_cores_busy():
+    sizes = [(1, False, 9.0), (4, True, 1.0), (16, True, 4.0), (64, True, 4.0)]
+    table = pd.DataFrame(
+        {"axis": "features", "size": size, "spread": spread, "flop_per_step": size, "seconds_per_step": took * noise}
+        for size, spread, took in sizes
+        for noise in (0.5, 1, 1, 1, 2)
+    )
+    busy, end = scaling.slopes(table)["features"], scaling.slopes(table, largest=2)["features"]
+    assert busy.value == pytest.approx(0.5)
+    assert end.value == pytest.approx(0)
+    assert busy.low < 0.5 < busy.high
+    assert end.high - end.low > busy.high - busy.low
 
 
 def test_peak_memory_is_that_of_a_process_of_its_own():
