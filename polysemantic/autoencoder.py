@@ -87,9 +87,7 @@ class Autoencoder(nn.Module):
             return self
         return self._twin(self.weights.map(operator.itemgetter(instances)), self.importance[instances], instances)
 
-    def of_features(
-        self, instance: Int64[Tensor, " network"], feature: Int64[Tensor, "network few"]
-    ) -> Autoencoder:
+    def of_features(self, instance: Int64[Tensor, " network"], feature: Int64[Tensor, "network few"]) -> Autoencoder:
         """A copy for each of some instances with a few of its features, for inputs in which no other is ever on."""
         rows = instance.unsqueeze(-1)
         importance = self.importance[rows, 0, feature].unsqueeze(1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import math
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -132,7 +132,7 @@ def _kernel(values: Tensor, count: int) -> ctypes.CDLL | None:
         return None
     library = compiled("words.cpp", ("avx512f", "avx512dq") if wide else ())
     if library is not None:
-        keys = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
+        keys: list[Any] = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
         library.words.argtypes = [*keys, ctypes.c_void_p]
         library.events.argtypes = [*keys, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
     return library
@@ -172,7 +172,7 @@ def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int
 
 
 def _events(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> Bool[Tensor, "..."] | None:
-    """The same in one pass, where there is a kernel, for limits that differ by instance and along the last axis alone."""
+    """The same in one pass, where there is a kernel, for limits that differ along the first and the last axis alone."""
     n_instances = keys.values.shape[-1] if keys.index is None else len(keys.index)
     limit = limit.reshape([1] * (1 + len(shape) - limit.ndim) + [*limit.shape])
     rows, *between, columns = limit.shape

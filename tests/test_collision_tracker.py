@@ -10,12 +10,12 @@ from lightning.pytorch import Callback, Trainer
 from test_equalities import train as train_module
 
 import polysemantic
-from polysemantic.callbacks import CollisionTracker, Measurements
-from polysemantic.callbacks.collision_tracker import interference_costs
+from polysemantic.callbacks import CollisionTracker, Measurements, prices
 from polysemantic.callbacks.life_records import LifeRecords
+from polysemantic.callbacks.prices import interference_costs
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.ensemble import Ensemble
-from polysemantic.functional import decode, large_weights, live_collisions
+from polysemantic.functional import decode, interference_cost, interference_sums, large_weights, live_collisions
 from polysemantic.objective import Weights
 from polysemantic.part import Part
 
@@ -137,16 +137,44 @@ def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tm
         assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("data", [lambda n: IndependentBernoulli(n, 0.2, batch_size=32), OneHot])
-def test_a_cost_is_the_same_whichever_collisions_are_priced_beside_it(data):
-    module = train_module(data, (6, 4), Ensemble(5), max_steps=20)
+@pytest.fixture(params=["together", "one by one"])
+def way(request, monkeypatch):
+    """Instances are priced either way, however small they are."""
+    monkeypatch.setattr(prices, "_LARGE", 0 if request.param == "one by one" else 2**62)
+
+
+INPUTS = [lambda n: IndependentBernoulli(n, 0.2, batch_size=32), OneHot, lambda n: HalfSplit(n, active_fraction=1 / 3)]
+
+
+def priced(data, **options):
+    """A few networks and all of their collisions, of any size."""
+    module = train_module(data, (6, 4), Ensemble(5), max_steps=20, **options)
     codes = live_collisions(module.networks.W_enc.detach().abs() > 0.1)
-    cost, instance = interference_costs(module, codes), decode(codes, 6, 4).instance
-    assert set(instance.tolist()) == set(range(5))
+    assert set(decode(codes, 6, 4).instance.tolist()) == set(range(5))
+    return module, codes, interference_costs(module, codes)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("data", INPUTS)
+def test_a_cost_is_the_same_whichever_collisions_are_priced_beside_it(data):
+    module, codes, cost = priced(data)
     assert len(cost.unique()) > 5
     for held in ([2], [0, 1, 4], [0, 2, 4]):
-        some = torch.isin(instance, torch.tensor(held))
+        some = torch.isin(decode(codes, 6, 4).instance, torch.tensor(held))
         torch.testing.assert_close(interference_costs(module, codes[some]), cost[some], rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("options", [{}, {"tied": False, "bias": True, "act": "relu"}])
+@pytest.mark.parametrize("data", INPUTS)
+def test_a_cost_is_that_of_the_reconstructions_of_all_evaluation_draws(data, options):
+    module, codes, cost = priced(data, **options)
+    x = torch.cat([module.evaluation_inputs(batch) for batch in module.data.val_dataloader()], 1)
+    key = decode(codes, 6, 4)
+    with torch.no_grad():
+        whole = interference_cost(*interference_sums(x, module.networks(x)[1]))
+    expected = whole[key.instance, key.feature_i, key.feature_j]
+    torch.testing.assert_close(cost, expected, rtol=1e-5, atol=1e-9, equal_nan=True)
 
 
 def test_kind_cost_and_last_sight_are_those_of_the_planted_weights(tmp_path):

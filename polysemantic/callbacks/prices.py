@@ -52,7 +52,7 @@ def _of_features_alone(networks: Autoencoder, key: CollisionKey) -> Sums:
     """Where inputs are every feature once, the other features of a network have no part in it."""
     at_once = max(1, numbers_at_once(networks.W_enc.device, _AT_ONCE) // (4 * networks.W_enc.shape[2]))
     sums = [torch.zeros(2, 0, dtype=torch.float64, device=networks.W_enc.device)]
-    for instance, i, j in zip(*(index.split(at_once) for index in (key.instance, *key[2:])), strict=True):
+    for instance, i, j in zip(*(torch.split(index, at_once) for index in (key.instance, *key[2:])), strict=True):
         pairs = networks.of_features(instance, torch.stack([i, j], 1))
         both = torch.eye(2).to(networks.W_enc).expand(len(instance), -1, -1)
         of = torch.arange(len(instance), device=i.device), torch.zeros_like(i), torch.ones_like(j)
@@ -66,7 +66,7 @@ def _together(networks: Autoencoder, n_inputs: int, instance: Int64[Tensor, " pa
         return [slice(0, len(networks.W_enc))]
     length = blocks(networks, n_inputs)[0].stop
     runs: list[list[int]] = []
-    for k in instance.unique().tolist():
+    for k in torch.unique(instance).tolist():
         if runs and k == runs[-1][-1] + 1 and k % length > 0:
             runs[-1].append(k)
         else:
@@ -80,18 +80,14 @@ def _each_pays(networks: Autoencoder, n_inputs: int) -> bool:
     return networks.is_standard and W.device.type == "cpu" and n_inputs * W[0].numel() >= _LARGE
 
 
-def _of_all(
-    networks: Autoencoder, some: slice, batches: Batches, instance: Tensor, i: Tensor, j: Tensor
-) -> Sums:
+def _of_all(networks: Autoencoder, some: slice, batches: Batches, instance: Tensor, i: Tensor, j: Tensor) -> Sums:
     part = networks.part(some)
     return torch.stack([torch.stack(pair_sums(x, part(x)[1], instance, i, j)) for x in batches]).sum(0)
 
 
-def _of_each(
-    networks: Autoencoder, some: slice, batches: Batches, instance: Tensor, i: Tensor, j: Tensor
-) -> Sums:
+def _of_each(networks: Autoencoder, some: slice, batches: Batches, instance: Tensor, i: Tensor, j: Tensor) -> Sums:
     x, sums = torch.cat([*batches], 1), torch.zeros(2, len(instance), dtype=torch.float64)
-    for k in instance.unique().tolist():
+    for k in torch.unique(instance).tolist():
         here, one = instance == k, slice(some.start + k, some.start + k + 1)
         sums[:, here] = _of_one(networks.part(one), x[k], i[here], j[here])
     return sums
@@ -99,7 +95,7 @@ def _of_each(
 
 def _of_one(network: Autoencoder, x: Float[Tensor, "batch feature"], i: Tensor, j: Tensor) -> Sums:
     """Only inputs with exactly one of a pair on count, and of their outputs only the two of the pair."""
-    features, places = torch.cat([i, j]).unique(return_inverse=True)
+    features, places = torch.unique(torch.cat([i, j]), return_inverse=True)
     i, j = places.chunk(2)
     inputs = x.index_select(1, features)
     alone = (inputs > 0).index_select(1, i) ^ (inputs > 0).index_select(1, j)
