@@ -174,9 +174,12 @@ def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int
 def _events(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> Bool[Tensor, "..."] | None:
     """The same in one pass, where there is a kernel, for limits that differ along the first and the last axis alone."""
     n_instances = keys.values.shape[-1] if keys.index is None else len(keys.index)
-    limit = limit.reshape([1] * (1 + len(shape) - limit.ndim) + [*limit.shape])
+    missing = 1 + len(shape) - limit.ndim
+    if missing < 0 or not shape:
+        return None
+    limit = limit.reshape([1] * missing + [*limit.shape])
     rows, *between, columns = limit.shape
-    fits = len(shape) > 0 and rows in {1, n_instances} and columns in {1, shape[-1]} and set(between) <= {1}
+    fits = rows in {1, n_instances} and columns in {1, shape[-1]} and set(between) <= {1}
     kernel = _kernel(keys.values, math.prod(shape)) if fits else None
     if kernel is None:
         return None

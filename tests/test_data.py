@@ -211,3 +211,5 @@ def test_evaluation_draws_are_kept_where_they_are_few_and_are_those_of_each_inst
     assert not torch.equal(data.evaluation_inputs(1), whole)
     data.bind(Ensemble(200))
     assert data.evaluation_inputs(1) is not data.evaluation_inputs(1)
+    one = data.of(slice(1))
+    assert one.evaluation_inputs(1) is not one.evaluation_inputs(1)  # or 200 such would keep all of them
