@@ -28,6 +28,7 @@ _SECOND = -7723592293110705685
 _ODD_32 = 2**31 - 1
 # Words that a CPU's cache holds while a dozen operations pass over them.
 _WORDS_AT_ONCE = {"cpu": 2**16}
+# Words up to which the time of a pass is that of its calls, of which numpy's are quicker.
 _FEW_WORDS = 2**10
 # Words from which on a kernel of our own is worth its compiling, and how many threads of torch it is as quick as,
 # without and with registers of 512 bits.
@@ -45,7 +46,7 @@ def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
 def _mix(z: Tensor) -> Tensor:
     """The splitmix64 finaliser, in place."""
     if z.device.type == "cpu" and z.numel() <= _FEW_WORDS and not torch.compiler.is_compiling():
-        few = z.numpy().view(np.uint64)  # each of its calls takes a third of the time of torch's
+        few = z.numpy().view(np.uint64)
         few ^= few >> 30
         few *= _FIRST % 2**64
         few ^= few >> 27

@@ -99,8 +99,8 @@ def _of_one(network: Autoencoder, x: Float[Tensor, "batch feature"], i: Tensor, 
     i, j = places.chunk(2)
     inputs = x.index_select(1, features)
     alone = (inputs > 0).index_select(1, i) ^ (inputs > 0).index_select(1, j)
-    counts = alone.any(1).nonzero().squeeze(-1)
-    inputs, alone = inputs[counts].double(), alone[counts]
-    outputs = network.decode(network.encode(x[counts].unsqueeze(0)), features)[0].double()
+    rows = alone.any(1).nonzero().squeeze(-1)
+    inputs, alone = inputs[rows].double(), alone[rows]
+    outputs = network.decode(network.encode(x[rows].unsqueeze(0)), features)[0].double()
     squares = torch.stack([(outputs - inputs).square_(), inputs.square()])
     return ((squares[:, :, i] + squares[:, :, j]) * alone).sum(1)
