@@ -278,11 +278,13 @@ def test_every_sweep_plans_and_runs_small(path, sweep, here, capsys):
     planned = capsys.readouterr().out
     assert re.match(r"\d+ cells, \d+ instances, about ", planned)
     small = yaml.safe_load(path.read_text()) | {"base": str(path.parent / "../collisions.yaml")}
-    small["overrides"] |= {"data.n_features": 16, "ensemble.seeds": 2, "trainer.max_steps": 3, "model.n_hidden": 16}
+    sizes = {"data.n_features": 16, "ensemble.seeds": 2, "trainer.max_steps": 3, "model.n_hidden": 16}
+    small["overrides"] = small.get("overrides", {}) | sizes
     small["axes"].pop("model.n_hidden", None)
     status, _, err = sweep(yaml.safe_dump(small))
     assert status == 0, err
-    points = math.prod(len(values) for values in small["axes"].values())
+    zipped = [next(iter(axes.values())) for axes in small.get("zip", [])]
+    points = math.prod(map(len, [*small["axes"].values(), *zipped]))
     assert len(results(here)) == 2 * points
     assert not (here / "lightning_logs/version_0").exists()
 
