@@ -65,14 +65,14 @@ def slopes(table: pd.DataFrame, largest: int | None = None) -> dict[str, Slope]:
 
     Args:
         table: Rows of `measure_scaling`.
-        largest: How many sizes, the largest; None for all of those.
+        largest: How many of these sizes, the largest; None for all, or for an axis's two largest if fewer are busy.
     """
     rng = np.random.default_rng(0)
     found = {}
     for axis, rows in table.groupby("axis", sort=False):
         sizes = sorted(rows["size"].unique())
         busy = [size for size in sizes if rows["spread"][rows["size"] == size].all()]
-        used = [rows[rows["size"] == size] for size in (busy if len(busy) > 1 else sizes)[-(largest or 0) :]]
+        used = [rows[rows["size"] == size] for size in (busy if len(busy) > 1 else sizes[-2:])[-(largest or 0) :]]
         work = np.log([same["flop_per_step"].iloc[0] for same in used])
         rounds = [np.log(same["seconds_per_step"].to_numpy()) for same in used]
         resampled = [np.median(rng.choice(took, (_RESAMPLES, len(took))), 1) for took in rounds]
