@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
-from polysemantic.autoencoder import Autoencoder
-from polysemantic.graphed import GraphedSteps
-from polysemantic.objective import Weights
-from polysemantic.quickest import tensor_cores_pay, use_tensor_cores
-from polysemantic.sparse import sparse_pays
-from polysemantic.spread import SpreadSteps, quickest_products, spreading_pays
-from polysemantic.steps import Draws, EagerSteps, Steps, given
+from polysemantic.engine.cuda_graph import GraphedSteps
+from polysemantic.engine.eager import Draws, EagerSteps, Steps, given
+from polysemantic.engine.select import tensor_cores_pay, use_tensor_cores
+from polysemantic.engine.threaded import SpreadSteps, quickest_products, spreading_pays
+from polysemantic.kernels.sparse import sparse_pays
+from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.model.objective import Weights
 
 
 class Bare:

@@ -10,8 +10,8 @@ from torch import Tensor
 from benchmarks.clock import device
 from polysemantic import random
 from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
-from polysemantic.ensemble import Ensemble
-from polysemantic.module import EnsembleModule
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.training.module import EnsembleModule
 
 # Numbers that the bare loop draws at a time, which drowns the cost of a call and still fits the cache.
 _DRAWS_AT_ONCE = 2**21

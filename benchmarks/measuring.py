@@ -13,10 +13,10 @@ from typing_extensions import override
 
 from benchmarks import clock
 from polysemantic.callbacks import Measurements
-from polysemantic.callbacks.steps import default_interval
 from polysemantic.data import OneHot
-from polysemantic.ensemble import Ensemble
-from polysemantic.module import EnsembleModule
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.training.module import EnsembleModule
+from polysemantic.training.step_callback import default_interval
 
 SHAPES = [(16, 256, 256), (16, 256, 1024), (16, 256, 4096), (5, 8, 16)]
 STEPS_BETWEEN = default_interval(7500)

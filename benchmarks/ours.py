@@ -16,7 +16,7 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import device, now
 from polysemantic.callbacks import Convergence, Measurements
-from polysemantic.callbacks.steps import default_interval
+from polysemantic.training.step_callback import default_interval
 
 # The cadences are those of a run as long as this.
 RUN_SECONDS = 60.0

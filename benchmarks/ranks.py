@@ -22,7 +22,7 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now
 from polysemantic.callbacks import Measurements
-from polysemantic.callbacks.steps import whole_blocks
+from polysemantic.training.step_callback import whole_blocks
 
 CASES = {Case(16, 256, 1024): 1.8, Case(64, 16, 32): 1.3}
 """What is trained, and how many times as fast two ranks must be."""

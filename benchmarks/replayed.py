@@ -12,9 +12,9 @@ from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case
 from benchmarks.measure import seconds_per_step
 from benchmarks.report import duration, markdown
-from polysemantic.products import Products
-from polysemantic.quickest import use_tensor_cores
-from polysemantic.steps import EagerSteps
+from polysemantic.engine.eager import EagerSteps
+from polysemantic.engine.select import use_tensor_cores
+from polysemantic.kernels.matmul import Products
 
 MORE = [Case(1024, 16, 32), Case(1024, 64, 128, noise_std=0.1)]
 # Steps in one call, and seconds of each way in a round.

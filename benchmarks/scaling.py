@@ -13,7 +13,7 @@ from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.measure import calibrate
 from benchmarks.ours import RUN_SECONDS, timed_fit
-from polysemantic.spread import quickest_products, spreading_pays
+from polysemantic.engine.threaded import quickest_products, spreading_pays
 
 BASE = Case(16, 64, 64, 64, probability=0.1)
 AXES = {

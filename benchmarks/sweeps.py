@@ -21,7 +21,7 @@ import yaml
 
 import polysemantic
 from polysemantic.data import OneHot
-from polysemantic.files import write_parquet
+from polysemantic.storage.files import write_parquet
 from polysemantic.sweep.command import main as sweep
 from polysemantic.sweep.plan import make_plan
 from polysemantic.sweep.spec import read_sweep

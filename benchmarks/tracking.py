@@ -18,8 +18,8 @@ from typing_extensions import override
 from benchmarks import clock
 from polysemantic.callbacks import CollisionTracker
 from polysemantic.data import OneHot
-from polysemantic.ensemble import Ensemble
-from polysemantic.module import EnsembleModule
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.training.module import EnsembleModule
 
 DEFAULTS = (1900, 16, 256, 4096, 0.004)
 """A quarter of the steps of the paper's figures at four times their rate: as far a way, and observations as near."""

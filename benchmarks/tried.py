@@ -12,9 +12,9 @@ from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case
 from benchmarks.clock import now
 from benchmarks.measure import calibrate
-from polysemantic.compiled import CompiledSteps
-from polysemantic.spread import SpreadSteps
-from polysemantic.steps import EagerSteps, given
+from polysemantic.engine.compiled import CompiledSteps
+from polysemantic.engine.eager import EagerSteps, given
+from polysemantic.engine.threaded import SpreadSteps
 
 ROUNDS = 9
 # Between two returns to the trainer.

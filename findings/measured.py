@@ -9,7 +9,7 @@ import pandas as pd
 from torch import Tensor
 
 from findings.networks import networks
-from polysemantic.runs import Run, load
+from polysemantic.storage.runs import Run, load
 from polysemantic.sweep.table import CELLS, collect
 
 

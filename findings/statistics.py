@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
-from polysemantic.intervals import interval_of
+from polysemantic.results.intervals import interval_of
 
 _RESAMPLES = 2000
 # Columns of the findings' own, and those of the results that have the same range.

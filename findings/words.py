@@ -10,7 +10,7 @@ import pandas as pd
 from findings.networks import COUNTS
 from findings.statistics import difference, ranged
 from polysemantic.report.labels import value_text
-from polysemantic.tables import mean_and_interval
+from polysemantic.results.tables import mean_and_interval
 
 # The count and what it means nothing without.
 SHARED = {"polysemantic neurons": "polysemantic_neurons", "coverage": "coverage"}

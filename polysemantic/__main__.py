@@ -19,12 +19,12 @@ When, why and for how long neurons stand for several unrelated features.
 `fit --print_config` the whole configuration.
 """
 COMMANDS = {
-    "fit": "cli",
-    "validate": "cli",
-    "test": "cli",
+    "fit": "cli.main",
+    "validate": "cli.main",
+    "test": "cli.main",
     "sweep": "sweep.command",
     "report": "report.command",
-    "theory": "predictions",
+    "theory": "cli.theory",
 }
 
 
@@ -43,7 +43,7 @@ def main() -> int:
         return 2
     run = importlib.import_module(f"polysemantic.{COMMANDS[first]}").main
     # Lightning's command line reads the arguments of the process itself.
-    return int(run() if COMMANDS[first] == "cli" else run(sys.argv[2:]))
+    return int(run() if COMMANDS[first] == "cli.main" else run(sys.argv[2:]))
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
 from polysemantic.data import InputDataModule
-from polysemantic.ensemble import Ensemble
-from polysemantic.memory import check_memory
+from polysemantic.distributed import check_ranks
 from polysemantic.metrics import STANDARD
-from polysemantic.module import EnsembleModule
-from polysemantic.runs import Run, continued_run, load
-from polysemantic.strategy import check_ranks
-from polysemantic.trainer import build_trainer, standard_callbacks
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.runtime.memory import check_memory
+from polysemantic.runtime.trainer import build_trainer, standard_callbacks
+from polysemantic.storage.runs import Run, continued_run, load
+from polysemantic.training.module import EnsembleModule
 
 
 def fit(

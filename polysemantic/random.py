@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int32, Int64
 from torch import Tensor
 
-from polysemantic.compiler import compiled
+from polysemantic.kernels.native.extension import compiled
 
 Stream = Literal["init", "data", "noise", "evaluation"]
 NoiseLaw = Literal["bernoulli", "uniform", "gaussian", "laplace"]
@@ -88,7 +88,7 @@ class Keys:
         at = torch.arange(steps.start, steps.stop, steps.step, device=self.values.device)
         return dataclasses.replace(self, values=_mix(self.values ^ _mix(at * _GOLDEN + _SECOND).unsqueeze(-1)))
 
-    def spread(self, draws: Tensor) -> Tensor:
+    def to_instances(self, draws: Tensor) -> Tensor:
         """Hand the draws of each seed, (*step, seed, ...), to its instances: (*step, instance, ...)."""
         return draws if self.index is None else draws.index_select(self.values.ndim - 1, self.index)
 
@@ -131,7 +131,7 @@ def _kernel(values: Tensor, count: int) -> ctypes.CDLL | None:
     wide = torch.cpu._is_avx512_supported()
     if torch.get_num_threads() > _THREADS[wide]:
         return None
-    library = compiled("words.cpp", ("avx512f", "avx512dq") if wide else ())
+    library = compiled("splitmix64.cpp", ("avx512f", "avx512dq") if wide else ())
     if library is not None:
         keys: list[Any] = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
         library.words.argtypes = [*keys, ctypes.c_void_p]
@@ -155,7 +155,7 @@ def uniform(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
         >>> draws.shape, bool((draws[0] == draws[2]).all()), bool((draws[0] == draws[1]).any())
         (torch.Size([3, 4]), True, False)
     """
-    return keys.spread(_integers(keys, shape).bitwise_and_(2**24 - 1).float().mul_(2.0**-24))
+    return keys.to_instances(_integers(keys, shape).bitwise_and_(2**24 - 1).float().mul_(2.0**-24))
 
 
 def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int) -> Bool[Tensor, "..."]:
@@ -169,7 +169,7 @@ def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int
     limit = torch.as_tensor(probability, dtype=torch.float64, device=keys.values.device).mul(2.0**31).round().long() - 1
     if (on := _events(keys, limit.to(torch.int32), shape)) is not None:
         return on
-    return _at_most(keys.spread(_integers(keys, shape).bitwise_and_(_ODD_32)), limit.to(torch.int32))
+    return _at_most(keys.to_instances(_integers(keys, shape).bitwise_and_(_ODD_32)), limit.to(torch.int32))
 
 
 def _events(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> Bool[Tensor, "..."] | None:
@@ -184,7 +184,7 @@ def _events(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> 
     kernel = _kernel(keys.values, math.prod(shape)) if fits else None
     if kernel is None:
         return None
-    values = keys.spread(keys.values).contiguous()
+    values = keys.to_instances(keys.values).contiguous()
     # Rows long enough to be compared many at a time.
     limits = limit.flatten(1).repeat(1, -(-_ROW // columns))
     on = torch.empty(*values.shape, *shape, dtype=torch.bool)
@@ -203,19 +203,19 @@ def _at_most(draws: Tensor, limit: Tensor) -> Bool[Tensor, "..."]:
 def integers(keys: Keys, high: int, *shape: int) -> Int64[Tensor, "..."]:
     """Draws from 0 .. high - 1, equally likely to within high / 2^32, shape (*step, instance, *shape)."""
     words = _integers(keys, shape).long().bitwise_and_(2**32 - 1)
-    return keys.spread(words.mul_(high).bitwise_right_shift_(32))
+    return keys.to_instances(words.mul_(high).bitwise_right_shift_(32))
 
 
 def permutation(keys: Keys, size: int) -> Int64[Tensor, "..."]:
     """A uniformly random order of 0 .. size - 1, shape (*step, instance, size)."""
-    return keys.spread(_words(keys, size).argsort(dim=-1))
+    return keys.to_instances(_words(keys, size).argsort(dim=-1))
 
 
 def normal(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
     """Standard normal draws by inversion, shape (*step, instance, *shape); none lies beyond 5.4."""
     # Odd multiples of 2^-24 are symmetric, exact in float32 and never +-1, where erfinv is infinite.
     centred = _integers(keys, shape).bitwise_right_shift_(8).float().add_(0.5).mul_(2.0**-23)
-    return keys.spread(centred.erfinv_().mul_(math.sqrt(2)))
+    return keys.to_instances(centred.erfinv_().mul_(math.sqrt(2)))
 
 
 def signs(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
@@ -227,7 +227,7 @@ def signs(keys: Keys, *shape: int) -> Float[Tensor, "..."]:
         torch.arange(256, device=octets.device).unsqueeze(-1).bitwise_right_shift(torch.arange(8, device=octets.device))
     )
     rows = torch.nn.functional.embedding(octets, table.bitwise_and_(1).float().mul_(2).sub_(1))
-    return keys.spread(rows.flatten(-2)[..., :size].reshape(*keys.values.shape, *shape))
+    return keys.to_instances(rows.flatten(-2)[..., :size].reshape(*keys.values.shape, *shape))
 
 
 def noise(keys: Keys, law: NoiseLaw, *shape: int) -> Float[Tensor, "..."]:
@@ -241,5 +241,5 @@ def noise(keys: Keys, law: NoiseLaw, *shape: int) -> Float[Tensor, "..."]:
         return normal(keys, *shape)
     draws = _integers(keys, shape).bitwise_right_shift_(8).float().add_(0.5).mul_(2.0**-23)
     if law == "uniform":
-        return keys.spread(draws.mul_(math.sqrt(3)))
-    return keys.spread(draws.abs().log_().mul_(-1 / math.sqrt(2)).copysign_(draws))
+        return keys.to_instances(draws.mul_(math.sqrt(3)))
+    return keys.to_instances(draws.abs().log_().mul_(-1 / math.sqrt(2)).copysign_(draws))

@@ -48,7 +48,7 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def run_cli(here, capsys, monkeypatch):
     """Run a command in this process, in a temporary working directory."""
-    from polysemantic.cli import main
+    from polysemantic.cli.main import main
 
     # Lightning warns where the process has arguments of its own, here pytest's.
     monkeypatch.setattr(sys, "argv", ["polysemantic"])

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from polysemantic import random
-from polysemantic.compiler import compiled
+from polysemantic.kernels.native.extension import compiled
 
 LEVEL = 1e-6
 DRAWS = {
@@ -28,7 +28,7 @@ def keys_of(*seeds, stream="data", seed=0, steps=None):
 @pytest.fixture(params=["by torch", "by the kernel"])
 def way(request, monkeypatch):
     """Words are made either way, however few."""
-    if request.param == "by the kernel" and compiled("words.cpp") is None:
+    if request.param == "by the kernel" and compiled("splitmix64.cpp") is None:
         pytest.skip("needs a C++ compiler")
     monkeypatch.setattr(random, "_MANY_WORDS", 2**62 if request.param == "by torch" else 0)
 
@@ -64,7 +64,7 @@ def test_grid_points_share_the_draws_of_their_seeds(draw, steps):
 
 
 def test_the_kernel_and_torch_draw_the_same_bits(monkeypatch):
-    if compiled("words.cpp") is None:
+    if compiled("splitmix64.cpp") is None:
         pytest.skip("needs a C++ compiler")
     keys = keys_of(5, 3, 2**40, 3, steps=range(7, 16))
     drawn = []

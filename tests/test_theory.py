@@ -3,10 +3,10 @@ import math
 
 import numpy as np
 import pytest
-import reference
 import torch
 
 from polysemantic import theory
+from tests import reference
 
 
 def test_the_papers_curve_at_its_own_sizes():

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from polysemantic.cli import main as fit
+from polysemantic.cli.main import main as fit
 from polysemantic.report.command import main as report
 
 HERE = Path(__file__).parent

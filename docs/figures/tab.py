@@ -12,7 +12,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 from tensorboard import default, program
 
-from polysemantic.cli import main as fit
+from polysemantic.cli.main import main as fit
 from polysemantic.tensorboard_plugin.plugin import PolysemanticPlugin
 
 HERE = Path(__file__).parent

@@ -18,9 +18,9 @@ from findings.question import Answer, Question, Tables
 from findings.statistics import Estimate, binomial, interval
 from findings.words import SHARED, by_threshold, markdown, means
 from polysemantic.functional import features_per_neuron
-from polysemantic.functional.rotated import rotated_networks, rotation_rank
+from polysemantic.functional.basis.rotations import rotated_networks, rotation_rank
 from polysemantic.report.labels import PALETTE
-from polysemantic.runs import Run
+from polysemantic.storage.runs import Run
 
 _ROTATED = "features_per_neuron_rotated"
 _ROTATIONS = 16

@@ -17,7 +17,7 @@ from findings.statistics import binomial, interval, is_less
 from findings.words import markdown, means, share, told
 from polysemantic.data import HalfSplit
 from polysemantic.functional import disambiguation_by_ablation, find_collisions, partition_energies
-from polysemantic.runs import Run
+from polysemantic.storage.runs import Run
 
 _INPUTS = 1024
 _ADAM = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.0}}

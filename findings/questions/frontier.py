@@ -17,7 +17,7 @@ from findings.statistics import interval, is_less
 from findings.words import against, by_threshold, means, share, told
 from polysemantic.functional import coverage, polysemantic_neurons, polysemantic_neurons_band
 from polysemantic.report.labels import MARKERS, PALETTE
-from polysemantic.runs import Run
+from polysemantic.storage.runs import Run
 
 _ERROR = "reconstruction_error"
 _COUNT = "polysemantic_neurons"

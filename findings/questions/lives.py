@@ -18,9 +18,9 @@ from findings.statistics import Estimate, is_less
 from findings.words import SHARED, by_threshold, markdown, means
 from polysemantic import random
 from polysemantic.functional import bootstrap_over_instances
-from polysemantic.initialisation import normal
+from polysemantic.model.initialisation import normal
 from polysemantic.report.labels import PALETTE
-from polysemantic.runs import Run
+from polysemantic.storage.runs import Run
 from polysemantic.sweep.table import CELLS, axes_of, collect
 
 _FATES = ("alive", "resolved before it settled", "resolved after it settled")

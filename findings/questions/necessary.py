@@ -16,7 +16,7 @@ from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
 from findings.words import by_threshold, markdown, told
 from polysemantic.functional import carried
-from polysemantic.runs import Run
+from polysemantic.storage.runs import Run
 from polysemantic.theory import expected_polysemantic_neurons
 
 _EXCESS = "excess_polysemantic_neurons"

@@ -19,9 +19,9 @@ from findings.question import Answer, Question, Tables
 from findings.statistics import binomial, interval, is_less
 from findings.words import SHARED, against, by_threshold, markdown, means, told
 from polysemantic.functional import kaplan_meier
-from polysemantic.lifetimes import durations
 from polysemantic.report.labels import PALETTE
-from polysemantic.runs import Run
+from polysemantic.results.lifetimes import durations
+from polysemantic.storage.runs import Run
 from polysemantic.sweep.table import CELLS, axes_of, collect
 
 _POINT = ["name", "magnitude", "probability", "l1"]

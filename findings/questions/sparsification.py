@@ -15,7 +15,7 @@ from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
 from findings.words import markdown, means, told
 from polysemantic.report.labels import PALETTE
-from polysemantic.runs import load
+from polysemantic.storage.runs import load
 from polysemantic.sweep.table import CELLS, collect
 from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
 

@@ -18,7 +18,7 @@ from findings.statistics import interval
 from findings.words import markdown, means, told
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.report.labels import MARKERS, PALETTE
-from polysemantic.runs import Run, load
+from polysemantic.storage.runs import Run, load
 from polysemantic.sweep.table import CELLS, collect
 
 # Fractions that Toy Models of Superposition names: alone, tetrahedron, triangle, antipodal pair, pentagon, antiprism.

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
-from polysemantic.checks import check_not_negative
-from polysemantic.files import whole_file
+from polysemantic.storage.files import whole_file
+from polysemantic.validation.checks import check_not_negative
 
 # A checkpoint that took one second is worth at most one in this many.
 _SHARE_OF_RUN = 40

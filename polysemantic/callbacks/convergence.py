@@ -8,11 +8,9 @@ from lightning.pytorch import Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.callbacks.steps import StepCallback, steps_to_move, whole_blocks
-from polysemantic.checks import check_at_least_one, check_not_negative
 from polysemantic.functional import (
     all_finite,
-    blocks,
+    cache_blocks,
     effective_weight,
     has_converged,
     hysteresis,
@@ -24,7 +22,9 @@ from polysemantic.functional import (
     relative_change,
     unpack_flags,
 )
-from polysemantic.part import Part
+from polysemantic.training.shard import Shard
+from polysemantic.training.step_callback import StepCallback, steps_to_move, whole_blocks
+from polysemantic.validation.checks import check_at_least_one, check_not_negative
 
 # A weight could move by this between two checks, far beyond what passes for still.
 _MOVE = 0.5
@@ -82,15 +82,15 @@ class Convergence(StepCallback):
         self.stop, self.min_steps, self.n_checks = stop, min_steps, n_checks
         self.max_change, self.tolerance, self.min_privilege = max_change, tolerance, min_privilege
         self._loaded_interval: int | None = None
-        self._begin(Part(0))
+        self._begin(Shard(0))
 
-    def _begin(self, part: Part) -> None:
-        self._part = part
-        self.converged_step = torch.full((part.length,), -1)
-        self.diverged_step = torch.full((part.length,), -1)
-        self._converged, self._diverged = torch.full((2, part.size), -1)
-        self._n_still = torch.zeros(part.size, dtype=torch.int64)
-        self._mean = torch.full((part.size,), torch.nan, dtype=torch.float64)
+    def _begin(self, shard: Shard) -> None:
+        self._shard = shard
+        self.converged_step = torch.full((shard.length,), -1)
+        self.diverged_step = torch.full((shard.length,), -1)
+        self._converged, self._diverged = torch.full((2, shard.size), -1)
+        self._n_still = torch.zeros(shard.size, dtype=torch.int64)
+        self._mean = torch.full((shard.size,), torch.nan, dtype=torch.float64)
         self._samples: list[Tensor] = []
         self._previous: list[Tensor] = []
         self._on: list[Tensor] = []
@@ -99,7 +99,7 @@ class Convergence(StepCallback):
     def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit" or not len(self.converged_step):
-            self._begin(pl_module.part)
+            self._begin(pl_module.shard)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
@@ -157,7 +157,7 @@ class Convergence(StepCallback):
         )
         if step % self._interval == 0:
             self._check(module, matrices, step)
-            if self.stop or self._part.ranks == 1 or step % (_CHECKS_APART * self._interval) == 0:
+            if self.stop or self._shard.ranks == 1 or step % (_CHECKS_APART * self._interval) == 0:
                 self._share(module)
             self._stop_if_over(trainer)
 
@@ -177,8 +177,8 @@ class Convergence(StepCallback):
 
     def _share(self, module: Any) -> None:
         """Let all processes know what each found, and say so the first time that an instance has diverged."""
-        self.converged_step = self._part.gather(self._converged).clone()
-        before, self.diverged_step = self.diverged_step, self._part.gather(self._diverged).clone()
+        self.converged_step = self._shard.gather(self._converged).clone()
+        before, self.diverged_step = self.diverged_step, self._shard.gather(self._diverged).clone()
         diverged = (self.diverged_step >= 0).nonzero().flatten().tolist()
         if diverged and (before < 0).all():
             first, *others = diverged
@@ -231,8 +231,8 @@ class Convergence(StepCallback):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        held = {name: _each(getattr(self, name), self._part.collect) for name in _OF_INSTANCES}
-        state = {"interval": self._interval, "converged_step": self._part.collect(self._converged)}
+        held = {name: _each(getattr(self, name), self._shard.collect) for name in _OF_INSTANCES}
+        state = {"interval": self._interval, "converged_step": self._shard.collect(self._converged)}
         return super().state_dict() | state | held
 
     @override
@@ -240,9 +240,9 @@ class Convergence(StepCallback):
         super().load_state_dict(state_dict)
         self._loaded_interval = state_dict["interval"]
         self.converged_step, self.diverged_step = state_dict["converged_step"].clone(), state_dict["_diverged"].clone()
-        self._converged = self.converged_step[self._part.held].clone()
+        self._converged = self.converged_step[self._shard.held].clone()
         for name in _OF_INSTANCES:
-            setattr(self, name, _each(state_dict[name], lambda whole: whole[self._part.held].clone()))
+            setattr(self, name, _each(state_dict[name], lambda whole: whole[self._shard.held].clone()))
 
 
 # Of those that each process holds; `converged_step` and `diverged_step` every process knows of all, now and then.
@@ -261,7 +261,7 @@ def _matrices(module: Any) -> list[Tensor]:
 
 def _blocks(matrices: list[Tensor]) -> list[slice]:
     n_instances, n_features, n_hidden = matrices[0].shape
-    return blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_AT_ONCE))
+    return cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_AT_ONCE))
 
 
 def _effective(matrices: list[Tensor], block: slice) -> Tensor:

@@ -9,10 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.autoencoder import Autoencoder
 from polysemantic.callbacks.measurements import Measurements, gathered
-from polysemantic.callbacks.rotation import blocks, matrices, rotation_gap, without
-from polysemantic.freed import freed_memory_returns, give_freed_memory_back
+from polysemantic.callbacks.rotation import instance_blocks, matrices, rotation_gap, without
 from polysemantic.functional import (
     all_finite,
     classify_same_sign,
@@ -23,6 +21,8 @@ from polysemantic.functional import (
     price_collisions,
     same_sign_counts,
 )
+from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.training.allocator import freed_memory_returns, give_freed_memory_back
 
 # One in so many measurements takes these in.
 _EVERY = 20
@@ -89,11 +89,11 @@ class CostlyMeasurements(Callback):
         with freed_memory_returns():
             columns = _pairs(module, self.measurements.partition_of(module.data))
             columns["rotation_gap"] = rotation_gap(module)
-        return gathered({name: values.double().cpu() for name, values in columns.items()}, module.part)
+        return gathered({name: values.double().cpu() for name, values in columns.items()}, module.shard)
 
 
 def _missing(module: Any) -> dict[str, Tensor]:
-    nothing = torch.full((module.part.length,), torch.nan, dtype=torch.float64)
+    nothing = torch.full((module.shard.length,), torch.nan, dtype=torch.float64)
     return dict.fromkeys(_COLUMNS, nothing)
 
 
@@ -101,9 +101,9 @@ def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
     """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
     parts = []
-    for block in blocks(networks, data.evaluation_size):
+    for block in instance_blocks(networks, data.evaluation_size):
         inputs = [module.evaluation_inputs(batch, block) for batch in data.val_dataloader()]
-        parts.append(_pairs_of(networks.part(block), inputs, data.joint()[block], partition))
+        parts.append(_pairs_of(networks.subset(block), inputs, data.joint()[block], partition))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -15,15 +15,15 @@ from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
-from polysemantic.autoencoder import Autoencoder
-from polysemantic.callbacks.steps import StepCallback, default_interval
 from polysemantic.data import InputDataModule
-from polysemantic.freed import give_freed_memory_back, keep_freed_memory
-from polysemantic.functional import all_finite, blocks, numbers_at_once, sharing
+from polysemantic.functional import all_finite, cache_blocks, numbers_at_once, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
-from polysemantic.part import Part
-from polysemantic.suggest import did_you_mean
+from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.training.allocator import give_freed_memory_back, keep_freed_memory
+from polysemantic.training.shard import Shard
+from polysemantic.training.step_callback import StepCallback, default_interval
+from polysemantic.validation.suggestions import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.
 _AT_ONCE = 3 * 2**18
@@ -125,14 +125,14 @@ class Measurements(StepCallback):
         give_freed_memory_back()  # by the steps, whose pieces are of other sizes
         keep_freed_memory()
         weights = module.networks.weights
-        self._module, self._part = module, module.part
+        self._module, self._shard = module, module.shard
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._constant:
             self._constant = {"cooccurrence": module.data.joint(), "l1": module.number("l1").to(weights.W_enc)}
             self._constant |= {name: kept.to(weights.W_enc.device) for name, kept in module.start._asdict().items()}
             if any(metric._filter_kwargs(w_start=0) for metric in self.metrics):
                 self._constant["w_start"] = module.w_start.to(weights.W_enc)
-            self._partition = self.partition_of(module.data)
+            self._shardition = self.partition_of(module.data)
         for metric in self.metrics:
             # Values are put together once for all metrics, in `compute`.
             metric.distributed_available_fn = _alone
@@ -149,10 +149,10 @@ class Measurements(StepCallback):
         if not networks.is_standard:  # a user's, of which only all can be evaluated
             of_instances |= module.evaluate(module.evaluation_inputs(batch), networks)
         for block in _blocks(networks, module.data.evaluation_rows):
-            here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
+            here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._shardition}
             with sharing():
                 if networks.is_standard:
-                    some = networks.part(block)
+                    some = networks.subset(block)
                     weights = some.weights
                     here |= module.evaluate(module.evaluation_inputs(batch, block), some)
                 else:
@@ -170,7 +170,7 @@ class Measurements(StepCallback):
     def compute(self) -> dict[str, Tensor]:
         """The value of each column for each instance of the run, in float64 on the CPU; nan for one that diverged."""
         columns = {metric.column(): metric.compute().double() for metric in self.metrics}
-        return gathered({name: v.where(self._finite, torch.nan).cpu() for name, v in columns.items()}, self._part)
+        return gathered({name: v.where(self._finite, torch.nan).cpu() for name, v in columns.items()}, self._shard)
 
     def history_table(self, labels: pd.DataFrame) -> pd.DataFrame:
         """One row for each step and instance, with the instance's labels."""
@@ -191,9 +191,9 @@ class Measurements(StepCallback):
         self.history = {column: list(values.cpu()) for column, values in state_dict["history"].items()}
 
 
-def gathered(columns: dict[str, Tensor], part: Part) -> dict[str, Tensor]:
+def gathered(columns: dict[str, Tensor], shard: Shard) -> dict[str, Tensor]:
     """Columns with the values of all instances, from columns with those of the instances held here."""
-    return dict(zip(columns, part.gather(torch.stack(list(columns.values()), 1)).unbind(1), strict=True))
+    return dict(zip(columns, shard.gather(torch.stack(list(columns.values()), 1)).unbind(1), strict=True))
 
 
 def _check_arguments(metric: InstanceMetric) -> None:
@@ -235,7 +235,7 @@ def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
 def _blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     n_instances, n_features, n_hidden = networks.W_enc.shape
     at_once = numbers_at_once(networks.W_enc.device, _AT_ONCE)
-    return blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
+    return cache_blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
 
 
 def _takes_inputs(metric: Metric) -> bool:

@@ -66,7 +66,7 @@ class StepProgress(ProgressBar):
     def _numbers(self, module: Any) -> str:
         latest = self.measurements.latest
         # That of training is known here for the instances of this process alone.
-        known = latest["loss"] if module.part.ranks > 1 else module.loss
+        known = latest["loss"] if module.shard.ranks > 1 else module.loss
         loss = "" if known is None else f"loss {float(known.mean()):.4g}"
         means = {name: float(torch.nanmean(latest[name])) for name in ("polysemantic_neurons", "coverage")}
         return f"{loss} polysemantic {means['polysemantic_neurons']:.1f} coverage {means['coverage']:.2f}"

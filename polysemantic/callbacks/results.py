@@ -9,13 +9,13 @@ from rich.console import Console
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic import tables
-from polysemantic.callbacks.collision_tracker import CollisionTracker
+from polysemantic.callbacks.collisions.tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.costly import CostlyMeasurements
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
-from polysemantic.files import write_parquet
+from polysemantic.results import tables
+from polysemantic.storage.files import write_parquet
 from polysemantic.theory import expected_polysemantic_neurons
 
 

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from polysemantic import functional, random
-from polysemantic.autoencoder import Autoencoder
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation_gap_closed_form, rotation_rank
+from polysemantic.model.autoencoder import Autoencoder
 
 # Inputs that each rotated network is evaluated on. 16 rotations with fresh noise leave an error of 0.3 % of the loss;
 # without noise 0.1 % of the gap at 64 neurons but 3 % at 4, where more of them cost little.
@@ -39,13 +39,13 @@ def without(networks: Autoencoder, left_out: Bool[Tensor, " instance"]) -> Autoe
     return networks.with_weights(*(w.masked_fill(left_out[:, None, None], 0) for w in (W_enc, W_dec)))
 
 
-def blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
+def instance_blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     """Few instances at a time, so that what is computed of their activations stays small beside their parameters."""
     n_instances, n_features, n_hidden = networks.W_enc.shape
     if not networks.is_standard:
         return [slice(0, n_instances)]
     at_once = functional.numbers_at_once(networks.W_enc.device, _AT_ONCE)
-    return functional.blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), at_once)
+    return functional.cache_blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), at_once)
 
 
 @torch.no_grad()
@@ -75,8 +75,8 @@ def rotation_gap(module: Any) -> Float64[Tensor, " instance"]:
 
 def _closed(networks: Autoencoder, module: Any) -> Float64[Tensor, " instance"]:
     gaps = []
-    for block in blocks(networks, _count(module.data)):
-        part, x = networks.part(block), _inputs(module, block, repeated=False)
+    for block in instance_blocks(networks, _count(module.data)):
+        part, x = networks.subset(block), _inputs(module, block, repeated=False)
         gaps.append(rotation_gap_closed_form(part.encode(x), part.l1[:, 0, 0].double()))
     return torch.cat(gaps)
 

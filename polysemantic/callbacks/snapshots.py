@@ -9,9 +9,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
-from polysemantic.callbacks.steps import StepCallback
-from polysemantic.files import whole_file
-from polysemantic.part import Part
+from polysemantic.storage.files import whole_file
+from polysemantic.training.shard import Shard
+from polysemantic.training.step_callback import StepCallback
 
 SNAPSHOTS = 24
 
@@ -57,20 +57,20 @@ class Snapshots(StepCallback):
     def act(self, trainer: Trainer, module: Any) -> None:
         weights = module.networks.weights
         arrays = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
-        self.latest = {name: self.collect(module.part, w.detach()) for name, w in arrays.items() if w is not None}
+        self.latest = {name: self.collect(module.shard, w.detach()) for name, w in arrays.items() if w is not None}
         if not trainer.is_global_zero:
             return
         origin = {"instance": np.array(self.kept), "step": np.array(trainer.global_step)}
         with whole_file(run_directory(trainer) / "weights" / f"step_{trainer.global_step:09d}.npz") as file:
             np.savez(file, allow_pickle=False, **origin, **self.latest)
 
-    def collect(self, part: Part, w: Tensor) -> NDArray[Any]:
+    def collect(self, shard: Shard, w: Tensor) -> NDArray[Any]:
         """The kept instances of a tensor of those held here, on the first process; all processes must call it."""
-        held = [at - part.held.start for at in self.kept if part.held.start <= at < part.held.stop]
-        values = part.collect(w[held])
-        if part.rank > 0:
+        held = [at - shard.held.start for at in self.kept if shard.held.start <= at < shard.held.stop]
+        values = shard.collect(w[held])
+        if shard.rank > 0:
             return values.cpu().numpy()
-        holder = np.searchsorted([one.stop for one in part.slices], self.kept, side="right")
+        holder = np.searchsorted([one.stop for one in shard.slices], self.kept, side="right")
         # They came process by process, in each in the order in which they are kept.
         return values.cpu().numpy()[np.argsort(np.argsort(holder, kind="stable"))]
 

@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from polysemantic.interrupts import Held
+from polysemantic.training.signals import Held
 
 
 class WholeSteps(Callback):

@@ -14,8 +14,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic import random
-from polysemantic.checks import check_at_least_one
-from polysemantic.ensemble import Ensemble
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.validation.checks import check_at_least_one
 
 Magnitude = Literal["one", "uniform"]
 

@@ -40,7 +40,7 @@ class FeatureFile(InputDataModule):
         # Read once for each seed, whatever the number of instances that share it.
         index = random.integers(random.Keys(keys.values), self._matrix.shape[0], self.batch_size)
         rows = torch.from_numpy(self._matrix.rows(index.flatten().cpu().numpy()))
-        return keys.spread(rows.to(self.device).reshape(*index.shape, -1))
+        return keys.to_instances(rows.to(self.device).reshape(*index.shape, -1))
 
     @cached_property
     def _joint(self) -> Float64[Tensor, "feature feature"]:

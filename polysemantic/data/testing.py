@@ -12,7 +12,7 @@ from scipy import stats
 from torch import Tensor
 
 from polysemantic.data.base import InputDataModule
-from polysemantic.ensemble import Ensemble
+from polysemantic.model.ensemble import Ensemble
 
 _SEEDS = 4
 _ROUNDING = 1e-9

@@ -1,6 +1,19 @@
-from polysemantic.functional.angles import min_angle, share_angles_below_90
-from polysemantic.functional.blocks import blocks, numbers_at_once
-from polysemantic.functional.carrying import (
+from polysemantic.functional.basis.fourth_norm import (
+    FourthNormNull,
+    fourth_norm,
+    fourth_norm_null,
+    privilege,
+    privilege_z,
+)
+from polysemantic.functional.basis.hidden_kurtosis import (
+    hidden_excess_kurtosis,
+    hidden_excess_kurtosis_null,
+    hidden_kurtosis_sums,
+)
+from polysemantic.functional.basis.participation_ratio import participation_ratio, participation_ratio_null
+from polysemantic.functional.basis.rotation_gap import rotation_gap_closed_form
+from polysemantic.functional.basis.rotations import rotated_networks, rotation_gap_by_frames, rotation_rank
+from polysemantic.functional.carrying.carried import (
     CarriedSigns,
     Strongest,
     carried,
@@ -14,7 +27,17 @@ from polysemantic.functional.carrying import (
     represented_features,
     strongest,
 )
-from polysemantic.functional.collisions import (
+from polysemantic.functional.carrying.features_per_neuron import features_per_neuron
+from polysemantic.functional.carrying.sparsification import l1_norm, sparsity_count
+from polysemantic.functional.carrying.winners import (
+    pack_signs,
+    winner_had_sign,
+    winner_kept_sign,
+    winner_led,
+    winner_was_largest,
+)
+from polysemantic.functional.collisions.excess import excess_polysemantic_neurons
+from polysemantic.functional.collisions.find import (
     CollisionCounts,
     Collisions,
     ThresholdSweep,
@@ -22,65 +45,49 @@ from polysemantic.functional.collisions import (
     find_collisions,
     threshold_sweep,
 )
-from polysemantic.functional.convergence import all_finite, has_converged, is_still, max_move, relative_change
-from polysemantic.functional.counting import count
-from polysemantic.functional.disambiguation import (
+from polysemantic.functional.collisions.interference_cost import (
+    excess_cost,
+    interference_cost,
+    interference_sums,
+    shares_neuron,
+)
+from polysemantic.functional.collisions.pair_cost import PairSums, one_hot_pair_sums, pair_sums
+from polysemantic.functional.collisions.priced_collisions import (
+    PricedCollisions,
+    mean_over_collisions,
+    price_collisions,
+)
+from polysemantic.functional.collisions.same_sign import SameSignKinds, classify_same_sign
+from polysemantic.functional.disambiguation.ablation import (
     Disambiguation,
     SameSignCounts,
     disambiguation_by_ablation,
     same_sign_counts,
 )
-from polysemantic.functional.excess import excess_polysemantic_neurons
-from polysemantic.functional.feature_dimensionality import feature_dimensionality
-from polysemantic.functional.features_per_neuron import features_per_neuron
-from polysemantic.functional.flags import pack_flags, packed_flag, unpack_flags
-from polysemantic.functional.fourth_norm import (
-    FourthNormNull,
-    fourth_norm,
-    fourth_norm_null,
-    privilege,
-    privilege_z,
-)
-from polysemantic.functional.grades import Grades
-from polysemantic.functional.gram import gram, squared_gram
-from polysemantic.functional.hidden_kurtosis import (
-    hidden_excess_kurtosis,
-    hidden_excess_kurtosis_null,
-    hidden_kurtosis_sums,
-)
-from polysemantic.functional.interference import interference, mean_interference, weighted_interference
-from polysemantic.functional.interference_cost import excess_cost, interference_cost, interference_sums, shares_neuron
-from polysemantic.functional.large_weights import LargeWeights, collision_places, collision_weights, large_weights
-from polysemantic.functional.life_bootstrap import LifeIntervals, bootstrap_lives
-from polysemantic.functional.lives import (
-    CollisionKey,
-    LifeEvents,
-    Lives,
-    advance,
-    decode,
-    hysteresis,
-    live_collisions,
-    no_lives,
-)
-from polysemantic.functional.pair_cost import PairSums, one_hot_pair_sums, pair_sums
-from polysemantic.functional.participation_ratio import participation_ratio, participation_ratio_null
-from polysemantic.functional.partition import (
+from polysemantic.functional.disambiguation.partition import (
     ablate,
     disambiguation_neurons,
     partition_concentration,
     partition_energies,
     partition_energy,
 )
-from polysemantic.functional.power_sums import PowerSums, power_sums
-from polysemantic.functional.priced_collisions import PricedCollisions, mean_over_collisions, price_collisions
-from polysemantic.functional.reconstruction import reconstruction_error
-from polysemantic.functional.rotated import rotated_networks, rotation_gap_by_frames, rotation_rank
-from polysemantic.functional.rotation_gap import rotation_gap_closed_form
-from polysemantic.functional.same_sign import SameSignKinds, classify_same_sign
-from polysemantic.functional.sharing import shared, sharing
-from polysemantic.functional.sparsification import l1_norm, sparsity_count
-from polysemantic.functional.statistics import MeanInterval, mean_interval
-from polysemantic.functional.survival import (
+from polysemantic.functional.geometry.angles import min_angle, share_angles_below_90
+from polysemantic.functional.geometry.feature_dimensionality import feature_dimensionality
+from polysemantic.functional.geometry.interference import interference, mean_interference, weighted_interference
+from polysemantic.functional.lives.bootstrap import LifeIntervals, bootstrap_lives
+from polysemantic.functional.lives.follow import (
+    CollisionKey,
+    LifeEvents,
+    Lives,
+    decode_collisions,
+    follow_lives,
+    hysteresis,
+    live_collisions,
+    no_lives,
+)
+from polysemantic.functional.lives.grades import Grades
+from polysemantic.functional.lives.large_weights import LargeWeights, collision_places, collision_weights, large_weights
+from polysemantic.functional.lives.survival import (
     Interval,
     SurvivalCurve,
     bootstrap_over_instances,
@@ -88,14 +95,16 @@ from polysemantic.functional.survival import (
     median_life,
     resolution_rate,
 )
-from polysemantic.functional.weights import effective_weight, magnitude
-from polysemantic.functional.winners import (
-    pack_signs,
-    winner_had_sign,
-    winner_kept_sign,
-    winner_led,
-    winner_was_largest,
-)
+from polysemantic.functional.shared.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.shared.counting import count
+from polysemantic.functional.shared.flags import pack_flags, packed_flag, unpack_flags
+from polysemantic.functional.shared.gram import gram, squared_gram
+from polysemantic.functional.shared.power_sums import PowerSums, power_sums
+from polysemantic.functional.shared.sharing import shared, sharing
+from polysemantic.functional.shared.statistics import MeanInterval, mean_interval
+from polysemantic.functional.shared.weights import effective_weight, magnitude
+from polysemantic.functional.training.convergence import all_finite, has_converged, is_still, max_move, relative_change
+from polysemantic.functional.training.reconstruction import reconstruction_error
 
 __all__ = [
     "CarriedSigns",
@@ -120,11 +129,10 @@ __all__ = [
     "SurvivalCurve",
     "ThresholdSweep",
     "ablate",
-    "advance",
     "all_finite",
-    "blocks",
     "bootstrap_lives",
     "bootstrap_over_instances",
+    "cache_blocks",
     "carried",
     "carried_signs",
     "carriers",
@@ -135,7 +143,7 @@ __all__ = [
     "count",
     "coverage",
     "covered_features",
-    "decode",
+    "decode_collisions",
     "disambiguation_by_ablation",
     "disambiguation_neurons",
     "effective_weight",
@@ -144,6 +152,7 @@ __all__ = [
     "feature_dimensionality",
     "features_per_neuron",
     "find_collisions",
+    "follow_lives",
     "fourth_norm",
     "fourth_norm_null",
     "gram",

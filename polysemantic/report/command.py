@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polysemantic.arguments import OneLineArguments, say
-from polysemantic.files import write_whole
+from polysemantic.cli.arguments import OneLineArguments, say
+from polysemantic.storage.files import write_whole
 
 
 def main(args: list[str] | None = None) -> int:

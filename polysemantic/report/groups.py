@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polysemantic.intervals import COUNTS, interval_of, interval_text
 from polysemantic.report.charts import Panel, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
+from polysemantic.results.intervals import COUNTS, interval_of, interval_text
 
 SHARE = (-0.02, 1.04)
 """An axis from 0 to 1 on which marks at both ends are whole."""

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from polysemantic.intervals import SHARES
 from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DASHES, PALETTE, SYMBOLS, THEORY, label, look, markup, value_text
+from polysemantic.results.intervals import SHARES
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from polysemantic.ensemble import short_text
+from polysemantic.model.ensemble import short_text
 
 # Okabe and Ito's, told apart with every common kind of colour blindness, and dark enough for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C4B8A", "#7F7F7F")

@@ -14,10 +14,10 @@ import pandas as pd
 import torch
 import yaml
 
-from polysemantic.ensemble import Ensemble
+from polysemantic.model.ensemble import Ensemble
 from polysemantic.report.labels import value_text, value_texts
-from polysemantic.report.settings import Setting, settings, short_names
-from polysemantic.runs import read_snapshot
+from polysemantic.results.settings import Setting, settings, short_names
+from polysemantic.storage.runs import read_snapshot
 
 Snapshot = dict[str, torch.Tensor]
 

@@ -16,9 +16,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from polysemantic.intervals import SHARES
 from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
+from polysemantic.results.intervals import SHARES
 
 # Inches: a column of a two-column paper.
 _WIDTH = 3.35

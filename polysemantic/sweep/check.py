@@ -6,11 +6,11 @@ from typing import Any
 from jsonargparse import Namespace
 
 from polysemantic.data import InputDataModule
-from polysemantic.ensemble import Ensemble
-from polysemantic.module import EnsembleModule
-from polysemantic.strategy import choose_strategy
+from polysemantic.distributed import choose_strategy
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.runtime.trainer import build_trainer
 from polysemantic.sweep.reader import Config
-from polysemantic.trainer import build_trainer
+from polysemantic.training.module import EnsembleModule
 
 # A sweep may be planned where there is no accelerator, and run where there is one.
 _HERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1, "logger": None, "plugins": None}

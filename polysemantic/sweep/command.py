@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from typing_extensions import override
 
-from polysemantic.suggest import did_you_mean
+from polysemantic.validation.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -54,7 +54,7 @@ def main(args: Sequence[str]) -> int:
         sys.path.insert(0, str(Path.cwd()))
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from polysemantic.errors import explain, say
+    from polysemantic.cli.parser import explain, say
 
     try:
         return _collect(options.collect) if options.config is None else _sweep(options)
@@ -114,7 +114,7 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from polysemantic.checks import check_at_least_one, check_not_negative, check_positive
+    from polysemantic.validation.checks import check_at_least_one, check_not_negative, check_positive
 
     check_at_least_one(workers=options.workers)
     check_positive(cpus_per_cell=options.cpus_per_cell)

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from polysemantic.compiled import compiling_pays
+from polysemantic.engine.compiled import compiling_pays
 from polysemantic.sweep.plan import Cell
 
 # Of benchmarks/README.md: products of a step run at about half of the peak rate, and beside them it passes over

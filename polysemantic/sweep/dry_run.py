@@ -3,8 +3,8 @@ from __future__ import annotations
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from polysemantic.ensemble import number_text, short_text
-from polysemantic.report.settings import short_names
+from polysemantic.model.ensemble import number_text, short_text
+from polysemantic.results.settings import short_names
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.table import label

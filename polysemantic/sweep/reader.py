@@ -16,8 +16,8 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from polysemantic.anew import classes_start_anew
-from polysemantic.cli import PolysemanticCLI
+from polysemantic.cli.class_change import classes_start_anew
+from polysemantic.cli.main import PolysemanticCLI
 
 Config = dict[str, Any]
 

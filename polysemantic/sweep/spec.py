@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from omegaconf import OmegaConf
 
-from polysemantic.suggest import did_you_mean
+from polysemantic.validation.suggestions import did_you_mean
 
 _KEYS = ("base", "overrides", "axes", "zip", "exclude")
 

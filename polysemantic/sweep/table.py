@@ -13,11 +13,11 @@ from pandas.api.types import is_object_dtype
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from polysemantic.files import write_parquet, write_whole
-from polysemantic.report.settings import short_names
+from polysemantic.results.settings import short_names
+from polysemantic.results.tables import mean_and_interval, narrow, too_wide
+from polysemantic.storage.files import write_parquet, write_whole
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.reader import parse_yaml
-from polysemantic.tables import mean_and_interval, narrow, too_wide
 from polysemantic.theory import polysemantic_neurons_paper
 
 SWEEP = "sweep.yaml"

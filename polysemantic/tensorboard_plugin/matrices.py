@@ -14,8 +14,8 @@ import torch
 import yaml
 from numpy.lib.npyio import NpzFile
 
-from polysemantic.ensemble import Ensemble, point_label
 from polysemantic.functional import effective_weight
+from polysemantic.model.ensemble import Ensemble, point_label
 from polysemantic.tensorboard_plugin.listing import KeptRun
 
 # What a file may do that is torn, or no snapshot at all.

@@ -10,11 +10,11 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from small_runs import small_grid
 
-from browser.conftest import ARTIFACTS
 from polysemantic.functional import coverage, polysemantic_neurons
-from polysemantic.runs import load
+from polysemantic.storage.runs import load
+from tests.browser.conftest import ARTIFACTS
+from tests.support.small_runs import small_grid
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
 MINUS = "\N{MINUS SIGN}"

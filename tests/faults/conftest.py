@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 
 import polysemantic
-from faults import victims
+from tests.faults import victims
 
 TOLD = pytest.StashKey[dict]()
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from faults.victims import error_line, run
-from polysemantic.ensemble import Ensemble
-from polysemantic.memory import bytes_per_instance, memory_line
-from polysemantic.module import EnsembleModule
-from polysemantic.trainer import build_trainer
+from polysemantic.model.ensemble import Ensemble
+from polysemantic.runtime.memory import bytes_per_instance, memory_line
+from polysemantic.runtime.trainer import build_trainer
+from polysemantic.training.module import EnsembleModule
+from tests.faults.victims import error_line, run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -5,9 +5,9 @@ import signal
 import pytest
 import torch
 
-from faults.victims import assert_nothing_lost, at_step, begin, end, error_line, run, wait_for
 from polysemantic.callbacks import Snapshots
-from polysemantic.checkpoints import SealedCheckpointIO
+from polysemantic.storage.checkpoints import SealedCheckpointIO
+from tests.faults.victims import assert_nothing_lost, at_step, begin, end, error_line, run, wait_for
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

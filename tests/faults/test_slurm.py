@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 import polysemantic
-from faults.victims import at_step, run
 from polysemantic.callbacks import CollisionTracker, Snapshots
+from tests.faults.victims import at_step, run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -8,10 +8,11 @@ import time
 
 import pandas as pd
 import pytest
-from ranks import assert_same_ends
 
 import polysemantic
-from faults.victims import (
+from polysemantic.callbacks import Checkpoint, Results, Snapshots
+from polysemantic.storage.files import SealedWriter
+from tests.faults.victims import (
     PATIENCE,
     assert_nothing_lost,
     assert_whole_files,
@@ -20,8 +21,7 @@ from faults.victims import (
     killed,
     run,
 )
-from polysemantic.callbacks import Checkpoint, Results, Snapshots
-from polysemantic.files import SealedWriter
+from tests.support.ranks import assert_same_ends
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 LAST = "lightning_logs/version_0/checkpoints/last.ckpt"

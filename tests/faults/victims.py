@@ -8,12 +8,12 @@ import time
 import numpy as np
 import pandas as pd
 import yaml
-from ranks import assert_same_drawings, assert_same_runs, finish, start
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import polysemantic
-from polysemantic.checkpoints import check_checkpoint
-from polysemantic.cli import main
+from polysemantic.cli.main import main
+from polysemantic.storage.checkpoints import check_checkpoint
+from tests.support.ranks import assert_same_drawings, assert_same_runs, finish, start
 
 # No rank may outlive another that ended by more than this.
 PATIENCE = 30

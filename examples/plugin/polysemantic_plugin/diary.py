@@ -3,7 +3,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from polysemantic.callbacks import StepCallback
-from polysemantic.module import EnsembleModule
+from polysemantic.training.module import EnsembleModule
 
 
 class Diary(StepCallback):

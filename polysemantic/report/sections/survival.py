@@ -1,14 +1,14 @@
 import numpy as np
 import pandas as pd
 
-from polysemantic.ensemble import Ensemble
 from polysemantic.functional import kaplan_meier
-from polysemantic.lifetimes import Since, durations, in_words, lifetimes
+from polysemantic.model.ensemble import Ensemble
 from polysemantic.report.charts import Chart, Panel, Section, Series, TextTable
 from polysemantic.report.groups import SHARE, diverged_note
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material, Point
 from polysemantic.report.over_training import POINTS, limit_note
+from polysemantic.results.lifetimes import Since, durations, in_words, lifetimes
 
 _TIMES = 150
 _KINDS: dict[str | None, str] = {None: "", "opposite_sign": "opposite sign at birth", "same_sign": "same sign at birth"}

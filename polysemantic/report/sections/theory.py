@@ -1,4 +1,4 @@
-from polysemantic.predictions import COLUMNS, LEGEND, cells, predictions
+from polysemantic.cli.theory import COLUMNS, LEGEND, cells, predictions
 from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.material import Material
 

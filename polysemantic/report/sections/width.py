@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 
-from polysemantic.predictions import COLUMNS
+from polysemantic.cli.theory import COLUMNS
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
 from polysemantic.report.labels import heading, label

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch import Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
+from tensorboard.compat.proto.types_pb2 import DT_STRING
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+from torch.utils.tensorboard import SummaryWriter
+from typing_extensions import override
+
+from polysemantic import theory
+from polysemantic.callbacks.measurements import Measurements
+from polysemantic.callbacks.tensorboard.charts import Charts
+from polysemantic.functional import hidden_excess_kurtosis_null
+from polysemantic.model.ensemble import point_label
+from polysemantic.results.intervals import intervals_of
+
+_MAIN = (
+    *(
+        "polysemantic_neurons",
+        "collisions_opposite_sign",
+        "collisions_same_sign",
+        "coverage",
+        "represented",
+        "carriers",
+    ),
+    *("loss", "reconstruction_error", "fourth_norm", "privilege", "participation_ratio", "hidden_excess_kurtosis"),
+)
+# Last among the groups of the tab Scalars, where these curves are of no use.
+_GROUP = "with_bands"
+_THEORY = ("polysemantic_neurons", "hidden_excess_kurtosis")
+
+
+class Bands(Charts):
+    """Draws the main measurements with their 95 % intervals as bands, theory beside them, under Custom Scalars.
+
+    A band needs its three curves in one run of TensorBoard, so they are written once more: to the run `bands`, below
+    the grid point's label if anything varies.
+
+    Args:
+        measurements: The callback that measures.
+    """
+
+    def __init__(self, measurements: Measurements) -> None:
+        super().__init__(measurements)
+        self._shown = {column: measurements.tags[column] for column in _MAIN if column in measurements.tags}
+        self._laid_out: set[str] = set()
+
+    @override
+    def _draw_measurement(self, trainer: Trainer, module: Any, at: int) -> None:
+        points = [point_label(point) for point in module.ensemble.points]
+        expected = _expected(module)
+        curves: list[dict[str, float]] = [{} for _ in points]
+        columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in self._shown}
+        for column, (mean, *ends) in intervals_of(columns).items():
+            # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
+            low, high = (mean.where(end.isnan(), end) for end in ends)
+            for name, bound in {"mean": mean, "low": low, "high": high}.items():
+                for point, value in enumerate(bound.tolist()):
+                    curves[point][f"{_GROUP}/{column}/{name}"] = value
+        for label, values in zip(points, curves, strict=True):
+            run = "bands" if label == "all" else f"{label}/bands"
+            self._write(trainer, run, values | expected, self.measurements.steps[at])
+
+    @override
+    def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
+        writer = super()._writer(trainer, run)
+        if run not in self._laid_out:
+            file: Any = writer.file_writer
+            file.add_summary(layout_summary(self._shown))
+            self._laid_out.add(run)
+        return writer
+
+
+def layout_summary(tags: dict[str, str]) -> Summary:
+    """What the tab Custom Scalars shows: a chart for each column, below the group that its tag begins with."""
+    groups: dict[str, list[layout_pb2.Chart]] = {}
+    for column, tag in tags.items():
+        series = [_series("mean", "low", "high", column)]
+        if column in _THEORY:
+            series.append(_series("theory", "theory", "theory", column))
+        chart = layout_pb2.Chart(title=column, margin=layout_pb2.MarginChartContent(series=series))
+        groups.setdefault(tag.partition("/")[0], []).append(chart)
+    layout = layout_pb2.Layout(category=[layout_pb2.Category(title=name, chart=of) for name, of in groups.items()])
+    content = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()])
+    kind = metadata.create_summary_metadata()
+    return Summary(value=[Summary.Value(tag=metadata.CONFIG_SUMMARY_TAG, tensor=content, metadata=kind)])
+
+
+def _series(value: str, lower: str, upper: str, column: str) -> layout_pb2.MarginChartContent.Series:
+    tags = {
+        name: f"{_GROUP}/{column}/{curve}" for name, curve in {"value": value, "lower": lower, "upper": upper}.items()
+    }
+    return layout_pb2.MarginChartContent.Series(**tags)
+
+
+def _expected(module: Any) -> dict[str, float]:
+    """What theory expects of the measurements that it speaks of."""
+    expected = {"polysemantic_neurons": theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)}
+    if module.act == "linear":
+        expected["hidden_excess_kurtosis"] = hidden_excess_kurtosis_null(module.n_hidden)
+    return {f"{_GROUP}/{column}/theory": float(value) for column, value in expected.items()}

@@ -1,0 +1,1 @@
+"""Ways to take optimiser steps, and the choice between them."""

@@ -1,0 +1,1 @@
+"""Which features share a neuron, and what does it cost?"""

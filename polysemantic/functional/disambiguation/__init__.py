@@ -1,0 +1,1 @@
+"""Does one neuron tell two parts of the inputs apart?"""

@@ -1,0 +1,1 @@
+"""How do encodings lie to one another?"""

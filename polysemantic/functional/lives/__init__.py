@@ -1,0 +1,1 @@
+"""How long do collisions last?"""

@@ -1,0 +1,1 @@
+"""Has training converged, and how good is it?"""

@@ -1,0 +1,1 @@
+"""Networks, their objective and the weights they start from."""

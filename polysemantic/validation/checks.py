@@ -1,0 +1,49 @@
+"""Rules that options must keep, each said in the same words everywhere."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any, get_args
+
+from polysemantic.validation.suggestions import did_you_mean
+
+
+def check_at_least_one(**sizes: Any) -> None:
+    """Refuse a size that is no whole number or below 1; None is no size."""
+    for name, size in sizes.items():
+        if size is None:
+            continue
+        if not isinstance(size, Integral):
+            raise ValueError(f"`{name}` must be a whole number, got {size!r}.")
+        if size < 1:
+            raise ValueError(f"`{name}` must be at least 1, got {size}.")
+
+
+def check_choice(**choices: tuple[str, Any]) -> None:
+    """Refuse a word that is not of its `Literal`."""
+    for name, (choice, literal) in choices.items():
+        known = get_args(literal)
+        if choice not in known:
+            raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {choice!r}{did_you_mean(choice, known)}")
+
+
+def check_not_negative(**numbers: float) -> None:
+    """Refuse a number that is negative, infinite or nan."""
+    for name, number in numbers.items():
+        if not 0 <= number < math.inf:
+            raise ValueError(f"`{name}` must be at least 0 and finite, got {number}.")
+
+
+def check_positive(**numbers: float | None) -> None:
+    """Refuse a number that is 0, negative, infinite or nan; None is no number."""
+    for name, number in numbers.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ValueError(f"`{name}` must be positive and finite, got {number}.")
+
+
+def check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
+    """Refuse hyperparameters of the model that are out of their range."""
+    check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
+    if not 0 < importance <= 1:
+        raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")

@@ -1,0 +1,50 @@
+import functools
+import subprocess
+
+import pytest
+
+from polysemantic.kernels.native import extension as compiler
+
+
+@pytest.fixture
+def compile_anew(monkeypatch, tmp_path):
+    """Compile words.cpp as another process would, and tell how often the compiler ran."""
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    run, ran = subprocess.run, []
+
+    def counted(command, **options):
+        ran.extend(["compiled"] * ("-shared" in command))  # torch asks the compiler whether it is one
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", counted)
+
+    def anew(instructions=()):
+        library = functools.cache(compiler.compiled.__wrapped__)("splitmix64.cpp", instructions)
+        if library is None:
+            pytest.skip("needs a C++ compiler")
+        assert library.words
+        return len(ran)
+
+    return anew
+
+
+def test_what_was_compiled_once_is_there_for_the_next_process_that_asks_for_the_same(compile_anew, tmp_path):
+    assert compile_anew() == 1
+    assert compile_anew() == 1
+    assert compile_anew(("sse3",)) == 2
+    kept = list((tmp_path / "polysemantic").iterdir())
+    assert [path.suffix for path in kept] == [".so", ".so"]
+    assert not (tmp_path / "polysemantic").stat().st_mode & 0o077
+
+
+@pytest.mark.parametrize("open_to_all", [".", "polysemantic"])
+def test_nothing_is_run_from_where_others_may_write(open_to_all, compile_anew, tmp_path):
+    (tmp_path / "polysemantic").mkdir()
+    (tmp_path / open_to_all).chmod(0o777)
+    assert [compile_anew(), compile_anew()] == [1, 2]
+    assert not list((tmp_path / "polysemantic").iterdir())
+
+
+def test_without_a_place_to_keep_it_each_process_compiles_for_itself(compile_anew, tmp_path):
+    (tmp_path / "polysemantic").write_text("no directory")
+    assert [compile_anew(), compile_anew()] == [1, 2]

@@ -1,0 +1,93 @@
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from polysemantic.metrics import STANDARD
+from polysemantic.results.intervals import COUNTS, interval_of, interval_text, intervals_of
+from polysemantic.results.tables import mean_and_interval
+
+
+def student(values):
+    """Mean and ends, by scipy."""
+    return values.mean(), *stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+
+
+@pytest.mark.parametrize(
+    ("column", "least", "most"),
+    [
+        ("polysemantic_neurons", 0, np.inf),
+        ("coverage", 0, 1),
+        ("carriers", 1, np.inf),
+        ("privilege", -np.inf, 1),
+        ("privilege_z", -np.inf, np.inf),
+        ("excess_polysemantic_neurons", -np.inf, np.inf),
+        ("of_the_user", -np.inf, np.inf),
+    ],
+)
+@pytest.mark.parametrize("values", [[1.0, 1.0, 1.5], [1.0, 0.9], [0.0, 0.1], [0.3, 0.31, 0.29], [-0.1, 1.3]])
+def test_an_interval_ends_where_the_range_of_its_measurement_does(column, least, most, values):
+    mean, low, high = student(np.array(values))
+    # Values that no such measurement has are another measurement's.
+    low = low if min(values) < least else max(low, least)
+    high = high if max(values) > most else min(high, most)
+    found = interval_of(column, torch.tensor([[*values, torch.nan]], dtype=torch.float64))
+    np.testing.assert_allclose(torch.cat(found), [mean, low, high], atol=1e-12)
+
+
+def test_ends_are_unknown_with_fewer_than_two_networks():
+    found = interval_of("coverage", torch.tensor([[1.0, torch.nan], [torch.nan, torch.nan]]))
+    assert [end.isnan().tolist() for end in found] == [[False, True], [True, True], [True, True]]
+
+
+def test_intervals_of_columns_are_those_of_each_alone():
+    generator = torch.Generator().manual_seed(0)
+    names = ("coverage", "carriers", "of_the_user")
+    columns = {name: torch.randn(3, 5, generator=generator).double() for name in names}
+    columns["polysemantic_neurons"] = columns["coverage"].square()
+    for name, found in intervals_of(columns).items():
+        assert torch.stack(found).equal(torch.stack(interval_of(name, columns[name])))
+
+
+def test_an_interval_that_ends_at_zero_holds_the_mean_as_often():
+    generator = torch.Generator().manual_seed(0)
+    rate, repeats = 0.5, 4000
+    counts = torch.poisson(torch.full((repeats, 8), rate, dtype=torch.float64), generator=generator)
+    _, low, high = interval_of("polysemantic_neurons", counts)
+    _, below, above = interval_of("of_the_user", counts)
+    assert (below < 0).any()
+    assert (low >= 0).all()
+    assert ((low <= rate) & (rate <= high)).equal((below <= rate) & (rate <= above))
+
+
+def test_every_measurement_that_counts_begins_at_zero():
+    counted = {metric.column() for metric in STANDARD if metric.count_valued} - {"excess_polysemantic_neurons"}
+    assert counted <= set(COUNTS)
+
+
+@pytest.mark.parametrize(
+    ("ends", "digits", "text"),
+    [
+        ((71.25, 68.85, 73.65), 1, "71.2 ± 2.4"),
+        ((0.5, 0.0, 2.09), 2, "0.50 [0, 2.09]"),
+        ((0.96, 0.89, 1.0), 2, "0.96 [0.89, 1]"),
+        ((0.999, 0.997, 1.0), 2, "1.00 ± 0.00"),
+        ((0.1 + 0.2, 0.3 - 0.125, 0.3 + 0.125), 2, "0.30 ± 0.12"),
+    ],
+)
+def test_an_interval_is_told_by_its_ends_where_it_ends_early(ends, digits, text):
+    assert interval_text(*ends, digits) == text
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "text"),
+    [
+        ("polysemantic_neurons", [0, 0, 0, 2], "0.50 [0, 2.09]"),
+        ("coverage", [1.0, 1.0, 0.9, 1.0], "0.97 [0.90, 1]"),
+        ("privilege_z", [0, 0, 0, 2], "0.50 ± 1.59"),
+        ("polysemantic_neurons", [0, 0], "0.00"),
+    ],
+)
+def test_a_column_is_told_within_its_range(column, values, text):
+    assert mean_and_interval(pd.Series(values, name=column)) == text

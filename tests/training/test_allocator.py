@@ -1,0 +1,66 @@
+import multiprocessing
+import os
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from polysemantic.training import allocator as freed
+
+pytestmark = pytest.mark.skipif(freed._of_library("mallopt") is None, reason="the C library cannot be told")
+PIECE, PAGES = 2**23, 2**23 // os.sysconf("SC_PAGE_SIZE")
+
+
+def pages():
+    return int(Path("/proc/self/statm").read_text().split()[1])
+
+
+def grown_by_a_piece_that_is_gone(size=PIECE):
+    before = pages()
+    b"\1" * size
+    return pages() - before
+
+
+def kept_then_handed_back():
+    freed.keep_freed_memory()
+    grown = sum(grown_by_a_piece_that_is_gone() for _ in range(8))
+    kept = pages()
+    freed.give_freed_memory_back()
+    return grown, kept - pages()
+
+
+def returned_then_kept():
+    with freed.freed_memory_returns():
+        returned = grown_by_a_piece_that_is_gone()
+    return returned, grown_by_a_piece_that_is_gone()
+
+
+@pytest.fixture
+def process():
+    """A fresh one: where much was freed before, a gap may take in a piece whatever the library is told."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as executor:
+        yield executor
+
+
+def test_freed_memory_is_kept_until_it_is_handed_back(process):
+    grown, handed_back = process.submit(kept_then_handed_back).result()
+    assert PAGES // 2 < grown < 4 * PAGES
+    assert handed_back > PAGES // 2
+
+
+def test_freed_memory_returns_at_once_where_it_is_not_to_be_kept(process):
+    returned, kept = process.submit(returned_then_kept).result()
+    assert returned < PAGES // 2 < kept
+
+
+@pytest.mark.parametrize(("name", "default"), [("MKL_DISABLE_FAST_MM", "1"), ("GOMP_SPINCOUNT", "20000")])
+def test_libraries_are_told_before_torch_loads_them_unless_the_user_has_told_them(name, default):
+    look = f"import os, sys, polysemantic; print('torch' in sys.modules, os.environ['{name}'])"
+    others = {key: value for key, value in os.environ.items() if key != name}
+    for chosen, told in (({}, default), ({name: "7"}, "7")):
+        done = subprocess.run(
+            [sys.executable, "-c", look], capture_output=True, text=True, check=True, env=others | chosen
+        )
+        assert done.stdout.split() == ["False", told]
