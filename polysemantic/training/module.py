@@ -382,3 +382,9 @@ class EnsembleModule(LightningModule):
             "optimizer": optimizer_settings(self.optimizer),
             "lr_scheduler": schedule_settings(self.lr_scheduler, self.optimizer),
         }
+
+
+def ensemble_module(pl_module: LightningModule) -> EnsembleModule:
+    """The module that a Lightning hook is given, by its own type: every run of ours trains an `EnsembleModule`."""
+    assert isinstance(pl_module, EnsembleModule)
+    return pl_module
