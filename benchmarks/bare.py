@@ -10,7 +10,7 @@ from polysemantic.engine.select import tensor_cores_pay, use_tensor_cores
 from polysemantic.engine.threaded import SpreadSteps, quickest_products, spreading_pays
 from polysemantic.kernels.sparse import sparse_pays
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 
 class Bare:

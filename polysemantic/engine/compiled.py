@@ -1,3 +1,5 @@
+"""Optimiser steps of small networks, unrolled into one graph by torch's compiler."""
+
 from __future__ import annotations
 
 import contextlib
@@ -5,95 +7,109 @@ import time
 import types
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
-from torch.optim import SGD, Optimizer
-from torch.optim.sgd import sgd
+from torch.optim import SGD
 
-from polysemantic.engine.eager import Draws, replaceable
-from polysemantic.engine.fused_optimizer import SGD_OPTIONS, begin_state, decouples
-from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import Weights
+from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.batches import BatchStream
+from polysemantic.engine.fused_optimizer import begin_state, traced_update
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.problem import Problem
+from polysemantic.kernels.workspace import NoWorkspace
+from polysemantic.model.objective import ClosedForm
+from polysemantic.model.weights import Weights
 
-# Below this many multiplications a step is bound by the cost of calls, and above as many steps compiling pays it back
-# where it is done again, from the compiler's cache; the first time it takes twice as many.
-_SMALL_STEP, _LONG_RUN = 2**16, 400_000
-
-
-def compiling_pays(n_features: int, n_hidden: int, batch_size: int, max_steps: int) -> bool:
-    """Whether compiling is worth its half minute; decided by one instance's shape and the length of the run alone."""
-    return n_features * n_hidden * batch_size <= _SMALL_STEP and max_steps >= _LONG_RUN
+# From so many steps on, a run wins back the time of compiling from the compiler's cache. The first time takes twice as
+# long.
+_LONG_RUN = 400_000
 
 
-def can_compile() -> bool:
-    """Whether this machine has the compiler that graphs for the CPU need; says so if it has not."""
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        rank_zero_warn("no C++ compiler found: optimiser steps are not compiled")
-        return False
-    return True
-
-
-class CompiledSteps:
-    """Optimiser steps unrolled into one graph for the CPU: small networks are bound by the cost of calls alone.
+class CompiledEngine:
+    """Optimiser steps unrolled into one graph for the CPU, where a step is bound by the cost of calls alone.
 
     Args:
-        network: The networks, with their standard objective.
-        optimizer: Their SGD, Adam or AdamW.
-
-    Raises:
-        ValueError: If the optimiser is another.
+        training: What it trains, without a schedule or clipping.
+        plan: Not used: the compiler computes the products.
     """
 
-    unrolled = 25
+    name: ClassVar[str] = "compiled"
+    needs: ClassVar[str] = (
+        "a CPU and a C++ compiler, networks of our own class with at most 2^16 multiplications in a batch's product, "
+        "SGD, Adam or AdamW without hooks, neither an lr_scheduler nor a clip_norm, and a whole batch per process"
+    )
+    keeps_gradients: ClassVar[bool] = True
+    unrolled: ClassVar[int] = 25
+    """Steps of one graph."""
 
-    def __init__(self, network: Autoencoder, optimizer: Optimizer) -> None:
-        if not replaceable(network, optimizer):
-            rule = "be false unless SGD, Adam or AdamW trains all parameters, without hooks"
-            raise ValueError(f"`compile` must {rule}, got {type(optimizer).__name__}.")
-        self.network, self.optimizer = network, optimizer
-        self.parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
+    def __init__(self, training: Training, plan: Plan) -> None:  # noqa: ARG002 - see above
+        self.training = training
+        network = training.networks
+        self._parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
-        self._objective = network.closed_form()
+        self._objective = ClosedForm(network.act, workspace=NoWorkspace())
         self._graphs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}
         self._options: dict[str, Any] = {}
 
+    @classmethod
+    def supports(cls, problem: Problem) -> bool:
+        """See `StepEngine`."""
+        update = problem.plain_update and not problem.scheduled and not problem.clipped
+        return problem.device == "cpu" and problem.standard and problem.is_small and update and not problem.divided
+
+    @classmethod
+    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - it has no kernel
+        """See `StepEngine`."""
+        return problem.max_steps >= _LONG_RUN
+
+    @classmethod
+    def can_be_built(cls) -> bool:
+        """See `StepEngine`."""
+        try:
+            get_cpp_compiler()
+        except InvalidCxxCompiler:
+            rank_zero_warn("no C++ compiler found: optimiser steps are not compiled")
+            return False
+        return True
+
     @torch.no_grad()
-    def __call__(
+    def run(
         self,
         steps: int,
-        draws: Draws,
+        batches: BatchStream,
         *,
         with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
-    ) -> Tensor:
-        """See `Steps`."""
-        self._objective.l1, self._objective.importance = self.network.factors
+    ) -> Tensor | None:
+        """See `StepEngine`."""
+        # One number for the penalty of all would become a constant of the graph.
+        self._objective.factors = self.training.networks.factors._replace(l1_of_all=None)
         self._forget_graphs_of_other_options()
+        loss = None
         with _threads(self._n_threads):
-            for some, x, noise in draws.in_turn(steps, len(self.network.W_enc), self.unrolled):
+            for some, x, noise in batches.read(steps, len(self.training.networks.W_enc), self.unrolled):
                 whole = len(some) // self.unrolled * self.unrolled
                 for start in range(0, whole, self.unrolled):
-                    loss = self._block(
-                        self.unrolled, _part(x, start, self.unrolled), _part(noise, start, self.unrolled)
-                    )
-                # What does not fill a block is stepped one by one, in a graph of its own.
+                    stop = start + self.unrolled
+                    loss = self._run_graph(self.unrolled, _cut(x, start, stop), _cut(noise, start, stop))
+                # The steps that are left have a graph of one step.
                 for start in range(whole, len(some)):
-                    loss = self._block(1, _part(x, start, 1), _part(noise, start, 1))
+                    loss = self._run_graph(1, _cut(x, start, start + 1), _cut(noise, start, start + 1))
         return loss
 
-    def _block(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
-        states = [begin_state(self.optimizer, parameter) for parameter in self.parameters]
-        corrections = None if isinstance(self.optimizer, SGD) else self._corrections(steps, states)
+    def _run_graph(self, steps: int, x: Tensor | None, noise: Tensor | None) -> Tensor:
+        optimizer = self.training.optimizer
+        states = [begin_state(optimizer, parameter) for parameter in self._parameters]
+        corrections = None if isinstance(optimizer, SGD) else self._corrections(steps, states)
         moving = [{name: value for name, value in state.items() if name != "step"} for state in states]
-        arguments = (self, [p.data for p in self.parameters], moving, corrections, steps, x, noise)
+        arguments = (self, [p.data for p in self._parameters], moving, corrections, steps, x, noise)
         shapes = [None if block is None else block.shape for block in (x, noise)]
-        key = (steps, *shapes, self._objective.l1 is None, self._objective.importance is None)
+        factors = self._objective.factors
+        key = (steps, *shapes, factors.l1 is None, factors.importance is None)
         loss = self._graphs[key](*arguments) if key in self._graphs else self._compile(key, arguments)
         for state in states:
             if "step" in state:
@@ -102,54 +118,55 @@ class CompiledSteps:
 
     def _forget_graphs_of_other_options(self) -> None:
         """The optimiser's options are constants of a graph."""
-        options = {name: value for name, value in self.optimizer.param_groups[0].items() if name != "params"}
+        group = self.training.optimizer.param_groups[0]
+        options = {name: value for name, value in group.items() if name != "params"}
         if options != self._options:
             self._graphs, self._options = {}, options
 
     def _compile(self, key: tuple[Any, ...], arguments: tuple[Any, ...]) -> Tensor:
-        """Take steps by a graph that is yet to be made."""
+        """Take steps with a new graph."""
         began, (steps, *_) = time.monotonic(), key
-        graph = self._graphs[key] = self._new_graph()
+        graph = self._graphs[key] = self.new_graph()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the compiler's own, about itself
             loss = graph(*arguments)
         rank_zero_info(f"compiled {steps} steps in {time.monotonic() - began:.1f} s")
         return loss
 
-    def _new_graph(self) -> Callable[..., Tensor]:
+    def new_graph(self) -> Callable[..., Tensor]:
         """A function that becomes one graph when it is called.
 
-        The compiler keeps the graphs of one code object together, eight at the most in a process, and looks before each
-        call for the one that fits, which takes longer than a step. So each has a code object of its own, and the key
-        under which it is kept here holds whatever else it depends on.
+        The compiler keeps at most eight graphs of one code object in a process, and before each call looks for the one
+        that fits, which takes longer than a step. So each graph has a code object of its own, and the key under which
+        it is kept here holds whatever else it depends on.
         """
-        unrolled = CompiledSteps._unrolled
+        unrolled = CompiledEngine.unrolled_steps
         function = types.FunctionType(unrolled.__code__.replace(), unrolled.__globals__)
-        # The calls between loops in C++ too: from Python they take longer than all the loops.
+        # The calls between loops are in C++ too: from Python they take longer than all the loops.
         options: dict[str, Any] = {"cpp.threads": self._n_threads, "cpp_wrapper": True, "guard_filter_fn": _none}
         compiled: Callable[..., Tensor] = torch.compile(function, fullgraph=True, dynamic=False, options=options)
         return compiled
 
     def _corrections(self, steps: int, states: list[dict[str, Tensor]]) -> Tensor:
-        """Factors of both moments in each of an Adam's next steps, shape (step, 2).
+        """Factors of both moments in each of Adam's next steps, shape (step, 2).
 
-        In the graph they would be computed anew for every few numbers that are updated. As numbers of Python they have
-        the same bits whichever block a step is in.
+        A graph would compute them anew for every few numbers that it updates. As Python numbers they have the same bits
+        whichever graph a step is in.
         """
-        group = self.optimizer.param_groups[0]
+        group = self.training.optimizer.param_groups[0]
         rate, (beta1, beta2) = float(group["lr"]), map(float, group["betas"])
         begun = int(states[0]["step"])
         times = range(begun + 1, begun + 1 + steps)
         factors = [(rate / (1 - beta1**t), (1 - beta2**t) ** -0.5) for t in times]
-        return torch.tensor(factors, dtype=self.parameters[0].dtype)
+        return torch.tensor(factors, dtype=self._parameters[0].dtype)
 
     @property
     def _n_threads(self) -> int:
-        # Handing a few microseconds of work to a second thread costs more than the work, in products too.
-        few = sum(p.numel() for p in self.parameters) < 2**15
+        # Handing a few microseconds of work to a second thread costs more than the work.
+        few = sum(p.numel() for p in self._parameters) < 2**15
         return 1 if few else torch.get_num_threads()
 
-    def _unrolled(
+    def unrolled_steps(
         self,
         parameters: list[Tensor],
         states: list[dict[str, Tensor]],
@@ -158,6 +175,7 @@ class CompiledSteps:
         x: Tensor | None,
         noise: Tensor | None,
     ) -> Tensor:
+        """What a graph computes: so many steps, with the losses of the last."""
         gradients = [torch.empty_like(parameter) for parameter in parameters]
         weights, gradient = (Weights(**dict(zip(self._names, ts, strict=True))) for ts in (parameters, gradients))
         loss = None
@@ -165,50 +183,10 @@ class CompiledSteps:
             last = at == steps - 1
             step_x, step_noise = (None if block is None else block[at] for block in (x, noise))
             loss = self._objective(step_x, weights, gradient, step_noise, with_loss=last)
-            self._update(parameters, gradients, states, None if corrections is None else corrections[at])
+            step_corrections = None if corrections is None else corrections[at]
+            traced_update(self.training.optimizer, parameters, gradients, states, step_corrections)
         assert loss is not None
         return loss
-
-    def _update(
-        self,
-        parameters: list[Tensor],
-        gradients: list[Tensor],
-        states: list[dict[str, Tensor]],
-        corrections: Tensor | None,
-    ) -> None:
-        group = self.optimizer.param_groups[0]
-        if corrections is None:
-            options = {name: group[name] for name in SGD_OPTIONS}
-            sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
-            return
-        decoupled = decouples(type(self.optimizer), group)
-        for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
-            _adam(parameter, gradient, state, corrections, group, decoupled=decoupled)
-
-
-def _adam(
-    parameter: Tensor,
-    gradient: Tensor,
-    state: dict[str, Tensor],
-    corrections: Tensor,
-    group: dict[str, Any],
-    *,
-    decoupled: bool,
-) -> None:
-    """One update as in arXiv:1412.6980 or, if weights decay beside the gradient, arXiv:1711.05101."""
-    if group["maximize"]:
-        gradient = -gradient
-    if decoupled:
-        parameter.mul_(1 - group["lr"] * group["weight_decay"])
-    elif group["weight_decay"]:
-        gradient = gradient + group["weight_decay"] * parameter
-    beta1, beta2 = group["betas"]
-    first = state["exp_avg"].lerp_(gradient, 1 - beta1)
-    second = state["exp_avg_sq"].lerp_(gradient * gradient, 1 - beta2)
-    if group["amsgrad"]:
-        second = state["max_exp_avg_sq"].copy_(torch.maximum(state["max_exp_avg_sq"], second))
-    rate, root = corrections
-    parameter.sub_(rate * first / (second.sqrt() * root + group["eps"]))
 
 
 @contextlib.contextmanager
@@ -227,5 +205,5 @@ def _none(guards: Sequence[Any]) -> list[bool]:
     return [False] * len(guards)
 
 
-def _part(block: Tensor | None, start: int, steps: int) -> Tensor | None:
-    return None if block is None else block[start : start + steps]
+def _cut(block: Tensor | None, start: int, stop: int) -> Tensor | None:
+    return None if block is None else block[start:stop]

@@ -1,70 +1,89 @@
-"""Optimiser steps on a GPU, recorded once and replayed: to launch them one by one takes longer than most of them."""
+"""Optimiser steps on a GPU, recorded once and replayed: launching them one by one takes longer than most of them."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
-from polysemantic.engine.eager import Draws, EagerSteps, given, replaceable
-from polysemantic.engine.fused_optimizer import is_kernel
-from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.batches import BatchStream, given_batches
+from polysemantic.engine.eager import EagerEngine
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.problem import Problem
 
 # Steps in a graph: enough to drown the cost of its launch, few enough to be recorded in milliseconds.
 _RECORDED = 32
 
+Inputs = list[Tensor | None]
 
-class GraphedSteps:
-    """Optimiser steps in CUDA graphs, of the very kernels that they consist of one by one.
+
+class CudaGraphEngine:
+    """Optimiser steps in CUDA graphs of the same kernels that the eager engine launches one by one.
 
     Args:
-        network: The networks, with their standard objective.
-        optimizer: Their fused SGD, Adam or AdamW.
-        clip_norm: Largest norm of one instance's gradient.
+        training: What it trains, without a schedule.
+        plan: The kernel for its products.
     """
 
-    unrolled = 1
+    name: ClassVar[str] = "cuda_graph"
+    needs: ClassVar[str] = (
+        "a CUDA device, networks of our own class, fused SGD, Adam or AdamW without hooks, no lr_scheduler, and a "
+        "whole batch per process"
+    )
+    keeps_gradients: ClassVar[bool] = True
 
-    def __init__(self, network: Autoencoder, optimizer: Optimizer, clip_norm: float | None = None) -> None:
-        self.network, self.optimizer = network, optimizer
-        self._one_by_one = EagerSteps(network, optimizer, clip_norm=clip_norm)
-        self._graph: torch.cuda.CUDAGraph | None = None
-        self._inputs: list[Tensor | None] = []
+    def __init__(self, training: Training, plan: Plan) -> None:
+        self.training = training
+        self._eager = EagerEngine(training, plan)
+        self._graph: Any = None
+        self._inputs: Inputs = []
         self._recorded: list[Any] = []
 
-    @staticmethod
-    def takes(network: Autoencoder, optimizer: Optimizer) -> bool:
-        """Whether the networks are on a GPU, and nothing in their steps asks it for a number."""
-        asks_nothing = is_kernel(optimizer) and not network.sparse_inputs
-        return network.W_enc.is_cuda and asks_nothing and replaceable(network, optimizer)
+    @classmethod
+    def supports(cls, problem: Problem) -> bool:
+        """See `StepEngine`. A graph holds no step that asks the GPU for a number."""
+        update = problem.plain_update and problem.fused_update and not problem.scheduled
+        return problem.device == "cuda" and problem.standard and update and not problem.divided
+
+    @classmethod
+    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - it always does
+        """See `StepEngine`."""
+        return True
+
+    @classmethod
+    def can_be_built(cls) -> bool:
+        """See `StepEngine`."""
+        return True
 
     @torch.no_grad()
-    def __call__(self, steps: int, draws: Draws, *, with_loss: bool = True) -> Tensor | None:
-        """See `Steps`."""
+    def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Tensor | None:
+        """See `StepEngine`."""
         loss = None
-        n_instances = len(self.network.W_enc)
-        length = min(_RECORDED, draws.length(n_instances))
-        for some, *inputs in draws.in_turn(steps, n_instances, length):
+        n_instances = len(self.training.networks.W_enc)
+        length = min(_RECORDED, batches.length(n_instances))
+        for some, *inputs in batches.read(steps, n_instances, length):
             last = with_loss and some.stop == steps
-            # The last step gives the losses, one by one.
+            # The last step, which gives the losses, is taken eagerly.
             done = self._replay(len(some) - last, length, inputs)
             if done < len(some):
-                loss = self._one_by_one(len(some) - done, _part(inputs, done, len(some)), with_loss=last)
+                loss = self._eager.run(len(some) - done, cut(inputs, done, len(some)), with_loss=last)
         return loss
 
-    def _replay(self, steps: int, length: int, inputs: list[Tensor | None]) -> int:
-        """Take as many of these steps as graphs of that length can, and tell how many."""
+    def _replay(self, steps: int, length: int, inputs: Inputs) -> int:
+        """Take as many of these steps as whole graphs can, and tell how many."""
         done = 0
         if steps < length:
             return done
         if self._graph is None or self._recorded != self._constants(length):
-            # What a step makes once and keeps, and asks the GPU for, it must not do in a graph.
-            self._one_by_one(1, _part(inputs, 0, 1), with_loss=False)
+            # The first step makes what later steps keep, and asks the GPU for numbers: it must not be in a graph.
+            self._eager.run(1, cut(inputs, 0, 1), with_loss=False)
             done = 1
-            self._record(length, inputs)
-        assert self._graph is not None
+            self._graph = None  # frees its memory before the next one takes as much
+            self._inputs = [None if block is None else torch.empty_like(block[:length]) for block in inputs]
+            self._graph = self.record(length, self._inputs)
+            self._recorded = self._constants(length)
         while done + length <= steps:
             for kept, block in zip(self._inputs, inputs, strict=True):
                 if kept is not None and block is not None:
@@ -73,22 +92,23 @@ class GraphedSteps:
             done += length
         return done
 
-    def _record(self, length: int, inputs: list[Tensor | None]) -> None:
-        self._graph = None  # its memory first
-        self._inputs = [None if block is None else torch.empty_like(block[:length]) for block in inputs]
+    def record(self, length: int, inputs: Inputs) -> Any:
+        """A graph of so many steps on inputs that lie in the given memory; its `replay` takes the steps."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, capture_error_mode="thread_local"):
-            self._one_by_one(length, _part(self._inputs, 0, length), with_loss=False)
-        self._graph, self._recorded = graph, self._constants(length)
+            self._eager.run(length, cut(inputs, 0, length), with_loss=False)
+        return graph
 
     def _constants(self, length: int) -> list[Any]:
         """All that a graph has taken in as a constant."""
-        state = [value for parameter in self.network.parameters() for value in self.optimizer.state[parameter].values()]
-        held = [*self.network.parameters(), *(p.grad for p in self.network.parameters()), *state]
-        options = [value for name, value in self.optimizer.param_groups[0].items() if name != "params"]
-        factors = [(id(factor), factor._version) for factor in (self.network.l1, self.network.importance)]
+        networks, optimizer = self.training.networks, self.training.optimizer
+        state = [value for parameter in networks.parameters() for value in optimizer.state[parameter].values()]
+        held = [*networks.parameters(), *(p.grad for p in networks.parameters()), *state]
+        options = [value for name, value in optimizer.param_groups[0].items() if name != "params"]
+        factors = [(id(factor), factor._version) for factor in (networks.l1, networks.importance)]
         return [length, [tensor.data_ptr() for tensor in held if tensor is not None], options, factors]
 
 
-def _part(inputs: list[Tensor | None], start: int, stop: int) -> Draws:
-    return given(*(None if block is None else block[start:stop] for block in inputs))
+def cut(inputs: Inputs, start: int, stop: int) -> BatchStream:
+    """A stream of some of the steps of inputs and noise."""
+    return given_batches(*(None if block is None else block[start:stop] for block in inputs))

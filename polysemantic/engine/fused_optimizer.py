@@ -1,6 +1,9 @@
-"""Optimiser steps without what `torch.optim` does anew in each of them to find its tensors.
+"""The optimiser's update, one path for each engine.
 
-In small networks that takes several times as long as the update itself, which is the same kernel on the same numbers.
+- `next_update`: the fused kernel itself, for eager steps. To find its tensors anew in each step, as `torch.optim` does,
+  takes several times as long as the update of a small network.
+- `of_instances`, `copy_options`, `copy_counts`: optimisers of some of the instances, for threads.
+- `traced_update`: the same mathematics in operations that a compiler can fuse.
 """
 
 from __future__ import annotations
@@ -12,15 +15,16 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 from torch.optim import optimizer as hooks
+from torch.optim.sgd import sgd
 
 Update = Callable[[], Any]
 
 _OPTIONS = ("lr", "weight_decay", "eps", "maximize")
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
-SGD_OPTIONS = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "maximize")
+_SGD_OPTIONS = ("lr", "weight_decay", "momentum", "dampening", "nesterov", "maximize")
 
 
-def next_updates(optimizer: Optimizer) -> Update:
+def next_update(optimizer: Optimizer) -> Update:
     """What does the same as `optimizer.step` after a first call of that, as long as options and tensors stay.
 
     Args:
@@ -47,7 +51,7 @@ def is_kernel(optimizer: Optimizer) -> bool:
     return type(optimizer) is SGD or (adam and not group["amsgrad"] and not isinstance(group["betas"][0], Tensor))
 
 
-def takes_zero_state(optimizer: Optimizer) -> bool:
+def begins_with_zeros(optimizer: Optimizer) -> bool:
     """Whether `begin_state` knows how an optimiser begins: SGD without dampening, Adam or AdamW, of one group."""
     group, *more = optimizer.param_groups
     return type(optimizer) in (SGD, Adam, AdamW) and not more and not group.get("dampening")
@@ -71,12 +75,12 @@ def begin_state(optimizer: Optimizer, parameter: Tensor) -> dict[str, Tensor]:
 
 
 def of_instances(optimizer: Optimizer, parameters: list[Tensor], instances: slice) -> Optimizer:
-    """An optimiser of some instances with the same options, and a state in the same memory but for counts of steps.
+    """An optimiser of some instances with the same options, and its state in the same memory except counts of steps.
 
     Args:
-        optimizer: An optimiser of whole parameters that `takes_zero_state`.
-        parameters: These instances' part of each.
-        instances: Which they are.
+        optimizer: An optimiser of whole parameters that `begins_with_zeros`.
+        parameters: The slices of the parameters that belong to these instances.
+        instances: Which instances.
     """
     group = optimizer.param_groups[0]
     wholes = group["params"]
@@ -128,7 +132,7 @@ def _adam(kind: type[Optimizer], group: dict[str, Any], tensors: list[Any]) -> U
 def _sgd(optimizer: Optimizer, group: dict[str, Any], tensors: list[Any]) -> Update:
     def update() -> None:
         if bool(group["momentum"]) == bool(tensors[-1]):
-            torch._fused_sgd_(*tensors, is_first_step=False, **{name: group[name] for name in SGD_OPTIONS})
+            torch._fused_sgd_(*tensors, is_first_step=False, **{name: group[name] for name in _SGD_OPTIONS})
         else:
             optimizer.step()
 
@@ -143,3 +147,70 @@ def is_hooked(optimizer: Optimizer) -> bool:
     """Whether somebody wants to be told of each step."""
     of_all = (hooks._global_optimizer_pre_hooks, hooks._global_optimizer_post_hooks)
     return any((*of_all, optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks))
+
+
+def traced_update(
+    optimizer: Optimizer,
+    parameters: list[Tensor],
+    gradients: list[Tensor],
+    states: list[dict[str, Tensor]],
+    corrections: Tensor | None,
+) -> None:
+    """One update in operations that a compiler can trace.
+
+    Args:
+        optimizer: SGD, Adam or AdamW, for its options.
+        parameters: What is updated.
+        gradients: Their gradients.
+        states: Their states without counts of steps.
+        corrections: Factors of Adam's two moments in this step, shape (2,); None for SGD.
+    """
+    group = optimizer.param_groups[0]
+    if corrections is None:
+        options = {name: group[name] for name in _SGD_OPTIONS}
+        sgd(parameters, gradients, [state.get("momentum_buffer") for state in states], foreach=False, **options)
+        return
+    decoupled = decouples(type(optimizer), group)
+    for parameter, gradient, state in zip(parameters, gradients, states, strict=True):
+        _traced_adam(parameter, gradient, state, corrections, group, decoupled=decoupled)
+
+
+def _traced_adam(
+    parameter: Tensor,
+    gradient: Tensor,
+    state: dict[str, Tensor],
+    corrections: Tensor,
+    group: dict[str, Any],
+    *,
+    decoupled: bool,
+) -> None:
+    """One update as in arXiv:1412.6980 or, if weights decay beside the gradient, arXiv:1711.05101."""
+    if group["maximize"]:
+        gradient = -gradient
+    if decoupled:
+        parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    elif group["weight_decay"]:
+        gradient = gradient + group["weight_decay"] * parameter
+    beta1, beta2 = group["betas"]
+    first = state["exp_avg"].lerp_(gradient, 1 - beta1)
+    second = state["exp_avg_sq"].lerp_(gradient * gradient, 1 - beta2)
+    if group["amsgrad"]:
+        second = state["max_exp_avg_sq"].copy_(torch.maximum(state["max_exp_avg_sq"], second))
+    rate, root = corrections
+    parameter.sub_(rate * first / (second.sqrt() * root + group["eps"]))
+
+
+def is_plain(optimizer: Optimizer, parameters: list[Tensor]) -> bool:
+    """Whether an optimiser trains exactly these parameters, begins with zeros, and nobody watches its steps."""
+    held = [id(parameter) for parameter in optimizer.param_groups[0]["params"]]
+    trains_all = held == [id(parameter) for parameter in parameters] and all(p.requires_grad for p in parameters)
+    return trains_all and begins_with_zeros(optimizer) and not is_hooked(optimizer)
+
+
+def use_fused_kernel(optimizer: Optimizer) -> Optimizer:
+    """The optimiser in one pass over memory instead of a dozen, unless the user chose an implementation."""
+    if type(optimizer) in (Adam, AdamW, SGD):
+        for group in optimizer.param_groups:
+            if group.get("fused") is None and group.get("foreach") is None:
+                group["fused"] = True
+    return optimizer

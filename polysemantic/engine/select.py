@@ -1,102 +1,95 @@
+"""Which engine takes a run's steps, and which kernel computes its products: decided once, by one pure function."""
+
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from typing import Literal
 
-import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from polysemantic.engine.base import Plan, StepEngine
+from polysemantic.engine.compiled import CompiledEngine
+from polysemantic.engine.cuda_graph import CudaGraphEngine
+from polysemantic.engine.eager import EagerEngine
+from polysemantic.engine.threaded import ThreadedEngine, cache_block
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.native.amx import AmxMatmul
+from polysemantic.kernels.native.avx512 import Avx512Matmul
+from polysemantic.kernels.problem import Problem
+from polysemantic.kernels.sparse import skipping_zeros_pays
+from polysemantic.kernels.symmetric import SymmetricMatmul
 
-from polysemantic.engine.compiled import CompiledSteps, can_compile, compiling_pays
-from polysemantic.engine.cuda_graph import GraphedSteps
-from polysemantic.engine.eager import EagerSteps, Steps, replaceable
-from polysemantic.engine.threaded import SpreadSteps, quickest_products, spreading_pays
-from polysemantic.kernels.matmul import Products
-from polysemantic.kernels.sparse import sparse_pays
-from polysemantic.model.autoencoder import Autoencoder
+EngineName = Literal["auto", "eager", "threaded", "cuda_graph", "compiled"]
+"""What `model.engine` may be."""
+KernelsName = Literal["auto", "torch"]
+"""What `model.kernels` may be."""
 
-# Compute capabilities of GPUs whose tensor cores multiply bfloat16 more than ten times as fast as the rest float32.
-_QUICK_CORES = {(8, 0), (9, 0), (10, 0)}
+ENGINES: tuple[type[StepEngine], ...] = (
+    # On a GPU, replaying recorded steps is always quicker than launching them: 2 to 15 times for small networks.
+    CudaGraphEngine,
+    # Small networks in runs of 400 000 steps or more, which win back the half minute of compiling.
+    CompiledEngine,
+    # Large networks (2^21 multiplications in W W^T), and many smaller ones with a kernel of ours for one thread.
+    ThreadedEngine,
+    EagerEngine,
+)
+"""The quickest first; the first one that supports a problem and pays is taken. Figures: benchmarks/README.md."""
 
 
-def quickest_steps(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
-    """The quickest way of those allowed to take a run's steps: compiled, replayed, spread over threads, or one by one.
+def _kernels() -> tuple[type[TorchMatmul], ...]:
+    # Each supports only problems large enough for it to be quicker than the kernels after it.
+    # Two products on tensor cores take a third of the time of one in float32 (H200), on matrix units of a CPU half.
+    # Registers of 512 bits compute 1.3 to 1.8 times as much as the library's narrower ones.
+    cpu = (AmxMatmul, Avx512Matmul, SymmetricMatmul, TorchMatmul)
+    if importlib.util.find_spec("triton") is None:
+        return cpu
+    from polysemantic.kernels.triton_matmul import TensorCoreMatmul
+
+    return (TensorCoreMatmul, *cpu)
+
+
+KERNELS = _kernels()
+"""The quickest first; the first one that supports a problem is taken."""
+
+
+def select(problem: Problem, engine: EngineName = "auto", kernels: KernelsName = "auto") -> Plan:
+    """The plan for a problem; without side effects.
 
     Args:
-        module: The `EnsembleModule`.
-        optimizer: Its optimiser.
-        schedule: Its schedule.
+        problem: What is computed.
+        engine: The engine's name, or `auto` for the quickest.
+        kernels: `auto` for the quickest kernel, or `torch` for torch's own library.
+
+    Raises:
+        ValueError: If the engine that was asked for cannot take the problem's steps.
     """
-    networks = module.networks
-    if networks.W_enc.device.type != "cpu":
-        return _on_accelerator(module, optimizer, schedule)
-    dtype, data = networks.W_enc.dtype, module.data
-    products = _products(module, dtype)
-    networks.sparse_inputs = sparse_pays(data.density, products.sparse_up_to, module.n_hidden)
-    if _compiles(module, optimizer) and can_compile():
-        return CompiledSteps(networks, optimizer)
-    if _can_be_spread(module) and SpreadSteps.takes(networks, optimizer):
-        if spreads(module, data.batch_size, dtype):
-            compiled, batch = module.compile_steps is not False, None if data.every_feature_once else data.batch_size
-            return SpreadSteps(networks, optimizer, module.clip_norm, compiled, batch)
-        networks.products = products  # those of larger company, with which an instance must have the same bits
-    return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
+    candidates = KERNELS if kernels == "auto" else (TorchMatmul,)
+    fastest = next(kernel for kernel in candidates if kernel.name not in problem.missing and kernel.supports(problem))
+    chosen = _asked_for(problem, engine) if engine != "auto" else None
+    if chosen is None:
+        left = (kind for kind in ENGINES if kind.name not in problem.missing and kind.supports(problem))
+        chosen = next(kind for kind in left if kind.pays(problem, fastest))
+    # On a CPU a kernel of ours is used wherever a larger ensemble would be trained in threads, so that results do not
+    # depend on the number of instances.
+    own = chosen is not CompiledEngine and (problem.device != "cpu" or ThreadedEngine.supports(problem))
+    sparse = chosen is not CompiledEngine and skipping_zeros_pays(problem, fastest.sparse_up_to)
+    block = cache_block(problem) if chosen is ThreadedEngine else 1
+    return Plan(chosen, fastest if own else TorchMatmul, sparse, block)
 
 
-def spreads(module: Any, batch_size: int, dtype: torch.dtype) -> bool:
-    """Whether steps are spread over threads, as far as the module and its sizes and not the optimiser decide.
-
-    Args:
-        module: The `EnsembleModule`.
-        batch_size: Inputs of one step.
-        dtype: Of its weights.
-    """
-    sizes = module.shard.size, batch_size, module.n_features, module.n_hidden
-    return _can_be_spread(module) and spreading_pays(*sizes, _products(module, dtype))
+def _asked_for(problem: Problem, engine: EngineName) -> type[StepEngine] | None:
+    """The engine that was asked for; None if it could not be built here, which was said."""
+    (kind,) = (kind for kind in ENGINES if kind.name == engine)
+    if not kind.supports(problem):
+        raise ValueError(
+            f"`model.engine` {engine} must have {kind.needs}, got a run that has not; `auto` takes any run."
+        )
+    return None if engine in problem.missing else kind
 
 
-def _can_be_spread(module: Any) -> bool:
-    return module.rows is None and module.lr_scheduler is None and module.tied and module.act == "linear"
-
-
-def _products(module: Any, dtype: torch.dtype) -> Products:
-    return quickest_products(module.n_features, module.n_hidden, dtype, compiled=module.compile_steps is not False)
-
-
-def _on_accelerator(module: Any, optimizer: Optimizer, schedule: LRScheduler | None) -> Steps:
-    networks = module.networks
-    if module.compile_steps is True or (module.compile_steps == "auto" and tensor_cores_pay(networks.W_enc.device)):
-        use_tensor_cores(networks)
-    if module.rows is None and schedule is None and GraphedSteps.takes(networks, optimizer):
-        return GraphedSteps(networks, optimizer, module.clip_norm)
-    return EagerSteps(networks, optimizer, schedule, module.clip_norm, module.rows)
-
-
-def tensor_cores_pay(device: torch.device) -> bool:
-    """Whether three products of bfloat16 on a GPU's tensor cores are quicker than one of float32 beside them.
-
-    Made to be three times as quick and more on those for data centres (A100, H100, B100 and their kin; measured on an
-    H200), and no quicker on others.
-    """
-    nvidia = device.type == "cuda" and torch.version.cuda is not None
-    return nvidia and torch.cuda.get_device_capability(device) in _QUICK_CORES
-
-
-def use_tensor_cores(networks: Autoencoder) -> None:
-    """Have networks compute large products on a GPU's tensor cores, where there are any and Triton to reach them."""
-    if networks.W_enc.is_cuda and importlib.util.find_spec("triton") is not None:
-        from polysemantic.kernels.tensor_cores import TensorCoreProducts
-
-        if TensorCoreProducts.takes(networks.W_enc):
-            networks.products = TensorCoreProducts()
-
-
-def _compiles(module: Any, optimizer: Optimizer) -> bool:
-    """Whether compiled steps are asked for, or left to us and worth their while."""
-    if module.rows is not None:
-        return False  # what processes exchange in each step is no part of a graph
-    if module.compile_steps != "auto":
-        return bool(module.compile_steps)
-    pays = compiling_pays(module.n_features, module.n_hidden, module.data.batch_size, module.trainer.max_steps)
-    fits = module.lr_scheduler is None and module.clip_norm is None
-    return pays and fits and replaceable(module.networks, optimizer)
+def prepare(problem: Problem, engine: EngineName = "auto", kernels: KernelsName = "auto") -> Plan:
+    """The plan for a problem, with an engine and a kernel that could be built on this machine."""
+    plan = select(problem, engine, kernels)
+    if not plan.engine.can_be_built():
+        return prepare(problem.without(plan.engine.name), engine, kernels)
+    if plan.matmul.load() is None:
+        return prepare(problem.without(plan.matmul.name), engine, kernels)
+    return plan

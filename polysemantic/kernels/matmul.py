@@ -1,87 +1,98 @@
-"""The large products of a step of tied linear networks, and what computes them quickest."""
+"""Products of batched matrices: what a kernel must give, and torch's own."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol, Self, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from typing_extensions import override
+
+from polysemantic.kernels.problem import Problem
 
 
-class Products:
-    """Products by torch's own library, each written to `out`, which is not read where beta is 0."""
+@runtime_checkable
+class Matmul(Protocol):
+    """Three products of batched matrices, each written to `out`, which is not read where beta is 0."""
 
+    name: ClassVar[str]
+
+    @classmethod
+    def supports(cls, problem: Problem) -> bool:
+        """Whether a problem's products have a shape, precision and processor for this kernel, and are large enough."""
+
+    @classmethod
+    def load(cls) -> Self | None:
+        """The kernel; None where it cannot be built, which it says in a warning."""
+
+    def nn(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        """Alpha x y + beta out."""
+
+    def tn(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        """Alpha x^T y + beta out."""
+
+    def nt(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        """Alpha x y^T + beta out; x may be y itself."""
+
+
+class TorchMatmul:
+    """Products by torch's own library, for every shape, precision and device."""
+
+    name: ClassVar[str] = "torch"
     sparse_up_to: ClassVar[float] = 0.1
-    """Share of features that are on up to which to skip the others is quicker (benchmarks/README.md)."""
+    """Share of features that are on up to which it is quicker to skip the others (benchmarks/README.md)."""
+    pays_by_thread: ClassVar[bool] = False
+    """Whether it is so much quicker in one thread that small networks gain by a thread for each few of them."""
 
-    def times(
+    @classmethod
+    def supports(cls, problem: Problem) -> bool:  # noqa: ARG003 - it takes every problem
+        """Whether a problem's products are for this kernel."""
+        return True
+
+    @classmethod
+    def load(cls) -> Self | None:
+        """The kernel; None where it cannot be built, which it says in a warning."""
+        return cls()
+
+    def nn(
         self,
         x: Float[Tensor, "instance row n"],
         y: Float[Tensor, "instance n column"],
         out: Float[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
         """Alpha x y + beta out."""
-        _add(x, y, out, beta, alpha)
+        _add(x, y, out, alpha, beta)
 
-    def transposed_times(
+    def tn(
         self,
         x: Float[Tensor, "instance n row"],
         y: Float[Tensor, "instance n column"],
         out: Float[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
         """Alpha x^T y + beta out."""
-        _add(x.mT, y, out, beta, alpha)
+        _add(x.mT, y, out, alpha, beta)
 
-    def times_transposed(
+    def nt(
         self,
         x: Float[Tensor, "instance row n"],
         y: Float[Tensor, "instance column n"],
         out: Float[Tensor, "instance row column"],
+        *,
+        alpha: float = 1,
+        beta: float = 0,
     ) -> None:
-        """The product x y^T; x may be y itself."""
-        torch.bmm(x, y.mT, out=out)
+        """Alpha x y^T + beta out; x may be y itself."""
+        _add(x, y.mT, out, alpha, beta)
 
 
-def _add(x: Tensor, y: Tensor, out: Tensor, beta: float, alpha: float) -> None:
+def _add(x: Tensor, y: Tensor, out: Tensor, alpha: float, beta: float) -> None:
     if beta == 0 and alpha == 1:
         torch.bmm(x, y, out=out)
     else:
         out.baddbmm_(x, y, beta=beta, alpha=alpha)
-
-
-class HalvedProducts(Products):
-    """W W^T by numpy, which knows the product to be symmetric and computes half of it; in main memory only."""
-
-    @override
-    def times_transposed(
-        self,
-        x: Float[Tensor, "instance row n"],
-        y: Float[Tensor, "instance column n"],
-        out: Float[Tensor, "instance row column"],
-    ) -> None:
-        if x is y:
-            np.matmul(x.numpy(), x.mT.numpy(), out=out.numpy())
-        else:
-            super().times_transposed(x, y, out)
-
-
-def library_is_wide() -> bool:
-    """Whether torch's library multiplies in registers of 512 bits, which it does on processors by Intel alone."""
-    return "AVX512" in torch.backends.cpu.get_cpu_capability() and _by_intel()
-
-
-def _by_intel() -> bool:
-    try:
-        return "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return True  # not known, so taken to be one that the library is made for

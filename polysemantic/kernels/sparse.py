@@ -2,32 +2,36 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int32, Int64
 from scipy.sparse import csr_array
 from torch import Tensor
+from typing_extensions import override
+
+from polysemantic.kernels.matmul import Matmul, TorchMatmul
+from polysemantic.kernels.problem import Problem
 
 with warnings.catch_warnings():
     # Torch says of the first of these that they are in beta. Later on, threads would undo what others ignore.
     warnings.simplefilter("ignore")
     torch.eye(1).to_sparse_csr()
 
-# Neurons from which on skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
+# From so many neurons on, skipping the zeros is worth finding them first (benchmarks/README.md, "Sparse batches").
 _LEAST_HIDDEN = 512
 
 
-def sparse_pays(share: float, up_to: float, n_hidden: int) -> bool:
-    """Whether products with inputs of which this share is on had better skip the zeros.
+def skipping_zeros_pays(problem: Problem, up_to: float) -> bool:
+    """Whether products with the inputs are quicker if they skip the zeros.
 
     Args:
-        share: Of the features.
-        up_to: `Products.sparse_up_to` of those that would multiply zeros too.
-        n_hidden: Neurons.
+        problem: What is computed.
+        up_to: `sparse_up_to` of the kernel that would multiply zeros too.
     """
-    return share <= up_to and n_hidden >= _LEAST_HIDDEN
+    dense = problem.batch is None or problem.device != "cpu" or not problem.standard
+    return not dense and problem.density <= up_to and problem.n_hidden >= _LEAST_HIDDEN
 
 
 class SparseInputs:
@@ -58,17 +62,54 @@ class SparseInputs:
         halves = zip(x, by_row.cut(n_steps, shape[1]), by_column.cut(n_steps, shape[0]), strict=True)
         return [cls(*half) for half in halves]
 
-    def times(
+    def nn(
         self, W: Float[Tensor, "instance feature hidden"], out: Float[Tensor, "instance batch hidden"]
     ) -> Float[Tensor, "instance batch hidden"]:
         """The product x W, written to `out`."""
         return _product(self._by_row, W, out)
 
-    def transposed_times(
+    def tn(
         self, y: Float[Tensor, "instance batch hidden"], out: Float[Tensor, "instance feature hidden"]
     ) -> Float[Tensor, "instance feature hidden"]:
         """The product of x transposed and y, written to `out`."""
         return _product(self._by_column, y, out)
+
+
+class SparseInputMatmul(TorchMatmul):
+    """Products of another kernel, but with the zeros skipped where the left matrix is the batch at hand.
+
+    Args:
+        dense: The other kernel.
+    """
+
+    name: ClassVar[str] = "sparse inputs"
+
+    def __init__(self, dense: Matmul) -> None:
+        self.dense = dense
+        self._batch: SparseInputs | None = None
+
+    def use(self, batch: SparseInputs) -> Tensor:
+        """Take a batch for the one at hand, and give it as a dense tensor, which products then recognise."""
+        self._batch = batch
+        return batch.x
+
+    @override
+    def nn(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        if self._batch is not None and x is self._batch.x and alpha == 1 and beta == 0:
+            self._batch.nn(y, out)
+        else:
+            self.dense.nn(x, y, out, alpha=alpha, beta=beta)
+
+    @override
+    def tn(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        if self._batch is not None and x is self._batch.x and alpha == 1 and beta == 0:
+            self._batch.tn(y, out)
+        else:
+            self.dense.tn(x, y, out, alpha=alpha, beta=beta)
+
+    @override
+    def nt(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
+        self.dense.nt(x, y, out, alpha=alpha, beta=beta)
 
 
 def _places(on: Bool[Tensor, " flag"]) -> Int64[Tensor, " entry"]:

@@ -2,19 +2,14 @@ from __future__ import annotations
 
 import copy
 import operator
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from typing_extensions import override
 
-from polysemantic.kernels.matmul import Products
-from polysemantic.kernels.sparse import SparseInputs
-from polysemantic.model.objective import Act, ClosedForm, Inputs, Memory, Weights, penalty
-
-Gradients = Callable[..., Tensor | None]
-"""What `Autoencoder.backward` does: from inputs, noise and `with_loss`."""
+from polysemantic.model.objective import Act, ClosedForm, Factors, penalty
+from polysemantic.model.weights import Weights
 
 
 class Autoencoder(nn.Module):
@@ -53,12 +48,8 @@ class Autoencoder(nn.Module):
         # Both come from the configuration, so a checkpoint need not hold them.
         self.register_buffer("l1", l1[:, None, None], persistent=False)
         self.register_buffer("importance", importance[:, None, None] ** rank, persistent=False)
-        self.sparse_inputs = False
-        self.products = Products()
-        self.kept: Memory = {}
-        self._closed_form: ClosedForm | None = None
-        self._factors_of: tuple[Tensor | None, Tensor | None, int, int] = None, None, 0, 0
-        self._factors: tuple[Tensor | None, Tensor | None] = None, None
+        self._factors_of: tuple[Tensor, Tensor, int, int] | None = None
+        self._factors = Factors()
 
     @property
     def weights(self) -> Weights:
@@ -82,7 +73,7 @@ class Autoencoder(nn.Module):
         return twin
 
     def subset(self, instances: slice) -> Autoencoder:
-        """Some of these networks, in the same memory; all of them if they are a user's, of which nothing is known."""
+        """Some of these networks, in the same memory; all of them if the class is a user's, which may mix instances."""
         if not self.is_standard:
             return self
         return self._twin(self.weights.map(operator.itemgetter(instances)), self.importance[instances], instances)
@@ -98,7 +89,6 @@ class Autoencoder(nn.Module):
         frozen = weights.map(lambda w: nn.Parameter(w.detach(), requires_grad=False))
         twin.__dict__["_parameters"] = dict(vars(frozen))
         twin.__dict__["_buffers"] = {"l1": self.l1[instances], "importance": importance}
-        twin._closed_form = None
         return twin
 
     def encode(self, x: Float[Tensor, "instance batch feature"]) -> Float[Tensor, "instance batch hidden"]:
@@ -153,7 +143,9 @@ class Autoencoder(nn.Module):
             with_loss: Whether to give the losses.
         """
         if self.is_standard:
-            return self.next_gradients()(x, noise, with_loss=with_loss)
+            closed_form = ClosedForm(self.act, self.factors)
+            weights = self.weights.map(torch.Tensor.detach)
+            return closed_form(x, weights, self.gradients(), noise, with_loss=with_loss)
         with torch.enable_grad():
             if x is None:
                 x = torch.eye(self.W_enc.shape[1]).to(self.W_enc).expand(len(self.W_enc), -1, -1)
@@ -161,52 +153,43 @@ class Autoencoder(nn.Module):
             parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
             gradients = torch.autograd.grad(loss.sum(), parameters, allow_unused=True)
             for parameter, gradient in zip(parameters, gradients, strict=True):
-                # Autograd may give it transposed, and fused optimisers go through memory without a look at strides.
+                # Autograd may give it transposed, and fused optimisers pass over memory without a look at strides.
                 parameter.grad = None if gradient is None else gradient.contiguous()
         return loss.detach()
 
-    def inputs(self, x: Float[Tensor, "step instance batch feature"]) -> list[Inputs]:
-        """The batches of several steps as `next_gradients` takes them."""
-        return [*SparseInputs.of_steps(x)] if self.sparse_inputs and self.is_standard else [*x]
-
-    def next_gradients(self) -> Gradients:
-        """The closed form of `backward`, which finds no tensor anew; as long as none is replaced."""
-        if self._closed_form is None:
-            self._closed_form = self.closed_form()
-        closed_form = self._closed_form
-        closed_form.l1, closed_form.importance = self.factors
-        closed_form.products = self.products
-        weights, gradient = self.weights.map(torch.Tensor.detach), self.weights.map(_gradient)
-
-        def gradients(inputs: Inputs, noise: Tensor | None, *, with_loss: bool) -> Tensor | None:
-            return closed_form(inputs, weights, gradient, noise, with_loss=with_loss)
-
-        return gradients
+    def gradients(self) -> Weights:
+        """Where the gradient of each parameter goes; of one that is not trained, memory that nobody else sees."""
+        return self.weights.map(_gradient)
 
     @property
     def is_standard(self) -> bool:
         """Whether this class's own objective is trained, whose gradient has a closed form."""
-        own = ("weights", "decoder", "encode", "decode", "forward", "loss", "objective", "backward")
-        return all(getattr(type(self), name) is getattr(Autoencoder, name) for name in own)
+        return has_standard_objective(type(self))
 
     @property
-    def factors(self) -> tuple[Tensor | None, Tensor | None]:
-        """Penalty and importance as they are now, None where they change nothing."""
-        l1, importance = self.l1, self.importance
-        of = l1, importance, l1._version, importance._version
-        # On an accelerator, to ask them would wait for all that is under way.
-        if not all(map(operator.is_, of[:2], self._factors_of[:2])) or of[2:] != self._factors_of[2:]:
-            self._factors = l1 if bool(l1.any()) else None, None if bool((importance == 1).all()) else importance
-            self._factors_of = of
+    def factors(self) -> Factors:
+        """Weights of the penalty and of the outputs as they are now, None where they change nothing."""
+        l1, importance, known = self.l1, self.importance, self._factors_of
+        versions = l1._version, importance._version
+        # On an accelerator, reading a tensor's numbers waits for all that is under way.
+        if known is None or known[0] is not l1 or known[1] is not importance or known[2:] != versions:
+            first = l1[:1]
+            self._factors = Factors(
+                l1 if bool(l1.any()) else None,
+                float(first) if bool((l1 == first).all()) else None,
+                None if bool((importance == 1).all()) else importance,
+            )
+            self._factors_of = l1, importance, *versions
         return self._factors
 
-    def closed_form(self) -> ClosedForm:
-        """The objective of these networks with its gradient in closed form."""
-        return ClosedForm(self.act, *self.factors, self.products, self.kept)
+
+def has_standard_objective(kind: type[Autoencoder]) -> bool:
+    """Whether a class trains `Autoencoder`'s own objective, whose gradient has a closed form."""
+    own = ("weights", "decoder", "encode", "decode", "forward", "loss", "objective", "backward")
+    return all(getattr(kind, name) is getattr(Autoencoder, name) for name in own)
 
 
 def _gradient(parameter: Tensor) -> Tensor:
-    """Where a parameter's gradient goes: nowhere that lasts if it is not trained."""
     if not parameter.requires_grad:
         return torch.empty_like(parameter)
     if parameter.grad is None:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from polysemantic import random
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 Init = Literal["normal", "orthogonal", "disambiguation"]
 

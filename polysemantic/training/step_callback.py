@@ -1,47 +1,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch.optim import SGD
 from typing_extensions import override
 
-from polysemantic.data import InputDataModule
-from polysemantic.engine.compiled import CompiledSteps
+from polysemantic.training.cadence import default_interval
 from polysemantic.validation.checks import check_at_least_one
 
-
-def steps_to_move(distance: float, optimizer: Any, data: InputDataModule) -> int | None:
-    """Steps in which an optimiser could move a weight by so much, None if it moves none.
-
-    Those that adapt move it by the learning rate; SGD by that times a gradient as small as its feature is rare.
-    """
-    group = optimizer.param_groups[0]
-    # A schedule may start low; the rate it starts from is the one that was asked for.
-    pace = float(group.get("initial_lr", group.get("lr", 0)))
-    if isinstance(optimizer, SGD):
-        pace *= float(data.of(slice(None)).marginals().mean())
-    return max(1, round(distance / pace)) if pace > 0 else None
-
-
-def default_interval(max_steps: int, n_features: int = 1, batch_size: int = 1) -> int:
-    """Steps between two acts: a thirty-second of the run, but 150 steps if that leaves eight acts.
-
-    Measuring costs as much as several steps, and short runs would do little else. Where features are many and batches
-    small it costs as much as many: five times their quotient, or a twentieth of the steps that leaves between two.
-    """
-    affordable = min(100 * n_features // batch_size, max_steps // 8)
-    return whole_blocks(max(1, affordable, max_steps // min(32, max(8, max_steps // 150))))
-
-
-def whole_blocks(interval: int, times: int = 1) -> int:
-    """An interval that is a share of a run, if long as a multiple of so many blocks of steps compiled into one graph.
-
-    Those that fill no block are taken one by one, each of which costs as much as half a dozen within a block.
-    """
-    block = times * CompiledSteps.unrolled
-    return interval if interval < 10 * block else -(-interval // block) * block
+if TYPE_CHECKING:
+    from polysemantic.training.module import EnsembleModule
 
 
 class StepCallback(Callback, ABC):
@@ -68,8 +37,8 @@ class StepCallback(Callback, ABC):
         self._next_step = 0
 
     @abstractmethod
-    def act(self, trainer: Trainer, module: Any) -> None:
-        """What there is to do at such a step; `module` is the `EnsembleModule`."""
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
+        """What there is to do at such a step."""
 
     def next_step(self, step: int) -> int:
         """The first optimiser step after `step` to act at."""
@@ -85,7 +54,7 @@ class StepCallback(Callback, ABC):
 
     def _act_once(self, trainer: Trainer, module: LightningModule) -> None:
         if self.last_act != trainer.global_step:
-            self.act(trainer, module)
+            self.act(trainer, cast("EnsembleModule", module))
             self.last_act = trainer.global_step
 
     @override

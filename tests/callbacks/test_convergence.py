@@ -11,7 +11,7 @@ import polysemantic
 from polysemantic.callbacks import Convergence, Measurements
 from polysemantic.data import OneHot
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 from polysemantic.training.shard import Shard
 from tests import reference
 

@@ -8,7 +8,7 @@ from polysemantic.engine import eager as steps
 from polysemantic.engine.cuda_graph import GraphedSteps
 from polysemantic.engine.eager import Draws, EagerSteps
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 CALLS = (1, 3, 40, 100, 33, 32, 31, 64, 5, 200)
 

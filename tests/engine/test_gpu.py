@@ -19,7 +19,7 @@ from polysemantic.kernels.matmul import Products
 from polysemantic.kernels.sparse import SparseInputs
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
 from tests.distributed.test_ranks import COMMAND, free_port, run_commands

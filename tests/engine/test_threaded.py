@@ -15,7 +15,8 @@ from polysemantic.engine.threaded import SpreadSteps, quickest_products, spreadi
 from polysemantic.kernels.matmul import HalvedProducts, Products
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.objective import ClosedForm, Weights
+from polysemantic.model.objective import ClosedForm
+from polysemantic.model.weights import Weights
 from tests.distributed.test_ranks import fit_on
 from tests.kernels.test_native import KINDS
 from tests.support.ranks import assert_same_ends, assert_same_runs

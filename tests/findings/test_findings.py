@@ -12,7 +12,7 @@ from findings.__main__ import main
 from findings.questions import QUESTIONS
 from findings.statistics import binomial, difference, interval, is_less, power_law
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 # Whole tables pass through functions whose own tests check shapes and types.
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -17,7 +17,7 @@ from polysemantic.kernels.native.amx import TiledProducts
 from polysemantic.kernels.native.avx512 import VectorProducts
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 from tests.training.test_equalities import DATA, EXACT, assert_equal_weights
 from tests.training.test_equalities import train as train_module
 

@@ -4,7 +4,8 @@ import torch
 from polysemantic.kernels.matmul import Products
 from polysemantic.kernels.native.avx512 import VectorProducts
 from polysemantic.kernels.sparse import SparseInputs, sparse_pays
-from polysemantic.model.objective import ClosedForm, Weights
+from polysemantic.model.objective import ClosedForm
+from polysemantic.model.weights import Weights
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 1.0])

@@ -14,7 +14,7 @@ from polysemantic.functional import interference_cost, interference_sums, large_
 from polysemantic.metrics import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.initialisation import disambiguation
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 from tests.metrics.test_planted import NETWORKS, planted, ratio, spread
 
 ALL = [kind for kind in vars(metrics).values() if isinstance(kind, type) and kind is not InstanceMetric]

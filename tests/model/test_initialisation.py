@@ -10,7 +10,7 @@ from polysemantic.callbacks import Measurements
 from polysemantic.data import HalfSplit, OneHot
 from polysemantic.model import initialisation
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 STILL = functools.partial(SGD, lr=0.0)
 

@@ -5,7 +5,8 @@ import torch
 
 from polysemantic.engine.eager import EagerSteps, fused, given
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import ClosedForm, Weights
+from polysemantic.model.objective import ClosedForm
+from polysemantic.model.weights import Weights
 from tests import reference
 
 L1 = torch.tensor([0.3, 0.0, 0.02], dtype=torch.float64)

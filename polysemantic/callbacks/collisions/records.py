@@ -19,7 +19,7 @@ from polysemantic.functional import (
     follow_lives,
     no_lives,
 )
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 
 Columns = dict[str, Tensor]
 Cost = Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]]

@@ -5,7 +5,7 @@
 // tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs.
 // Products are made two by two tiles at a time.
 
-#include "matmul.h"
+#include "base.h"
 
 #include <cstdint>
 
@@ -130,7 +130,7 @@ void cut_rows(const float* x, long m, long rows, long start, long tiles, Parts* 
   }
 }
 
-void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
+void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
   const bool symmetric = x == y;
   const long rows = n_x / SIDE, columns = n_y / SIDE;
   const long at_once = std::max(1L, AT_ONCE / (2 * (rows + columns)));
@@ -164,7 +164,7 @@ void times_transposed_one(const float* x, const float* y, float* out, long n_x, 
   if (symmetric) mirror(out, n_y);
 }
 
-void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
+void nn_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
   const long rows = n_x / SIDE, tiles = n / DEPTH;
   Parts* left = workspace<Parts>(rows * tiles + 2 * tiles);
   Parts* right = left + rows * tiles;

@@ -1,44 +1,46 @@
-"""Products on the matrix units of x86 processors."""
+"""Products on the matrix units of x86 processors (AMX)."""
 
 from __future__ import annotations
 
-import torch
+from typing import ClassVar
+
 from jaxtyping import Float32
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.kernels.matmul import Products
-from polysemantic.kernels.native.matmul import NativeProducts
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.native.base import NativeMatmul
+from polysemantic.kernels.problem import Problem
 
 
-class TiledProducts(NativeProducts):
-    r"""Float32 products from three of bfloat16 parts each, summed in float32.
+class AmxMatmul(NativeMatmul):
+    r"""Float32 products from three products of bfloat16 parts, summed in float32.
 
-    What the parts leave out of a product of two numbers is at most :math:`3 \cdot 2^{-16}` of it.
+    The parts leave out at most :math:`3 \cdot 2^{-16}` of a product of two numbers.
     """
 
+    name: ClassVar[str] = "amx"
     source = "amx.cpp"
     instructions = ("avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512bf16", "amx-tile", "amx-bf16")
     units = "matrix units"
     least = 2**21
 
-    @staticmethod
+    @classmethod
     @override
-    def has_units() -> bool:
-        supported = torch.cpu._is_amx_tile_supported() and torch.cpu._is_avx512_bf16_supported()
-        return supported and torch.cpu._init_amx()  # which asks the system for leave to use them
+    def supports(cls, problem: Problem) -> bool:
+        return problem.processor.amx and super().supports(problem)
 
     @override
-    def times(
+    def nn(
         self,
         x: Float32[Tensor, "instance row n"],
         y: Float32[Tensor, "instance n column"],
         out: Float32[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
-        if x.shape[1] != x.shape[2]:  # of no such product it was measured whether it is quicker
-            Products.times(self, x, y, out, beta=beta, alpha=alpha)
+        if x.shape[1] != x.shape[2]:  # not benchmarked for such shapes, so torch's library multiplies them
+            TorchMatmul.nn(self, x, y, out, alpha=alpha, beta=beta)
         else:
-            super().times(x, y, out, beta=beta, alpha=alpha)
+            super().nn(x, y, out, alpha=alpha, beta=beta)

@@ -3,7 +3,7 @@
 // A block of 8 by 32 of the product stays in registers while its sums are made. On the right it takes 32 columns, copied
 // side by side, a slice of which stays in the first level cache; on the left a number at a time.
 
-#include "matmul.h"
+#include "base.h"
 
 namespace {
 
@@ -68,7 +68,7 @@ void transpose_rows(const float* x, long n, long m, long depth, Row* out) {
   }
 }
 
-void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
+void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long m) {
   const bool symmetric = x == y;
   Row* right = workspace<Row>((n_x + n_y) / COLUMNS * SLICE);
   Row* left = symmetric ? right : right + n_y / COLUMNS * SLICE;
@@ -102,7 +102,7 @@ void left_times(Left S, const float* W, float* out, long rows, long n, long m, f
   }
 }
 
-void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
+void nn_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
   left_times({x, n, 1}, y, out, n_x, n, m, beta, alpha);
 }
 
@@ -111,7 +111,7 @@ void times_one(const float* x, const float* y, float* out, long n_x, long n, lon
 extern "C" {
 
 // For each instance alpha x^T y + beta out, with x of n_x rows of n numbers, and y of as many of m.
-void transposed_times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
+void tn(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
                       float alpha) {
   for (long at = 0; at < instances; ++at) {
     left_times({x + at * n_x * n, 1, n}, y + at * n_x * m, out + at * n * m, n, n_x, m, beta, alpha);

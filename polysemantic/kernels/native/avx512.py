@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import torch
+from typing import ClassVar
+
 from jaxtyping import Float32
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.kernels.matmul import library_is_wide
-from polysemantic.kernels.native.matmul import NativeProducts, addresses
+from polysemantic.kernels.native.base import NativeMatmul, addresses
+from polysemantic.kernels.problem import Problem
 
 
-class VectorProducts(NativeProducts):
-    """Float32 products, and of W with its own transpose half."""
+class Avx512Matmul(NativeMatmul):
+    """Float32 products, and one half of W W^T."""
 
+    name: ClassVar[str] = "avx512"
     source = "avx512.cpp"
     instructions = ("avx512f", "fma")
     units = "wide registers"
@@ -21,19 +23,20 @@ class VectorProducts(NativeProducts):
     rows = 8
     sparse_up_to = 0.07
 
-    @staticmethod
+    @classmethod
     @override
-    def has_units() -> bool:
-        return torch.cpu._is_avx512_supported() and not library_is_wide()
+    def supports(cls, problem: Problem) -> bool:
+        processor = problem.processor
+        return processor.avx512 and not processor.library_avx512 and super().supports(problem)
 
     @override
-    def transposed_times(
+    def tn(
         self,
         x: Float32[Tensor, "instance n row"],
         y: Float32[Tensor, "instance n column"],
         out: Float32[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
-        self.library.transposed_times(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)
+        self.library.tn(*addresses(x, y, out), *x.shape, y.shape[2], beta, alpha)

@@ -20,7 +20,7 @@ from polysemantic.functional import (
     live_collisions,
 )
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.objective import Weights
+from polysemantic.model.weights import Weights
 from polysemantic.training.shard import Shard
 from tests import reference
 from tests.training.test_equalities import train as train_module

@@ -15,9 +15,9 @@ constexpr long SIDE = 16;
 void begin();
 void end();
 // x y^T, with rows of m numbers in both; half of it, and the other half by `mirror`, if x is y.
-void times_transposed_one(const float* x, const float* y, float* out, long n_x, long n_y, long m);
+void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long m);
 // alpha x y + beta out, written to out, with x of n_x rows of n numbers and y of n rows of m.
-void times_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha);
+void nn_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha);
 
 // Memory of a thread, which grows and is kept.
 template <typename Unit>
@@ -70,19 +70,19 @@ void mirror(float* out, long n) {
 
 extern "C" {
 
-void times_transposed(const float* x, const float* y, float* out, long instances, long n_x, long n_y, long m) {
+void nt(const float* x, const float* y, float* out, long instances, long n_x, long n_y, long m) {
   begin();
   for (long at = 0; at < instances; ++at) {
-    times_transposed_one(x + at * n_x * m, y + at * n_y * m, out + at * n_x * n_y, n_x, n_y, m);
+    nt_one(x + at * n_x * m, y + at * n_y * m, out + at * n_x * n_y, n_x, n_y, m);
   }
   end();
 }
 
-void times(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
+void nn(const float* x, const float* y, float* out, long instances, long n_x, long n, long m, float beta,
            float alpha) {
   begin();
   for (long at = 0; at < instances; ++at) {
-    times_one(x + at * n_x * n, y + at * n * m, out + at * n_x * m, n_x, n, m, beta, alpha);
+    nn_one(x + at * n_x * n, y + at * n * m, out + at * n_x * m, n_x, n, m, beta, alpha);
   }
   end();
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import no_type_check
+from typing import ClassVar, Self, no_type_check
 
 import torch
 import triton
@@ -13,7 +13,8 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 from typing_extensions import override
 
-from polysemantic.kernels.matmul import Products
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.problem import Problem
 
 # Rows, columns and numbers along the sum of what one program computes at a time, and its warps and stages: of some
 # dozen sizes the quickest at 256 features and 1024 neurons, and within a quarter of it at 256 (H200).
@@ -21,58 +22,69 @@ _TIMES_TRANSPOSED = {"ROWS": 64, "COLUMNS": 64, "ALONG": 64, "num_warps": 4, "nu
 _MULTIPLY = {"ROWS": 128, "COLUMNS": 64, "ALONG": 32, "num_warps": 4, "num_stages": 3}
 
 
-class TensorCoreProducts(Products):
-    r"""Float32 products from three of bfloat16 parts each, summed in float32, as `TiledProducts` computes them.
+class TensorCoreMatmul(TorchMatmul):
+    r"""Float32 products from three products of bfloat16 parts, summed in float32, as `AmxMatmul` computes them.
 
-    What the parts leave out of a product of two numbers is at most :math:`3 \cdot 2^{-16}` of it.
+    The parts leave out at most :math:`3 \cdot 2^{-16}` of a product of two numbers.
     """
 
-    @staticmethod
-    def takes(W: Tensor) -> bool:
-        """Whether weights are where such cores are, and of a shape and precision for them."""
-        whole = W.shape[1] % _MULTIPLY["ROWS"] == 0 and W.shape[2] % _TIMES_TRANSPOSED["ALONG"] == 0
-        return whole and W.dtype == torch.float32 and W.is_cuda and _compiles(W.device)
+    name: ClassVar[str] = "tensor_cores"
+
+    @classmethod
+    @override
+    def supports(cls, problem: Problem) -> bool:
+        whole = problem.n_features % _MULTIPLY["ROWS"] == 0 and problem.n_hidden % _TIMES_TRANSPOSED["ALONG"] == 0
+        quick = problem.device == "cuda" and problem.processor.tensor_cores
+        return quick and whole and problem.dtype == torch.float32
+
+    @classmethod
+    @override
+    def load(cls) -> Self | None:
+        return cls() if _compiles(torch.device("cuda", torch.cuda.current_device())) else None
 
     @override
-    def times(
+    def nn(
         self,
         x: Float32[Tensor, "instance row n"],
         y: Float32[Tensor, "instance n column"],
         out: Float32[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
         if x.shape[1] % _MULTIPLY["ROWS"]:
-            super().times(x, y, out, beta=beta, alpha=alpha)
+            super().nn(x, y, out, alpha=alpha, beta=beta)
         else:
             _product(x, y, out, beta, alpha)
 
     @override
-    def transposed_times(
+    def tn(
         self,
         x: Float32[Tensor, "instance n row"],
         y: Float32[Tensor, "instance n column"],
         out: Float32[Tensor, "instance row column"],
         *,
-        beta: float = 0,
         alpha: float = 1,
+        beta: float = 0,
     ) -> None:
         if x.shape[1] % _MULTIPLY["ALONG"]:
-            super().transposed_times(x, y, out, beta=beta, alpha=alpha)
+            super().tn(x, y, out, alpha=alpha, beta=beta)
         else:
             _product(x, y, out, beta, alpha, transposed=True)
 
     @override
-    def times_transposed(
+    def nt(
         self,
         x: Float32[Tensor, "instance row n"],
         y: Float32[Tensor, "instance column n"],
         out: Float32[Tensor, "instance row column"],
+        *,
+        alpha: float = 1,
+        beta: float = 0,
     ) -> None:
         n_instances, n_rows, along = x.shape
-        if n_rows % _TIMES_TRANSPOSED["ROWS"]:
-            super().times_transposed(x, y, out)
+        if n_rows % _TIMES_TRANSPOSED["ROWS"] or alpha != 1 or beta != 0:
+            super().nt(x, y, out, alpha=alpha, beta=beta)
             return
         rows, columns = n_rows // _TIMES_TRANSPOSED["ROWS"], y.shape[1] // _TIMES_TRANSPOSED["COLUMNS"]
         symmetric = x is y
@@ -105,10 +117,10 @@ def _compiles(device: torch.device) -> bool:
     angles = torch.arange(float(_MULTIPLY["ROWS"] * _TIMES_TRANSPOSED["ALONG"]), device=device)
     W = angles.sin().view(1, _MULTIPLY["ROWS"], _TIMES_TRANSPOSED["ALONG"])
     overlap, gradient = W.new_empty(1, W.shape[1], W.shape[1]), torch.empty_like(W)
-    products = TensorCoreProducts()
+    matmul = TensorCoreMatmul()
     try:
-        products.times_transposed(W, W, overlap)
-        products.times(overlap, W, gradient)
+        matmul.nt(W, W, overlap)
+        matmul.nn(overlap, W, gradient)
     except Exception as error:  # of the compiler, of a C compiler that it needs, or of the driver: each has its own
         wrong = str(error).strip().splitlines()[-1]
     else:
