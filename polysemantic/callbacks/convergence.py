@@ -23,7 +23,8 @@ from polysemantic.functional import (
     unpack_flags,
 )
 from polysemantic.training.shard import Shard
-from polysemantic.training.step_callback import StepCallback, steps_to_move, whole_blocks
+from polysemantic.training.cadence import rounded_interval, steps_to_move
+from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.checks import check_at_least_one, check_not_negative
 
 # A weight could move by this between two checks, far beyond what passes for still.
@@ -106,7 +107,7 @@ class Convergence(StepCallback):
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
         # The fourth norm is then evaluated where collisions are observed, or chunks of steps would end here and there.
         checks = max(1, -(-(trainer.max_steps // 100) // interval))
-        self._default_interval = whole_blocks(checks * interval, _SAMPLES)
+        self._default_interval = rounded_interval(checks * interval, _SAMPLES)
         self._go_on(self._loaded_interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)

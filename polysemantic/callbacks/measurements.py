@@ -22,7 +22,8 @@ from polysemantic.metrics.standard import STANDARD
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
 from polysemantic.training.shard import Shard
-from polysemantic.training.step_callback import StepCallback, default_interval
+from polysemantic.training.cadence import default_interval
+from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.suggestions import did_you_mean
 
 # Entries of weights, activations and Gram matrices measured together: on a CPU few enough for its cache.

@@ -5,7 +5,6 @@ import time
 
 import torch
 
-from polysemantic.engine.compiled import compiling_pays
 from polysemantic.sweep.plan import Cell
 
 # Of benchmarks/README.md: products of a step run at about half of the peak rate, and beside them it passes over
@@ -14,8 +13,6 @@ from polysemantic.sweep.plan import Cell
 _SHARE_OF_PEAK = 0.5
 _SECONDS_PER_RUN = 0.3
 _SECONDS_PER_STEP = 1.5e-4
-_SECONDS_PER_COMPILED_STEP = 3e-5
-_SECONDS_TO_COMPILE = 30
 _SECONDS_PER_PARAMETER = 2e-9
 _PARAMETERS_HELD = 8
 _ACTIVATIONS_HELD = 4
@@ -62,10 +59,7 @@ def estimate(cell: Cell, peak: float) -> Cost:
     rows = cell.batch or n
     # The closed form multiplies twice for one-hot inputs and five times for others.
     flop = (2 if cell.batch is None else 5) * 2 * rows * cell.n_instances * n * m * (1 if model["tied"] else 1.5)
-    compiled = model["compile"] is True or (model["compile"] == "auto" and compiling_pays(n, m, rows, steps))
-    calls = _SECONDS_PER_COMPILED_STEP if compiled else _SECONDS_PER_STEP
-    seconds = calls + flop / (_SHARE_OF_PEAK * peak) + _SECONDS_PER_PARAMETER * parameters
+    seconds = _SECONDS_PER_STEP + flop / (_SHARE_OF_PEAK * peak) + _SECONDS_PER_PARAMETER * parameters
     activations = 0 if cell.batch is None else cell.n_instances * rows * (2 * n + m)
     held = _PARAMETERS_HELD * parameters + _ACTIVATIONS_HELD * activations
-    start = _SECONDS_PER_RUN + (_SECONDS_TO_COMPILE if compiled else 0)
-    return Cost(start + seconds * steps, _PROCESS + _BYTES * held)
+    return Cost(_SECONDS_PER_RUN + seconds * steps, _PROCESS + _BYTES * held)

@@ -16,7 +16,8 @@ from polysemantic.callbacks.collisions.shards import collected_lives, held_lives
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.functional import LargeWeights, large_weights
 from polysemantic.storage.files import write_parquet
-from polysemantic.training.step_callback import StepCallback, steps_to_move, whole_blocks
+from polysemantic.training.cadence import rounded_interval, steps_to_move
+from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.checks import check_at_least_one, check_positive
 
 # A weight moves by no more than this between two observations.
@@ -109,7 +110,7 @@ class CollisionTracker(StepCallback):
         interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or self._default_interval
         if interval < _OFTEN_ENOUGH:
             affordable = max(_LEAST, _WORK // multiplications(pl_module))
-            interval = max(interval, min(whole_blocks(trainer.max_steps // _OBSERVATIONS), affordable))
+            interval = max(interval, min(rounded_interval(trainer.max_steps // _OBSERVATIONS), affordable))
         self._default_interval = interval
         self._begin(pl_module)
         super().on_train_start(trainer, pl_module)
