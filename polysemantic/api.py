@@ -109,13 +109,13 @@ def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, An
     parameters = inspect.signature(EnsembleModule).parameters.values()
     linked = {"n_features", "ensemble", "seed"}
     config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in linked}
-    optimizer = module.optimizer([torch.nn.Parameter(torch.zeros(1))])
+    optimizer = module.optimization.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
     names = inspect.signature(type(optimizer)).parameters
     defaults = {name: value for name, value in optimizer.defaults.items() if name in names}
     config["optimizer"] = {"class_path": _class_path(type(optimizer)), "init_args": defaults}
     config["autoencoder"] = _class_path(module.autoencoder_class)
-    if module.lr_scheduler is not None:
-        config["lr_scheduler"] = _describe(module.lr_scheduler)
+    if module.optimization.make_schedule is not None:
+        config["lr_scheduler"] = _describe(module.optimization.make_schedule)
     return config
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.storage.files import whole_file
+from polysemantic.training.module import ensemble_module
 from polysemantic.validation.checks import check_not_negative
 
 # A checkpoint that took one second is worth at most one in this many.
@@ -79,7 +80,7 @@ class Checkpoint(Callback):
         # Several processes save together: after an error of one the others are no longer there to do so.
         together = trainer.world_size == 1 or isinstance(exception, (KeyboardInterrupt, SIGTERMException))
         # Before training there is nothing to save, and a checkpoint that was refused must stay what it is.
-        if self._training and together and getattr(pl_module, "between_chunks", True):
+        if self._training and together and ensemble_module(pl_module).loop.between_steps:
             try:
                 self.save(trainer)
             except OSError as error:

@@ -22,8 +22,8 @@ from polysemantic.functional import (
     relative_change,
     unpack_flags,
 )
-from polysemantic.training.shard import Shard
 from polysemantic.training.cadence import rounded_interval, steps_to_move
+from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.checks import check_at_least_one, check_not_negative
 

@@ -21,8 +21,8 @@ from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
-from polysemantic.training.shard import Shard
 from polysemantic.training.cadence import default_interval
+from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.suggestions import did_you_mean
 

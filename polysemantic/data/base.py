@@ -202,6 +202,11 @@ class InputDataModule(LightningDataModule, ABC):
             other._serve(instances)
         return self._others[every[instances]]
 
+    def block(self, instances: slice) -> InputDataModule:
+        """The same inputs for some of the instances that are served here."""
+        here = range(self.ensemble.n_instances)[self._instances][instances]
+        return self.of(slice(here.start, here.stop))
+
     def expected_companions(self) -> Float64[Tensor, "instance feature"]:
         r"""Expected number of features on beside feature i, :math:`\sum_{j \ne i} P(j \mid i)`; nan if P(i) = 0."""
         joint, marginals = self.joint(), self.marginals()

@@ -55,10 +55,10 @@ class LockstepStrategy(DDPStrategy):
         module = self.module
         assert self.deferred_signals is not None
         # 0 stands for an unknown time and for no signal, so that the maximum over processes is what they agree on.
-        known = not math.isnan(module.seconds_per_step)
-        own = [module.seconds_per_step if known else 0.0, self.deferred_signals.take()]
+        known = not math.isnan(module.loop.seconds_per_step)
+        own = [module.loop.seconds_per_step if known else 0.0, self.deferred_signals.take()]
         agreed = torch.tensor(own, dtype=torch.float64, device=self.root_device)
         dist.all_reduce(agreed, op=dist.ReduceOp.MAX)
         seconds, number = agreed.tolist()
-        module.seconds_per_step = seconds or math.nan
+        module.loop.seconds_per_step = seconds or math.nan
         self.deferred_signals.handle(int(number))

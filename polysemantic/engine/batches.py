@@ -90,7 +90,6 @@ def drawn_batches(
     data: InputDataModule,
     start: int,
     dtype: torch.dtype,
-    held: slice,
     noise: HiddenNoise | None = None,
     rows: slice | None = None,
 ) -> BatchStream:
@@ -100,7 +99,6 @@ def drawn_batches(
         data: Where inputs come from.
         start: The optimiser step at which the stream begins.
         dtype: Precision of inputs and noise.
-        held: The instances of the run that this process holds.
         noise: Hidden noise; None without.
         rows: The rows of each batch that this process computes, where processes divide batches; None for all.
     """
@@ -108,8 +106,7 @@ def drawn_batches(
     draws_inputs = not data.every_feature_once or rows is not None
 
     def draw(steps: range, block: slice) -> Drawn:
-        here = range(data.ensemble.n_instances)[held][block]
-        of_block, at = data.of(slice(here.start, here.stop)), range(start + steps.start, start + steps.stop)
+        of_block, at = data.block(block), range(start + steps.start, start + steps.stop)
         x = drawn_noise = None
         if draws_inputs:
             x = _rows(of_block.sample(of_block.keys("data", at)).to(dtype).contiguous(), rows)

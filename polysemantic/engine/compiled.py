@@ -59,7 +59,7 @@ class CompiledEngine:
     @classmethod
     def supports(cls, problem: Problem) -> bool:
         """See `StepEngine`."""
-        update = problem.plain_update and not problem.scheduled and not problem.clipped
+        update = problem.update.plain and not problem.update.scheduled and not problem.update.clipped
         return problem.device == "cpu" and problem.standard and problem.is_small and update and not problem.divided
 
     @classmethod

@@ -44,7 +44,7 @@ class CudaGraphEngine:
     @classmethod
     def supports(cls, problem: Problem) -> bool:
         """See `StepEngine`. A graph holds no step that asks the GPU for a number."""
-        update = problem.plain_update and problem.fused_update and not problem.scheduled
+        update = problem.update.plain and problem.update.fused and not problem.update.scheduled
         return problem.device == "cuda" and problem.standard and update and not problem.divided
 
     @classmethod

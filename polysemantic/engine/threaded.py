@@ -83,7 +83,7 @@ class ThreadedEngine:
     def supports(cls, problem: Problem) -> bool:
         """See `StepEngine`. Fewer large networks than threads would leave some threads without work."""
         networks = problem.standard and problem.tied and problem.act == "linear" and problem.device == "cpu"
-        steps = problem.plain_update and not problem.scheduled and not problem.divided
+        steps = problem.update.plain and not problem.update.scheduled and not problem.divided
         enough = problem.n_instances >= problem.threads or not problem.is_large
         return networks and steps and enough and problem.dtype in (torch.float32, torch.float64)
 

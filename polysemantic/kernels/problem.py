@@ -33,6 +33,23 @@ class Processor:
 
 
 @dataclasses.dataclass(frozen=True)
+class Update:
+    """What the update of a step consists of.
+
+    Args:
+        plain: Whether SGD without dampening, Adam or AdamW trains all parameters in one group, without hooks.
+        fused: Whether the update is torch's fused kernel and nothing else.
+        scheduled: Whether a learning-rate schedule steps after it.
+        clipped: Whether gradients are clipped before it.
+    """
+
+    plain: bool = True
+    fused: bool = True
+    scheduled: bool = False
+    clipped: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class Problem:
     """What the optimiser steps of a run compute, and where.
 
@@ -46,10 +63,7 @@ class Problem:
         tied: Whether the decoder is the encoder itself.
         act: Activation of the hidden units, `linear` or `relu`.
         standard: Whether the network is `Autoencoder` itself, whose gradient has a closed form.
-        plain_update: Whether SGD without dampening, Adam or AdamW trains all parameters in one group, without hooks.
-        fused_update: Whether the update is torch's fused kernel and nothing else.
-        scheduled: Whether a learning-rate schedule steps after each optimiser step.
-        clipped: Whether gradients are clipped.
+        update: The update of a step.
         divided: Whether several processes divide the batch of each step.
         density: Largest expected share of features that are on.
         max_steps: Length of the run.
@@ -67,10 +81,7 @@ class Problem:
     tied: bool = True
     act: str = "linear"
     standard: bool = True
-    plain_update: bool = True
-    fused_update: bool = True
-    scheduled: bool = False
-    clipped: bool = False
+    update: Update = dataclasses.field(default_factory=Update)
     divided: bool = False
     density: float = 1.0
     max_steps: int = 1

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.cli import OptimizerCallable
 
 from polysemantic.distributed import InstanceParallel
-from polysemantic.engine.select import spreads
+from polysemantic.engine.select import select
 from polysemantic.runtime.free_memory import free_bytes
 from polysemantic.training.module import EnsembleModule
 
@@ -33,15 +33,18 @@ def bytes_per_instance(module: EnsembleModule, batch_size: int, itemsize: int = 
     """
     parameters = module.n_features * module.n_hidden * (1 if module.tied else 2)
     activations = batch_size * (2 * module.n_features + module.n_hidden)
-    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimizer)) * parameters
+    kept = (_TIMES_PARAMETERS + _optimizer_states(module.optimization.make_optimizer)) * parameters
     return math.ceil(itemsize * (kept if few_at_once else kept + parameters + activations))
 
 
 def bytes_in_run(trainer: Trainer, module: EnsembleModule, batch_size: int) -> int:
     """The least number of bytes that training one instance takes in a trainer's precision and on its device."""
     dtype = torch.float64 if "64" in str(trainer.precision) else torch.float32
-    few_at_once = trainer.strategy.root_device.type == "cpu" and spreads(module, batch_size, dtype)
-    return bytes_per_instance(module, batch_size, dtype.itemsize, few_at_once=few_at_once)
+    device = trainer.strategy.root_device
+    update = module.optimization.describe()
+    problem = module.describe(device, dtype, update, batch=batch_size, max_steps=trainer.max_steps)
+    plan = select(problem, module.engine, module.kernels)
+    return bytes_per_instance(module, batch_size, dtype.itemsize, few_at_once=not plan.engine.keeps_gradients)
 
 
 def _optimizer_states(make: OptimizerCallable) -> int:

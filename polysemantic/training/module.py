@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import logging
 from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Float64
 from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import LRSchedulerCallable, OptimizerCallable
-from lightning.pytorch.utilities.rank_zero import rank_zero_debug
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -16,29 +16,25 @@ from polysemantic import random
 from polysemantic.data import InputDataModule
 from polysemantic.engine.base import Training
 from polysemantic.engine.batches import BatchStream, HiddenNoise, drawn_batches
-from polysemantic.engine.fused_optimizer import is_kernel, is_plain, use_fused_kernel
 from polysemantic.engine.select import EngineName, KernelsName, prepare
 from polysemantic.functional import effective_weight
-from polysemantic.kernels.problem import Problem, this_processor
+from polysemantic.kernels.problem import Problem, Update, this_processor
 from polysemantic.model.autoencoder import Autoencoder, has_standard_objective
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.initial_weights import InitialTraits, Recipe
 from polysemantic.model.initialisation import Init, check_disambiguation
 from polysemantic.model.objective import Act
 from polysemantic.training.allocator import trim_heap
-from polysemantic.training.checkpoint_schema import (
-    CHECKPOINT_FORMAT,
-    check_identity,
-    input_settings,
-    optimizer_settings,
-    schedule_settings,
-)
+from polysemantic.training.checkpoint_schema import CHECKPOINT_FORMAT, check_identity, input_settings
 from polysemantic.training.evaluation import evaluate
-from polysemantic.training.hyperparameters import check_grid, check_init_from, check_laws
+from polysemantic.training.hyperparameters import check_grid, check_init_from, check_names
 from polysemantic.training.loop import StepLoop
-from polysemantic.training.optimization import check_optimizer, check_schedule
+from polysemantic.training.optimization import Optimization
 from polysemantic.training.shard import Shard
-from polysemantic.validation.checks import check_at_least_one, check_choice, check_positive
+from polysemantic.validation.checks import check_at_least_one
+
+_log = logging.getLogger(__name__)
+
 
 class EnsembleModule(LightningModule):
     """An ensemble of autoencoders and how it trains.
@@ -102,13 +98,9 @@ class EnsembleModule(LightningModule):
         self.automatic_optimization = False
         ensemble = ensemble or Ensemble()
         check_at_least_one(n_features=n_features, n_hidden=n_hidden, inner_steps=inner_steps)
-        check_laws(act=act, noise=noise, init=init)
-        check_choice(engine=(engine, EngineName), kernels=(kernels, KernelsName))
+        check_names(act=act, noise=noise, init=init, engine=engine, kernels=kernels)
         numbers = {"l1": l1, "noise_std": noise_std, "init_scale": init_scale, "importance": importance}
         check_grid(numbers, ensemble)
-        check_positive(clip_norm=clip_norm)
-        optimizer_settings(optimizer)
-        schedule_settings(lr_scheduler, optimizer)
         check_init_from(init_from, init, init_scale, ensemble)
         self.n_features, self.n_hidden = n_features, n_hidden
         self.ensemble, self.seed = ensemble, seed
@@ -118,8 +110,7 @@ class EnsembleModule(LightningModule):
         self.noise, self.init = noise, init
         self.recipe = Recipe(init, init_from, n_features, n_hidden, tied, bias, ensemble, seed)
         self.numbers = numbers
-        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
-        self.clip_norm = clip_norm
+        self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
         self.loop = StepLoop(inner_steps)
         self.hidden_noise: HiddenNoise | None = None
@@ -193,13 +184,8 @@ class EnsembleModule(LightningModule):
 
     @override
     def configure_optimizers(self) -> Any:
-        optimizer = use_fused_kernel(self.optimizer(self.parameters()))
-        check_optimizer(optimizer)
-        if self.lr_scheduler is None:
-            return optimizer
-        schedule = self.lr_scheduler(optimizer)
-        check_schedule(schedule, self.trainer.max_steps)
-        return [optimizer], [schedule]
+        optimizer, schedule = self.optimization.make(self.parameters(), self.trainer.max_steps)
+        return optimizer if schedule is None else ([optimizer], [schedule])
 
     @override
     def on_train_start(self) -> None:
@@ -210,9 +196,17 @@ class EnsembleModule(LightningModule):
         W = self.networks.W_enc
         std = self.number("noise_std").to(W)[:, None, None]
         self.hidden_noise = HiddenNoise(self.noise, std, self.n_hidden) if bool(std.any()) else None
-        problem = self.describe(self.data, W.device, W.dtype, self.trainer.max_steps, optimizer)
+        problem = self.describe(
+            W.device,
+            W.dtype,
+            self.optimization.describe(optimizer, self.networks.weights),
+            batch=None if self.data.every_feature_once else self.data.batch_size,
+            max_steps=self.trainer.max_steps,
+            density=self.data.density,
+        )
         plan = prepare(problem, self.engine, self.kernels)
-        rank_zero_debug(f"{plan}, for {problem}")
+        if self.global_rank == 0:
+            _log.debug("%s, for %s", plan, problem)
         average = None if self.rows is None else self.rows.average
         engine = plan.make(Training(self.networks, optimizer, schedule, self.clip_norm, average))
         self.loop.begin(engine, self._batches, small_steps=problem.is_small, together=self.shard.ranks > 1)
@@ -228,47 +222,41 @@ class EnsembleModule(LightningModule):
 
     def _batches(self, start: int) -> BatchStream:
         rows = None if self.rows is None else self.rows.held
-        return drawn_batches(self.data, start, self.networks.W_enc.dtype, self.instances, self.hidden_noise, rows)
+        return drawn_batches(self.data, start, self.networks.W_enc.dtype, self.hidden_noise, rows)
 
     def describe(
         self,
-        data: InputDataModule,
         device: torch.device,
         dtype: torch.dtype,
+        update: Update,
+        *,
+        batch: int | None,
         max_steps: int,
-        optimizer: Optimizer | None = None,
+        density: float = 1.0,
     ) -> Problem:
         """What a run's steps compute, and where.
 
         Args:
-            data: The inputs.
             device: Where the networks are, or will be.
             dtype: Their precision.
+            update: What the update of a step consists of.
+            batch: Inputs of one step; None if they are every feature once.
             max_steps: Length of the run.
-            optimizer: Their optimiser; None before networks are made, and then one with the same options is described.
+            density: Largest expected share of features that are on.
         """
-        if optimizer is None:
-            parameters: list[Tensor] = [torch.nn.Parameter(torch.zeros(1))]
-            optimizer = use_fused_kernel(self.optimizer(parameters))
-        else:
-            weights = self.networks.weights
-            parameters = [w for w in (weights.W_enc, weights.W_dec, weights.b_dec) if w is not None]
         return Problem(
             n_instances=self.shard.size,
             n_features=self.n_features,
             n_hidden=self.n_hidden,
-            batch=None if data.every_feature_once else data.batch_size,
+            batch=batch,
             dtype=dtype,
             device=device.type,
             tied=self.tied,
             act=self.act,
             standard=has_standard_objective(self.autoencoder_class),
-            plain_update=is_plain(optimizer, parameters),
-            fused_update=is_kernel(optimizer),
-            scheduled=self.lr_scheduler is not None,
-            clipped=self.clip_norm is not None,
+            update=update,
             divided=self.rows is not None,
-            density=1.0 if self.autoencoder is None else data.density,
+            density=density,
             max_steps=max_steps,
             threads=torch.get_num_threads(),
             processor=this_processor(device),
@@ -281,8 +269,7 @@ class EnsembleModule(LightningModule):
         """
         if self.data.keeps_evaluation_inputs:
             return self.data.evaluation_inputs(batch)[block].to(self.networks.W_enc)
-        here = range(self.ensemble.n_instances)[self.instances][block]
-        return self.data.of(slice(here.start, here.stop)).evaluation_inputs(batch).to(self.networks.W_enc)
+        return self.data.block(block).evaluation_inputs(batch).to(self.networks.W_enc)
 
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:
         """See `evaluation.evaluate`, for some of the networks of this run."""
@@ -292,9 +279,7 @@ class EnsembleModule(LightningModule):
     def validation_step(self, batch: int, batch_idx: int) -> None:
         pass  # the callback that writes the results measures what there is
 
-    @override
-    def test_step(self, batch: int, batch_idx: int) -> None:
-        pass
+    test_step = validation_step
 
     @override
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -315,9 +300,7 @@ class EnsembleModule(LightningModule):
             "act": self.act,
             "noise": self.noise,
             **fixed,
-            "clip_norm": self.clip_norm,
-            "optimizer": optimizer_settings(self.optimizer),
-            "lr_scheduler": schedule_settings(self.lr_scheduler, self.optimizer),
+            **self.optimization.settings(),
         }
 
 
