@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any, ClassVar
 
@@ -15,7 +16,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data import InputDataModule
 from polysemantic.engine.base import Training
-from polysemantic.engine.batches import BatchStream, HiddenNoise, drawn_batches
+from polysemantic.engine.batches import HiddenNoise, drawn_batches
 from polysemantic.engine.select import EngineName, KernelsName, prepare
 from polysemantic.functional import effective_weight
 from polysemantic.kernels.problem import Problem, Update, this_processor
@@ -113,7 +114,6 @@ class EnsembleModule(LightningModule):
         self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
         self.loop = StepLoop(inner_steps)
-        self.hidden_noise: HiddenNoise | None = None
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
         self.trained_steps = 0
@@ -195,7 +195,9 @@ class EnsembleModule(LightningModule):
         assert schedule is None or isinstance(schedule, LRScheduler)
         W = self.networks.W_enc
         std = self.number("noise_std").to(W)[:, None, None]
-        self.hidden_noise = HiddenNoise(self.noise, std, self.n_hidden) if bool(std.any()) else None
+        noise = HiddenNoise(self.noise, std, self.n_hidden) if bool(std.any()) else None
+        rows = None if self.rows is None else self.rows.held
+        stream = functools.partial(drawn_batches, self.data, dtype=W.dtype, noise=noise, rows=rows)
         problem = self.describe(
             W.device,
             W.dtype,
@@ -209,7 +211,7 @@ class EnsembleModule(LightningModule):
             _log.debug("%s, for %s", plan, problem)
         average = None if self.rows is None else self.rows.average
         engine = plan.make(Training(self.networks, optimizer, schedule, self.clip_norm, average))
-        self.loop.begin(engine, self._batches, small_steps=problem.is_small, together=self.shard.ranks > 1)
+        self.loop.begin(engine, stream, small_steps=problem.is_small, together=self.shard.ranks > 1)
         trim_heap()  # The measurements of the start have freed memory that training cannot reuse.
 
     @override
@@ -219,10 +221,6 @@ class EnsembleModule(LightningModule):
     @override
     def training_step(self, batch: int, batch_idx: int) -> None:
         self.loop.run_chunk(self.trainer, self)
-
-    def _batches(self, start: int) -> BatchStream:
-        rows = None if self.rows is None else self.rows.held
-        return drawn_batches(self.data, start, self.networks.W_enc.dtype, self.hidden_noise, rows)
 
     def describe(
         self,
