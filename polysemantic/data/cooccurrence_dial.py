@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
-from polysemantic.data.blocks import block_matrix, check_block_size
+from polysemantic.data.feature_groups import check_group_size, group_matrix
 
 
 class CooccurrenceDial(InputDataModule):
@@ -64,7 +64,7 @@ class CooccurrenceDial(InputDataModule):
         self.group_size = group_size
         super().__init__(n_features, batch_size, magnitude)
         self._size = n_features if group_size is None else group_size
-        check_block_size("group_size", self._size, n_features)
+        check_group_size("group_size", self._size, n_features)
         if dial < 0 and self._size * probability > 1:
             raise ValueError(
                 f"`probability` must be at most 1 / {self._size} where `dial` < 0, for {self._size} features "
@@ -91,4 +91,4 @@ class CooccurrenceDial(InputDataModule):
         p, dial = self.knob("probability"), self.knob("dial")
         together = torch.where(dial < 0, 0, p)
         within = (1 - dial.abs()) * p**2 + dial.abs() * together
-        return block_matrix(self.n_features, self._size, diagonal=p, within=within, across=p**2)
+        return group_matrix(self.n_features, self._size, diagonal=p, within=within, across=p**2)

@@ -1,4 +1,4 @@
-"""Feature matrices in files: opened, checked and counted in blocks that fit into memory."""
+"""Feature matrices in files: opened, checked and counted in chunks of rows that fit into memory."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from jaxtyping import Float32, Float64, Int64
 from numpy.typing import NDArray
 from scipy import sparse
 
-# 16 MiB of float32; a block holds fewer than 2^24 rows, so that float32 counts them exactly.
-_BLOCK = 2**22
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error)
 
 Rows = NDArray[Any] | sparse.csr_array
@@ -27,13 +25,15 @@ class FeatureMatrix:
 
     Args:
         path: A file that ends in .npy (dense), .npz (`scipy.sparse.save_npz`) or .parquet (one column per feature).
+        chunk_numbers: Numbers of a chunk of rows that is checked or counted at a time, here 16 MiB of float32. Below
+            2^24, so that float32 counts the rows of a chunk exactly.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged or holds anything but a matrix of finite numbers of at least 0.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, chunk_numbers: int = 2**22) -> None:
         readers = {".npy": _open_npy, ".npz": _read_npz, ".parquet": _read_parquet}
         if not Path(path).is_file():
             raise FileNotFoundError(f"`path` must name an existing file, got {path}.")
@@ -50,8 +50,9 @@ class FeatureMatrix:
             raise ValueError(f"`path` must hold integers, floats or booleans, got {matrix.dtype} in {path}.")
         self._rows: Rows = _canonical(matrix) if sparse.issparse(matrix) else matrix
         self.shape: tuple[int, int] = matrix.shape
-        for start, block in self._blocks():
-            _check_values(block, start, path)
+        self._chunk_height = max(1, chunk_numbers // self.shape[1])
+        for start, chunk in self._chunks():
+            _check_values(chunk, start, path)
 
     def rows(self, index: Int64[np.ndarray, " row"]) -> Float32[np.ndarray, "row feature"]:
         """Some rows, dense."""
@@ -61,25 +62,24 @@ class FeatureMatrix:
     def cooccurrence(self) -> Float64[np.ndarray, "feature feature"]:
         """The share of rows in which features i and j are both above 0."""
         counts = np.zeros((self.shape[1], self.shape[1]))
-        for _, block in self._blocks():
-            on = (block > 0).astype(np.float32)
+        for _, chunk in self._chunks():
+            on = (chunk > 0).astype(np.float32)
             together = on.T @ on
             counts += together.toarray() if sparse.issparse(together) else together
         return counts / self.shape[0]
 
-    def _blocks(self) -> Iterator[tuple[int, Rows]]:
-        height = max(1, _BLOCK // self.shape[1])
-        for start in range(0, self.shape[0], height):
-            block = self._rows[start : start + height]
-            yield start, block if isinstance(block, sparse.csr_array) else _float32(block)
+    def _chunks(self) -> Iterator[tuple[int, Rows]]:
+        for start in range(0, self.shape[0], self._chunk_height):
+            chunk = self._rows[start : start + self._chunk_height]
+            yield start, chunk if isinstance(chunk, sparse.csr_array) else _float32(chunk)
 
 
-def _check_values(block: Rows, start: int, path: str) -> None:
-    values = block.data if isinstance(block, sparse.csr_array) else block
+def _check_values(chunk: Rows, start: int, path: str) -> None:
+    values = chunk.data if isinstance(chunk, sparse.csr_array) else chunk
     # A nan is the minimum wherever there is one, and not at least 0.
     if values.size == 0 or (values.min() >= 0 and values.max() < np.inf):
         return
-    row, feature = block.nonzero() if isinstance(block, sparse.csr_array) else np.indices(block.shape)
+    row, feature = chunk.nonzero() if isinstance(chunk, sparse.csr_array) else np.indices(chunk.shape)
     at = np.flatnonzero(~((values >= 0) & (values < np.inf)))[0]
     raise ValueError(
         f"`path` must hold finite float32 numbers of at least 0, got {values.flat[at]:g} in row "

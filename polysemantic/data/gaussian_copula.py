@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
-from polysemantic.data.blocks import block_matrix, check_block_size
+from polysemantic.data.feature_groups import check_group_size, group_matrix
 
 
 class GaussianCopula(InputDataModule):
@@ -60,7 +60,7 @@ class GaussianCopula(InputDataModule):
         self.block_size = block_size
         super().__init__(n_features, batch_size, magnitude)
         self._size = n_features if block_size is None else block_size
-        check_block_size("block_size", self._size, n_features)
+        check_group_size("block_size", self._size, n_features)
 
     @override
     def sample(self, keys: random.Keys) -> Float32[Tensor, "*step instance batch feature"]:
@@ -68,10 +68,10 @@ class GaussianCopula(InputDataModule):
         threshold = torch.special.ndtri(self.knob("probability"))
         shared = random.normal(keys.fold(1), self.batch_size, self.n_features // self._size).double()
         # Given g the features are independent: their own normals need not be drawn. Where rho = 1 nothing is left of
-        # these, and a tiny spread sends the quotient to -inf or inf.
-        spread = (2 * (1 - rho)).sqrt().clamp_min(1e-300)
+        # these, and a tiny scale sends the quotient to -inf or inf.
+        scale = (2 * (1 - rho)).sqrt().clamp_min(1e-300)
         # erfc: ten times as fast as torch.special.ndtr.
-        given_shared = torch.erfc((rho.sqrt() * shared - threshold) / spread).div_(2).unsqueeze(-1)
+        given_shared = torch.erfc((rho.sqrt() * shared - threshold) / scale).div_(2).unsqueeze(-1)
         on = random.bernoulli(keys, given_shared, self.batch_size, self.n_features // self._size, self._size)
         return self.activate(on.flatten(-2), keys)
 
@@ -81,4 +81,4 @@ class GaussianCopula(InputDataModule):
         # Owen's T gives the orthant probability of two equal thresholds (Owen, Annals of Mathematical Statistics 1956).
         tail = owens_t(torch.special.ndtri(p).cpu().numpy(), ((1 - rho) / (1 + rho)).sqrt().cpu().numpy())
         within = p - 2 * torch.from_numpy(tail).to(p)
-        return block_matrix(self.n_features, self._size, diagonal=p, within=within, across=p**2)
+        return group_matrix(self.n_features, self._size, diagonal=p, within=within, across=p**2)

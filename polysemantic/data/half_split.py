@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
-from polysemantic.data.blocks import block_matrix, check_block_size
+from polysemantic.data.feature_groups import check_group_size, group_matrix
 from polysemantic.data.subset import uniform_subset
 
 
@@ -59,7 +59,7 @@ class HalfSplit(InputDataModule):
         super().__init__(n_features, batch_size, magnitude)
         if n_parts < 2:
             raise ValueError(f"`n_parts` must be at least 2, got {n_parts}.")
-        check_block_size("n_parts", n_parts, n_features)
+        check_group_size("n_parts", n_parts, n_features)
         if not 0 < active_fraction <= 1:
             raise ValueError(f"`active_fraction` must lie in (0, 1], got {active_fraction}.")
         self.part_size = n_features // n_parts
@@ -95,4 +95,4 @@ class HalfSplit(InputDataModule):
         marginal = count / self.n_features
         # A part of one feature has no pairs; the 1 only keeps its division defined.
         within = marginal * (count - 1) / max(size - 1, 1)
-        return block_matrix(self.n_features, size, marginal, within, across=torch.zeros_like(marginal))
+        return group_matrix(self.n_features, size, marginal, within, across=torch.zeros_like(marginal))

@@ -6,7 +6,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
-from polysemantic.data.blocks import block_matrix
+from polysemantic.data.feature_groups import group_matrix
 from polysemantic.data.subset import uniform_subset
 
 
@@ -49,4 +49,4 @@ class KHot(InputDataModule):
         n, k = self.n_features, self.knob("k")
         # A single feature has no pairs; the 1 only keeps its division defined.
         pair = k / n * (k - 1) / max(n - 1, 1)
-        return block_matrix(n, n, diagonal=k / n, within=pair, across=pair)
+        return group_matrix(n, n, diagonal=k / n, within=pair, across=pair)

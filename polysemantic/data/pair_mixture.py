@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
-from polysemantic.data.blocks import block_matrix
+from polysemantic.data.feature_groups import group_matrix
 
 
 class PairMixture(InputDataModule):
@@ -59,4 +59,4 @@ class PairMixture(InputDataModule):
     def cooccurrence(self) -> Float64[Tensor, "instance feature feature"]:
         n, q = self.n_features, self.knob("pair_probability")
         pair = 2 * q / (n * (n - 1))
-        return block_matrix(n, n, diagonal=(1 + q) / n, within=pair, across=pair)
+        return group_matrix(n, n, diagonal=(1 + q) / n, within=pair, across=pair)

@@ -13,7 +13,7 @@ def uniform_subset(
     """Exactly `counts[instance]` of `size` positions, every such subset equally likely, for each input of a batch.
 
     Floyd's algorithm (Bentley and Floyd, "A sample of brilliance", CACM 1987) needs one draw for each position
-    chosen, where ranking random words would sort `size` of them.
+    chosen, where ranking random numbers would sort `size` of them.
 
     Args:
         keys: Keys.

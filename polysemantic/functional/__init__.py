@@ -5,30 +5,27 @@ from polysemantic.functional.basis.fourth_norm import (
     privilege,
     privilege_z,
 )
-from polysemantic.functional.basis.hidden_kurtosis import (
+from polysemantic.functional.basis.hidden_excess_kurtosis import (
     hidden_excess_kurtosis,
     hidden_excess_kurtosis_null,
     hidden_kurtosis_sums,
 )
 from polysemantic.functional.basis.participation_ratio import participation_ratio, participation_ratio_null
-from polysemantic.functional.basis.rotation_gap import rotation_gap_closed_form
-from polysemantic.functional.basis.rotations import rotated_networks, rotation_gap_by_frames, rotation_rank
+from polysemantic.functional.basis.rotation_gap import rotation_gap_by_frames, rotation_gap_closed_form
+from polysemantic.functional.basis.rotations import rotated_networks, rotation_rank
 from polysemantic.functional.carrying.carried import (
     CarriedSigns,
-    Strongest,
     carried,
     carried_signs,
     carriers,
     coverage,
     covered_features,
-    polysemantic_neurons,
-    polysemantic_neurons_band,
-    represented,
-    represented_features,
-    strongest,
 )
 from polysemantic.functional.carrying.features_per_neuron import features_per_neuron
+from polysemantic.functional.carrying.polysemantic_neurons import polysemantic_neurons, polysemantic_neurons_band
+from polysemantic.functional.carrying.represented import represented, represented_features
 from polysemantic.functional.carrying.sparsification import l1_norm, sparsity_count
+from polysemantic.functional.carrying.strongest import Strongest, strongest
 from polysemantic.functional.carrying.winners import (
     pack_signs,
     winner_had_sign,
@@ -36,36 +33,39 @@ from polysemantic.functional.carrying.winners import (
     winner_led,
     winner_was_largest,
 )
-from polysemantic.functional.collisions.excess import excess_polysemantic_neurons
-from polysemantic.functional.collisions.find import (
-    CollisionCounts,
-    Collisions,
-    ThresholdSweep,
-    collision_counts,
-    find_collisions,
-    threshold_sweep,
-)
+from polysemantic.functional.collisions.collision_counts import CollisionCounts, collision_counts
+from polysemantic.functional.collisions.excess_polysemantic_neurons import excess_polysemantic_neurons
+from polysemantic.functional.collisions.find_collisions import Collisions, find_collisions
 from polysemantic.functional.collisions.interference_cost import (
     excess_cost,
     interference_cost,
     interference_sums,
     shares_neuron,
 )
-from polysemantic.functional.collisions.pair_cost import PairSums, one_hot_pair_sums, pair_sums
+from polysemantic.functional.collisions.pair_sums import PairSums, one_hot_pair_sums, pair_sums
 from polysemantic.functional.collisions.priced_collisions import (
     PricedCollisions,
     mean_over_collisions,
     price_collisions,
 )
-from polysemantic.functional.collisions.same_sign import SameSignKinds, classify_same_sign
+from polysemantic.functional.collisions.same_sign_kinds import SameSignKinds, classify_same_sign
+from polysemantic.functional.collisions.threshold_sweep import ThresholdSweep, threshold_sweep
+from polysemantic.functional.common.bit_flags import pack_flags, packed_flag, unpack_flags
+from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.count import count
+from polysemantic.functional.common.effective_weight import effective_weight, magnitude
+from polysemantic.functional.common.gram import gram, squared_gram
+from polysemantic.functional.common.mean_interval import MeanInterval, mean_interval
+from polysemantic.functional.common.memoisation import shared, sharing
+from polysemantic.functional.common.power_sums import PowerSums, power_sums
 from polysemantic.functional.disambiguation.ablation import (
     Disambiguation,
     SameSignCounts,
+    ablate,
     disambiguation_by_ablation,
     same_sign_counts,
 )
-from polysemantic.functional.disambiguation.partition import (
-    ablate,
+from polysemantic.functional.disambiguation.partition_energy import (
     disambiguation_neurons,
     partition_concentration,
     partition_energies,
@@ -74,37 +74,16 @@ from polysemantic.functional.disambiguation.partition import (
 from polysemantic.functional.geometry.angles import min_angle, share_angles_below_90
 from polysemantic.functional.geometry.feature_dimensionality import feature_dimensionality
 from polysemantic.functional.geometry.interference import interference, mean_interference, weighted_interference
-from polysemantic.functional.lives.bootstrap import LifeIntervals, bootstrap_lives
-from polysemantic.functional.lives.follow import (
-    CollisionKey,
-    LifeEvents,
-    Lives,
-    decode_collisions,
-    follow_lives,
-    hysteresis,
-    live_collisions,
-    no_lives,
-)
-from polysemantic.functional.lives.grades import Grades
+from polysemantic.functional.lives.bootstrap_lives import LifeIntervals, bootstrap_lives
+from polysemantic.functional.lives.bootstrap_over_instances import Interval, bootstrap_over_instances
+from polysemantic.functional.lives.collision_codes import CollisionKey, decode_collisions, live_collisions
+from polysemantic.functional.lives.follow_lives import LifeEvents, Lives, follow_lives, no_lives
+from polysemantic.functional.lives.hysteresis import hysteresis
 from polysemantic.functional.lives.large_weights import LargeWeights, collision_places, collision_weights, large_weights
-from polysemantic.functional.lives.survival import (
-    Interval,
-    SurvivalCurve,
-    bootstrap_over_instances,
-    kaplan_meier,
-    median_life,
-    resolution_rate,
-)
-from polysemantic.functional.shared.cache_blocks import cache_blocks, numbers_at_once
-from polysemantic.functional.shared.counting import count
-from polysemantic.functional.shared.flags import pack_flags, packed_flag, unpack_flags
-from polysemantic.functional.shared.gram import gram, squared_gram
-from polysemantic.functional.shared.power_sums import PowerSums, power_sums
-from polysemantic.functional.shared.sharing import shared, sharing
-from polysemantic.functional.shared.statistics import MeanInterval, mean_interval
-from polysemantic.functional.shared.weights import effective_weight, magnitude
+from polysemantic.functional.lives.survival import SurvivalCurve, kaplan_meier, median_life, resolution_rate
+from polysemantic.functional.lives.threshold_grades import Grades
 from polysemantic.functional.training.convergence import all_finite, has_converged, is_still, max_move, relative_change
-from polysemantic.functional.training.reconstruction import reconstruction_error
+from polysemantic.functional.training.reconstruction_error import reconstruction_error
 
 __all__ = [
     "CarriedSigns",

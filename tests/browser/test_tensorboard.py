@@ -13,7 +13,7 @@ from PIL import Image
 
 from polysemantic.functional import coverage, polysemantic_neurons
 from polysemantic.storage.runs import load
-from tests.browser.conftest import ARTIFACTS
+from tests.support.artifacts import ARTIFACTS
 from tests.support.small_runs import small_grid
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
@@ -58,7 +58,7 @@ def logs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def address(logs):
     """Where TensorBoard shows these runs."""
-    command = [sys.executable, str(Path(__file__).parent / "board.py"), "--logdir", str(logs)]
+    command = [sys.executable, "-m", "tests.support.tensorboard_server", "--logdir", str(logs)]
     package = str(Path(__file__).parents[2])
     environment = os.environ | {"PYTHONPATH": package, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)

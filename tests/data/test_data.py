@@ -19,6 +19,7 @@ from polysemantic.data import (
 )
 from polysemantic.data.testing import check_data_module
 from polysemantic.model.ensemble import Ensemble
+from tests import reference
 
 MAGNITUDE = st.sampled_from(["one", "uniform"])
 BATCH = st.sampled_from([1, 3, 64])
@@ -189,9 +190,13 @@ def test_one_feature_has_no_companions_and_none_is_an_error(make):
         make(0)
 
 
-def test_an_active_feature_is_above_zero_even_where_its_draw_is_zero(monkeypatch):
-    monkeypatch.setattr(random, "uniform", lambda keys, *shape: torch.zeros(*keys.values.shape, *shape))
-    assert (KHot(4, 4, magnitude="uniform").inputs(0) > 0).all()
+def test_an_active_feature_is_above_zero_even_where_its_draw_is_zero():
+    # The keys that `activate` folds for its purpose 0 into those whose first 64 random bits are all 0.
+    folded = reference.splitmix64_unmix(reference.key_that_draws(0) % 2**64)
+    keys = random.Keys(torch.tensor([reference.signed(folded ^ reference.splitmix64_mix(1))]))
+    assert random.uniform(keys.fold(0), 2).tolist() == [[0, 0]]
+    on = torch.ones(1, 1, 2, dtype=torch.bool)
+    assert KHot(4, 4, magnitude="uniform").activate(on, keys).tolist() == [[[2.0**-24, 2.0**-24]]]
 
 
 def test_evaluation_draws_are_fixed_and_not_those_of_training():

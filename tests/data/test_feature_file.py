@@ -10,7 +10,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from polysemantic.data import FeatureFile, feature_matrix
+from polysemantic.data import FeatureFile
+from polysemantic.data.feature_matrix import FeatureMatrix
 from polysemantic.data.testing import check_data_module
 
 MATRIX = np.array([[0, 2, 0, 1], [1, 0, 0, 1], [0, 0, 0, 3], [0, 1, 0, 1], [0, 0, 0, 0]])
@@ -90,14 +91,15 @@ def test_one_row_of_one_feature_is_enough(write, tmp_path):
 
 
 @pytest.mark.parametrize("write", [npy, npz])
-def test_blocks_of_a_file_add_up_and_a_fault_in_any_is_found(write, tmp_path, monkeypatch):
-    monkeypatch.setattr(feature_matrix, "_BLOCK", 3 * 7)
+def test_chunks_of_a_file_add_up_and_a_fault_in_any_is_found(write, tmp_path):
     matrix = (np.random.default_rng(0).random((100, 7)) < 0.3).astype("f4")
     whole = matrix.T.astype(float) @ matrix / 100
+    chunked = FeatureMatrix(write(tmp_path, matrix), chunk_numbers=3 * 7)
+    np.testing.assert_allclose(chunked.cooccurrence(), whole, rtol=1e-12)
     np.testing.assert_allclose(FeatureFile(write(tmp_path, matrix)).cooccurrence()[0], whole, rtol=1e-12)
     matrix[97, 5] = -2
     with pytest.raises(ValueError, match=r"got -2 in row 97, feature 5 of .*x\.np.\.$"):
-        FeatureFile(write(tmp_path, matrix))
+        FeatureMatrix(write(tmp_path, matrix), chunk_numbers=3 * 7)
 
 
 @pytest.mark.parametrize("write", [npy, npz, parquet])

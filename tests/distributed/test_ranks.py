@@ -1,7 +1,6 @@
 import functools
 import os
 import signal
-import subprocess
 import sys
 import unittest.mock
 
@@ -13,58 +12,26 @@ from lightning.pytorch import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import polysemantic
-from polysemantic.callbacks import CollisionTracker, Convergence, Measurements, Snapshots
+from polysemantic.callbacks import Convergence
 from polysemantic.cli.main import main
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.distributed import BatchParallel, InstanceParallel
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
+from tests.support.commands import COMMAND, run_commands
 from tests.support.ranks import (
     assert_same_drawings,
     assert_same_ends,
     assert_same_runs,
     finish,
+    fit,
+    fit_on,
     free_port,
     launch,
     start,
 )
 
 pytestmark = pytest.mark.usefixtures("unchecked")
-
-DATA = {
-    "every feature once": OneHot,
-    "one-hot": functools.partial(OneHot, batch_size=256),
-    "bernoulli": functools.partial(IndependentBernoulli, probability=0.1, batch_size=256),
-}
-OPTIMISERS = {
-    "AdamW": functools.partial(torch.optim.AdamW, lr=0.01),
-    "Adam": functools.partial(torch.optim.Adam, lr=0.01),
-    "SGD": functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9),
-    "RMSprop": functools.partial(torch.optim.RMSprop, lr=0.01),
-    "Adagrad": functools.partial(torch.optim.Adagrad, lr=0.05),
-}
-
-
-def fit(root, data="every feature once", optimizer="AdamW", devices=1, max_steps=200, trainer=None, **options):
-    """A small run whose files are compared: 16 features, 8 neurons."""
-    given = {
-        "n_hidden": 8, "ensemble": Ensemble(7), "optimizer": OPTIMISERS[optimizer], "compile": False, "l1": 0.01,
-        "measurements": Measurements(100), "collisions": CollisionTracker(20), "convergence": Convergence(25),
-        "snapshots": Snapshots([5, 0, 3]),
-    }  # fmt: skip
-    options = given | options
-    trainer = {"default_root_dir": str(root), "accelerator": "cpu", "devices": devices, **(trainer or {})}
-    return polysemantic.fit(DATA[data](16), max_steps=max_steps, trainer=trainer, **options)
-
-
-def fit_on(ranks, root, *arguments, **options):
-    """The same run, by so many ranks."""
-    if ranks == 1:
-        return fit(root, *arguments, **options)
-    launch(ranks, root, functools.partial(fit, root, *arguments, devices=ranks, **options))
-    directories = sorted((root / "lightning_logs").iterdir())
-    return polysemantic.load(directories[-1])
-
 
 SLOW = {"marks": pytest.mark.slow}
 # The last of each is the numbers of ranks; three do not divide the instances evenly.
@@ -169,8 +136,7 @@ BATCHES = [
 
 def fit_batch(root, make, sizes, optimizer, devices, options):
     options = {"trainer": {"strategy": "ddp"} if devices > 1 else {}, **options}
-    with unittest.mock.patch.dict(DATA, {"given": functools.partial(make, **sizes)}):
-        fit(root, "given", optimizer, devices, max_steps=100, **options)
+    fit(root, functools.partial(make, **sizes), optimizer, devices, max_steps=100, **options)
 
 
 @pytest.mark.parametrize(("make", "optimizer", "options"), BATCHES)
@@ -225,30 +191,6 @@ def test_several_devices_divide_the_instances_unless_told_otherwise():
     assert isinstance(build_trainer([], None, devices=2, **options).strategy, InstanceParallel)
     assert isinstance(build_trainer([], None, devices=2, strategy="ddp", **options).strategy, BatchParallel)
     assert isinstance(build_trainer([], None, devices=1, **options).strategy, SingleDeviceStrategy)
-
-
-COMMAND = [
-    "-m", "polysemantic", "fit", "--data=IndependentBernoulli", "--data.n_features=16", "--data.probability=0.1",
-    "--model.n_hidden=8", "--ensemble.seeds=5", "--trainer.max_steps=60", "--trainer.accelerator=cpu",
-    "--measurements.every_n_steps=30", "--model.l1=0.01",
-]  # fmt: skip
-
-
-def run_commands(commands, directory, variables=None):
-    """Run commands side by side, each with environment variables of its own; none outlives its time or the test."""
-    environment = {name: value for name, value in os.environ.items() if name != "PL_GLOBAL_SEED"}
-    environment |= {"OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": directory}
-    processes = [
-        subprocess.Popen([sys.executable, *command], env=environment | own, **pipes)
-        for command, own in zip(commands, variables or [{}] * len(commands), strict=True)
-    ]
-    try:
-        said = [process.communicate(timeout=120)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    assert [process.returncode for process in processes] == [0] * len(processes), said
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.weights import Weights
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
-from tests.distributed.test_ranks import COMMAND, free_port, run_commands
-from tests.support.ranks import assert_same_ends
-from tests.training.test_equalities import DATA, OPTIMISERS, assert_equal_weights, train
+from tests.support.commands import COMMAND, run_commands
+from tests.support.ranks import assert_same_ends, free_port
+from tests.support.training import DATA, OPTIMISERS, assert_equal_weights, train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,17 +17,16 @@ from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.objective import ClosedForm
 from polysemantic.model.weights import Weights
-from tests.distributed.test_ranks import fit_on
-from tests.kernels.test_native import KINDS
-from tests.support.ranks import assert_same_ends, assert_same_runs
-from tests.training.test_equalities import (
+from tests.support.kernels import KINDS
+from tests.support.ranks import assert_same_ends, assert_same_runs, fit_on
+from tests.support.training import (
     DATA,
     EXACT,
     SIZES,
     assert_equal_weights,
     assert_independent_of_company_and_chunks,
 )
-from tests.training.test_equalities import train as train_module
+from tests.support.training import train as train_module
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -18,25 +18,11 @@ from polysemantic.kernels.native.avx512 import VectorProducts
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.weights import Weights
-from tests.training.test_equalities import DATA, EXACT, assert_equal_weights
-from tests.training.test_equalities import train as train_module
-
-
-class ForcedVectors(VectorProducts):
-    """They, on any processor that can run them."""
-
-    has_units = staticmethod(torch.cpu._is_avx512_supported)
-
+from tests.support.kernels import KINDS, ForcedVectors
+from tests.support.training import DATA, EXACT, assert_equal_weights
+from tests.support.training import train as train_module
 
 COMPILER = "torch._inductor.cpp_builder.get_cpp_compiler"
-# Each kind where the processor can run it.
-KINDS = [
-    pytest.param(
-        kind,
-        marks=pytest.mark.skipif(not kind.takes(32, 32, torch.float32), reason=f"no {kind.units} or compiler here"),
-    )
-    for kind in (TiledProducts, ForcedVectors)
-]
 # Of a product: the parts of both factors leave out 2^-16 of them, and the product of the low ones is as small.
 LEFT_OUT = {TiledProducts: 3 * 2**-16, ForcedVectors: 0}
 # Of a sum of products of either sign: each of some 256 additions in a row is off by 2^-24 of it at most.

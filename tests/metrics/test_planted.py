@@ -7,6 +7,7 @@ from polysemantic import metrics
 from polysemantic.functional import pack_signs, strongest
 from polysemantic.metrics import InstanceMetric
 from polysemantic.model.initialisation import disambiguation
+from tests.support.planted import NETWORKS, hadamard, planted, ratio
 
 ALL = [kind for kind in vars(metrics).values() if isinstance(kind, type) and kind is not InstanceMetric]
 
@@ -21,39 +22,6 @@ def measure(**given):
             metric.update(**metric._filter_kwargs(**arguments | {"partition": given["partition"]}))
             values[metric.column()] = metric.compute().item()
     return values
-
-
-def spread(n):
-    """Orthonormal rows that are spread evenly over all neurons, for n a power of 4: exact in binary."""
-    W = torch.ones(1, 1)
-    while len(W) < n:
-        W = torch.cat([torch.cat([W, W], 1), torch.cat([W, -W], 1)])
-    return W / math.sqrt(n)
-
-
-def planted(mono, opposite, same, uncarried, n_hidden):
-    """A network of weights 1, -1 and 0, and what else is measured with it.
-
-    Its features: monosemantic ones, opposite-sign pairs across the two parts of the partition, same-sign pairs across
-    them, and dead ones. Same-sign pairs co-occur twice as often as others and opposite-sign pairs never.
-    """
-    n = mono + 2 * (opposite + same) + uncarried
-    W, partition, cooccurrence = torch.zeros(n, n_hidden), torch.ones(n), torch.full((n, n), 0.1, dtype=torch.float64)
-    neurons = torch.randperm(n_hidden, generator=torch.Generator().manual_seed(0)).tolist()
-    for i in range(mono):
-        W[i, neurons.pop()] = 1
-    for pair in range(opposite + same):
-        i, j, k = mono + 2 * pair, mono + 2 * pair + 1, neurons.pop()
-        W[i, k], W[j, k] = 1, -1 if pair < opposite else 1
-        partition[j] = -1
-        cooccurrence[i, j] = cooccurrence[j, i] = 0.0 if pair < opposite else 0.2
-    w_start = 0.25 * W
-    w_start[0] *= -1
-    return {"W_enc": W, "w_start": w_start, "cooccurrence": cooccurrence, "partition": partition}
-
-
-def ratio(a, b):
-    return a / b if b else math.nan
 
 
 def answers(mono, opposite, same, uncarried, n_hidden):
@@ -94,21 +62,6 @@ def answers(mono, opposite, same, uncarried, n_hidden):
     }
 
 
-NETWORKS = {
-    "mixed": (3, 2, 1, 2, 8),
-    "monosemantic": (4, 0, 0, 0, 4),
-    "opposite": (0, 3, 0, 1, 5),
-    "same": (0, 0, 3, 0, 3),
-    "more features than neurons": (1, 2, 1, 0, 4),
-    "dead": (0, 0, 0, 3, 4),
-    "n=1": (1, 0, 0, 0, 4),
-    "n=1 dead": (0, 0, 0, 1, 4),
-    "m=1 opposite": (0, 1, 0, 0, 1),
-    "m=1 same": (0, 0, 1, 1, 1),
-    "n=m=1": (1, 0, 0, 0, 1),
-}
-
-
 @pytest.mark.parametrize("encoder_scale", [None, 1 / 8, 8.0])
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
 def test_planted_networks_give_the_known_answers(network, encoder_scale):
@@ -124,7 +77,7 @@ def test_planted_networks_give_the_known_answers(network, encoder_scale):
 def test_a_rotated_copy_is_represented_but_not_covered(encoder_scale):
     given = planted(6, 3, 1, 2, 16) | {"W_dec": None}
     aligned = measure(**given)
-    W = given["W_enc"] @ spread(16)
+    W = given["W_enc"] @ hadamard(16)
     scaled = {} if encoder_scale is None else {"W_enc": W * encoder_scale, "W_dec": W / encoder_scale}
     rotated = measure(**given | {"W_enc": W} | scaled)
     kept = [
@@ -158,7 +111,7 @@ def test_the_disambiguation_solution_holds_the_partition_in_one_neuron():
     assert values["collisions_same_sign"] == values["polysemantic_neurons"] == 16
     assert values["collisions_opposite_sign"] == 0
     assert values["coverage"] == values["represented"] == values["carriers"] == 1
-    rotated = measure(**given | {"W_enc": W @ spread(64)})
+    rotated = measure(**given | {"W_enc": W @ hadamard(64)})
     assert rotated["partition_energy"] == 2
     assert rotated["partition_concentration"] == 1 / 64
 

@@ -15,7 +15,7 @@ from polysemantic.metrics import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.initialisation import disambiguation
 from polysemantic.model.weights import Weights
-from tests.metrics.test_planted import NETWORKS, planted, ratio, spread
+from tests.support.planted import NETWORKS, hadamard, planted, ratio
 
 ALL = [kind for kind in vars(metrics).values() if isinstance(kind, type) and kind is not InstanceMetric]
 L1 = 0.25
@@ -84,7 +84,7 @@ def test_planted_networks_give_the_known_answers_on_inputs(network, encoder_scal
 def test_a_rotated_copy_reconstructs_alike_and_has_no_collision_to_cost_anything():
     given = planted(6, 3, 1, 2, 16)
     W, x = given["W_enc"], torch.eye(16)
-    aligned, rotated = (measure(x, w, cooccurrence=given["cooccurrence"]) for w in (W, W @ spread(16)))
+    aligned, rotated = (measure(x, w, cooccurrence=given["cooccurrence"]) for w in (W, W @ hadamard(16)))
     assert rotated["reconstruction_error"] == aligned["reconstruction_error"]
     assert rotated["hidden_excess_kurtosis"] == -2
     assert rotated["loss"] - rotated["reconstruction_error"] == pytest.approx(L1 * 14 / 16 * 4)

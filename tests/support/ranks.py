@@ -1,5 +1,6 @@
 """Processes that train together, started as torchrun would start them, and what their runs must agree on."""
 
+import functools
 import multiprocessing
 import os
 import signal
@@ -13,7 +14,24 @@ import pandas as pd
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+import polysemantic
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements, Snapshots
+from polysemantic.data import IndependentBernoulli, OneHot
+from polysemantic.model.ensemble import Ensemble
+
 SECONDS = 90
+DATA = {
+    "every feature once": OneHot,
+    "one-hot": functools.partial(OneHot, batch_size=256),
+    "bernoulli": functools.partial(IndependentBernoulli, probability=0.1, batch_size=256),
+}
+OPTIMISERS = {
+    "AdamW": functools.partial(torch.optim.AdamW, lr=0.01),
+    "Adam": functools.partial(torch.optim.Adam, lr=0.01),
+    "SGD": functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+    "RMSprop": functools.partial(torch.optim.RMSprop, lr=0.01),
+    "Adagrad": functools.partial(torch.optim.Adagrad, lr=0.05),
+}
 
 
 def free_port():
@@ -77,6 +95,28 @@ def launch(world, directory, function, *arguments):
     statuses, said = finish(start(world, directory, function, *arguments), directory)
     assert set(statuses) == {0}, "\n".join(said)
     return said
+
+
+def fit(root, data="every feature once", optimizer="AdamW", devices=1, max_steps=200, trainer=None, **options):
+    """A small run whose files are compared: 16 features, 8 neurons."""
+    given = {
+        "n_hidden": 8, "ensemble": Ensemble(7), "optimizer": OPTIMISERS[optimizer], "compile": False, "l1": 0.01,
+        "measurements": Measurements(100), "collisions": CollisionTracker(20), "convergence": Convergence(25),
+        "snapshots": Snapshots([5, 0, 3]),
+    }  # fmt: skip
+    options = given | options
+    make_data = DATA[data] if isinstance(data, str) else data
+    trainer = {"default_root_dir": str(root), "accelerator": "cpu", "devices": devices, **(trainer or {})}
+    return polysemantic.fit(make_data(16), max_steps=max_steps, trainer=trainer, **options)
+
+
+def fit_on(ranks, root, *arguments, **options):
+    """The same run, by so many ranks."""
+    if ranks == 1:
+        return fit(root, *arguments, **options)
+    launch(ranks, root, functools.partial(fit, root, *arguments, devices=ranks, **options))
+    directories = sorted((root / "lightning_logs").iterdir())
+    return polysemantic.load(directories[-1])
 
 
 def assert_same_tree(one, other, path=""):

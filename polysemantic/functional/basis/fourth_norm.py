@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.shared.gram import squared_gram
-from polysemantic.functional.shared.power_sums import power_sums
+from polysemantic.functional.common.gram import squared_gram
+from polysemantic.functional.common.power_sums import power_sums
 
 
 class FourthNormNull(NamedTuple):

@@ -3,9 +3,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.carrying.carried import represented_features
-from polysemantic.functional.shared.power_sums import power_sums
-from polysemantic.functional.shared.weights import effective_weight
+from polysemantic.functional.carrying.represented import represented_features
+from polysemantic.functional.common.effective_weight import effective_weight
+from polysemantic.functional.common.power_sums import power_sums
 from polysemantic.validation.checks import check_at_least_one
 
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from jaxtyping import Float
@@ -60,46 +60,3 @@ def rotated_networks(
         whitened = torch.linalg.solve_triangular(lower, coordinates, upper=False, left=False)
         rotated = whitened.to(W_enc.dtype) @ G.mT.to(W_enc.dtype)
         yield (rotated, rotated) if tied else (rotated[:, :n_features], rotated[:, n_features:])
-
-
-def rotation_gap_by_frames(
-    losses: Iterable[Callable[[Tensor, Tensor], Float[Tensor, " instance"]]],
-    W_enc: Float[Tensor, "instance feature hidden"],
-    W_dec: Float[Tensor, "instance feature hidden"],
-    normals: Iterable[Float[Tensor, "hidden rank"]],
-) -> Float[Tensor, " instance"]:
-    r"""Loss that random rotations of the hidden space add, :math:`\langle L(W^{enc} Q, W^{dec} Q) \rangle_Q - L`.
-
-    0: the neuron basis is not special. Positive: training gains from the basis it is in. Negative: an average basis
-    would be cheaper than the present one. The rotated networks are those of `rotated_networks`.
-
-    Args:
-        losses: For each rotation the loss per instance of an encoder and a decoder. It compares the network with its
-            rotated copy, so both must see the same inputs and the same noise. Fresh noise for each rotation is best:
-            the scatter of the network's own loss over noise is otherwise the larger part of the error.
-        W_enc: Encoder.
-        W_dec: Decoder; tied: `W_enc` itself.
-        normals: Standard normals for each rotation, with the rank from `rotation_rank`.
-
-    Returns:
-        One gap per instance, in double precision.
-
-    Raises:
-        ValueError: If there is no loss, not one of `normals` for each, or `normals` is not of the networks' rank.
-
-    Example:
-        >>> from polysemantic.functional import rotation_gap_by_frames
-        >>> def l1_of_one_hot_inputs(W_enc, W_dec):
-        ...     return W_enc.abs().sum(-1).mean(-1)
-        >>> W = torch.eye(4)[None]
-        >>> (rotation_gap_by_frames([l1_of_one_hot_inputs] * 16, W, W, torch.randn(16, 4, 4)) > 0).item()
-        True
-    """
-    gaps, measured = [], None
-    for loss, rotated in zip(losses, rotated_networks(W_enc, W_dec, normals), strict=True):
-        if loss is not measured:
-            base, measured = loss(W_enc, W_dec).double(), loss
-        gaps.append(loss(*rotated) - base)
-    if not gaps:
-        raise ValueError("`losses` must hold at least one loss, got none.")
-    return torch.stack(gaps).mean(0)

@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.shared.power_sums import power_sums
+from polysemantic.functional.common.power_sums import power_sums
 
 
 def features_per_neuron(

@@ -1,9 +1,9 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.carrying.carried import strongest
-from polysemantic.functional.shared.counting import count
-from polysemantic.functional.shared.weights import magnitude
+from polysemantic.functional.carrying.strongest import strongest
+from polysemantic.functional.common.count import count
+from polysemantic.functional.common.effective_weight import magnitude
 
 
 def sparsity_count(w: Float[Tensor, "*instance feature hidden"], tolerance: float = 0.01) -> Float[Tensor, "*instance"]:

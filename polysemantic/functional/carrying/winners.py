@@ -2,8 +2,9 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 
-from polysemantic.functional.carrying.carried import covered_features, strongest
-from polysemantic.functional.shared.flags import pack_flags, packed_flag
+from polysemantic.functional.carrying.carried import covered_features
+from polysemantic.functional.carrying.strongest import strongest
+from polysemantic.functional.common.bit_flags import pack_flags, packed_flag
 
 
 def winner_was_largest(

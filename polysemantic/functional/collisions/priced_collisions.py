@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from polysemantic.functional.collisions.find import Collisions, find_collisions
+from polysemantic.functional.collisions.find_collisions import Collisions, find_collisions
 from polysemantic.functional.collisions.interference_cost import excess_cost, interference_cost, shares_neuron
-from polysemantic.functional.shared.weights import effective_weight
+from polysemantic.functional.common.effective_weight import effective_weight
 
 
 class PricedCollisions(NamedTuple):

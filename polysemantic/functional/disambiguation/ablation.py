@@ -5,11 +5,11 @@ import torch
 from jaxtyping import Float, Float64, Int64, Shaped
 from torch import Tensor
 
-from polysemantic.functional.collisions.find import Collisions
+from polysemantic.functional.collisions.find_collisions import Collisions
 from polysemantic.functional.collisions.interference_cost import interference_cost, interference_sums
 from polysemantic.functional.collisions.priced_collisions import mean_over_collisions, price_collisions
-from polysemantic.functional.collisions.same_sign import SameSignKinds, classify_same_sign
-from polysemantic.functional.disambiguation.partition import ablate, partition_energies
+from polysemantic.functional.collisions.same_sign_kinds import SameSignKinds, classify_same_sign
+from polysemantic.functional.disambiguation.partition_energy import partition_energies
 
 
 class SameSignCounts(NamedTuple):
@@ -96,3 +96,36 @@ def disambiguation_by_ablation(
     rise = mean_over_collisions(cost - priced.cost, priced.collisions, kinds.disambiguated)
     confirmed = (energy >= min_energy) & (rise >= min_rise)
     return Disambiguation(torch.where(confirmed, neuron, -1), energy, rise)
+
+
+def ablate(
+    W_enc: Float[Tensor, "instance feature hidden"],
+    W_dec: Float[Tensor, "instance feature hidden"],
+    neuron: Int64[Tensor, " instance"],
+) -> tuple[Float[Tensor, "instance feature hidden"], Float[Tensor, "instance feature hidden"]]:
+    """The network without one neuron per instance, its weights set to zero in encoder and decoder.
+
+    Args:
+        W_enc: Encoder.
+        W_dec: Decoder; tied: `W_enc` again.
+        neuron: Index of the neuron to remove from each instance.
+
+    Returns:
+        Encoder and decoder, both copies; one and the same tensor if they were before.
+
+    Raises:
+        ValueError: If `neuron` has an index outside [0, n_hidden).
+
+    Example:
+        >>> from polysemantic.functional import ablate
+        >>> W = torch.ones(1, 2, 2)
+        >>> ablate(W, W, torch.tensor([1]))[0]
+        tensor([[[1., 0.],
+                 [1., 0.]]])
+    """
+    n_hidden = W_enc.shape[-1]
+    if ((neuron < 0) | (neuron >= n_hidden)).any():
+        raise ValueError(f"`neuron` must lie in [0, {n_hidden}), got {neuron.tolist()}.")
+    gone = torch.arange(n_hidden, device=neuron.device) == neuron[:, None, None]
+    ablated = W_enc.masked_fill(gone, 0)
+    return ablated, ablated if W_dec is W_enc else W_dec.masked_fill(gone, 0)

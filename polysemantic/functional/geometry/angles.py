@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from polysemantic.functional.shared.counting import count
-from polysemantic.functional.shared.gram import gram
-from polysemantic.functional.shared.sharing import shared
+from polysemantic.functional.common.count import count
+from polysemantic.functional.common.gram import gram
+from polysemantic.functional.common.memoisation import shared
 
 
 def min_angle(W_enc: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance"]:

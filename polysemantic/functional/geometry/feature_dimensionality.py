@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.shared.gram import squared_gram
+from polysemantic.functional.common.gram import squared_gram
 
 
 def feature_dimensionality(W: Float[Tensor, "*instance feature hidden"]) -> Float[Tensor, "*instance feature"]:

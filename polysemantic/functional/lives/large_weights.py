@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from polysemantic.functional.shared.cache_blocks import cache_blocks, numbers_at_once
-from polysemantic.functional.shared.weights import effective_weight
+from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.effective_weight import effective_weight
 
 # Weights looked at together: few enough that the temporaries of one look stay small.
 _AT_ONCE = 2**21

@@ -23,7 +23,7 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.weights import Weights
 from polysemantic.training.shard import Shard
 from tests import reference
-from tests.training.test_equalities import train as train_module
+from tests.support.training import train as train_module
 
 COLUMNS = [
     "instance",

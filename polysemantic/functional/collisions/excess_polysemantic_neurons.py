@@ -1,8 +1,9 @@
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from polysemantic.functional.carrying.carried import polysemantic_neurons, represented_features
-from polysemantic.functional.shared.weights import effective_weight
+from polysemantic.functional.carrying.polysemantic_neurons import polysemantic_neurons
+from polysemantic.functional.carrying.represented import represented_features
+from polysemantic.functional.common.effective_weight import effective_weight
 
 
 def excess_polysemantic_neurons(

@@ -4,8 +4,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from polysemantic.functional.shared.cache_blocks import numbers_at_once
-from polysemantic.functional.shared.sharing import shared
+from polysemantic.functional.common.cache_blocks import numbers_at_once
+from polysemantic.functional.common.memoisation import shared
 
 # Entries raised to powers together, in float64: few enough for a core's own cache.
 _AT_ONCE = 2**16

@@ -5,10 +5,12 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from polysemantic.functional.collisions.interference_cost import interference_sums
-from polysemantic.functional.shared.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
 
 # Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
 _AT_ONCE = 2**20
+
+
 # Share of all pairs up to which it takes less time to sum those asked for one by one than by products of matrices.
 _FEW = 1 / 128
 

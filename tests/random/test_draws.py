@@ -1,3 +1,4 @@
+import functools
 import math
 
 import pytest
@@ -5,7 +6,9 @@ import torch
 from scipy import stats
 
 from polysemantic import random
-from polysemantic.kernels.native.extension import compiled
+from polysemantic.random.draws import bernoulli_by_kernel, bernoulli_by_torch, limits_by_row_and_column
+from tests import reference
+from tests.support.random import LIBRARIES, keys_of
 
 LEVEL = 1e-6
 DRAWS = {
@@ -19,25 +22,13 @@ DRAWS = {
     "laplace": lambda keys: random.noise(keys, "laplace", 5, 27),
     "folded": lambda keys: random.uniform(keys.fold(3), 5, 27),
 }
-
-
-def keys_of(*seeds, stream="data", seed=0, steps=None):
-    return random.make_keys(seed, stream, torch.tensor(seeds), steps)
-
-
-@pytest.fixture(params=["by torch", "by the kernel"])
-def way(request, monkeypatch):
-    """Words are made either way, however few."""
-    if request.param == "by the kernel" and compiled("splitmix64.cpp") is None:
-        pytest.skip("needs a C++ compiler")
-    monkeypatch.setattr(random, "_MANY_WORDS", 2**62 if request.param == "by torch" else 0)
-
-
-@pytest.mark.usefixtures("way")
-def test_words_are_those_of_splitmix64():
-    keys = random.Keys(torch.tensor([1234567]))
-    known = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821]
-    assert [word % 2**64 for word in random._words(keys, 5)[0].tolist()] == known
+WAYS = [
+    pytest.param(bernoulli_by_torch, id="torch"),
+    *(
+        pytest.param(functools.partial(bernoulli_by_kernel, library=each.values[0]), marks=each.marks, id=each.id)
+        for each in LIBRARIES
+    ),
+]
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -55,34 +46,55 @@ def test_a_step_draws_the_same_bits_beside_any_other_steps(draw):
     assert torch.equal(draw(keys_of(0, 1, steps=range(10))[6]), whole[6])
 
 
+# Many steps have so many bits that the kernel makes them, and one step has so few that torch does.
+@pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
+def test_a_step_draws_the_same_bits_beside_so_many_others_that_the_kernel_makes_them(draw):
+    whole = draw(keys_of(2**40, 5, 3, 3, steps=range(7, 6007)))
+    for at in (0, 2500, 5999):
+        assert torch.equal(draw(keys_of(2**40, 5, 3, 3, steps=range(7 + at, 8 + at)))[0], whole[at])
+
+
+LIMITS = {
+    "one for all": (torch.rand(1, 1), (5, 27)),
+    "one for each instance": (torch.rand(4, 1), (9, 3)),
+    "one for each column": (torch.linspace(0, 1, 27)[None], (40, 27)),
+    "one for each of both": (torch.rand(4, 700), (3, 700)),
+}
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
+def test_the_kernel_and_torch_see_the_same_events(limits, library):
+    probability, shape = limits
+    limit = (probability.double() * 2**31).round().long().sub(1).int()
+    keys = keys_of(5, 3, 2**40, 3, steps=range(7, 16))
+    # Keys of some steps need not lie one after the other.
+    for some in (keys, keys[::2], keys[4]):
+        by_torch = bernoulli_by_torch(some, limit.reshape(len(limit), *[1] * (len(shape) - 1), -1), shape)
+        assert torch.equal(bernoulli_by_kernel(some, limit, shape, library), by_torch)
+
+
+@pytest.mark.parametrize(
+    ("shape_of_limits", "matrix"),
+    [
+        ((), (1, 1)), ((7,), (1, 7)), ((5, 7), None), ((1, 7), (1, 7)), ((3, 1, 1), (3, 1)), ((3, 1, 7), (3, 7)),
+        ((3, 5, 1), None), ((1, 5, 7), None), ((3, 1, 1, 1), None),
+    ],
+)  # fmt: skip
+def test_limits_for_the_kernel_differ_by_instance_and_column_alone(shape_of_limits, matrix):
+    limit = torch.arange(math.prod(shape_of_limits), dtype=torch.int32).reshape(shape_of_limits)
+    limits = limits_by_row_and_column(limit, 3, (5, 7))
+    assert (None if limits is None else tuple(limits.shape)) == matrix
+    if limits is not None:
+        assert torch.equal(limits.flatten(), limit.flatten())
+
+
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
 @pytest.mark.parametrize("steps", [None, range(3)])
 def test_grid_points_share_the_draws_of_their_seeds(draw, steps):
     shared, alone = draw(keys_of(0, 1, 0, 1, 1, steps=steps)), draw(keys_of(0, 1, steps=steps))
     axis = 0 if steps is None else 1
     assert torch.equal(shared, alone.index_select(axis, torch.tensor([0, 1, 0, 1, 1])))
-
-
-def test_the_kernel_and_torch_draw_the_same_bits(monkeypatch):
-    if compiled("splitmix64.cpp") is None:
-        pytest.skip("needs a C++ compiler")
-    keys = keys_of(5, 3, 2**40, 3, steps=range(7, 16))
-    drawn = []
-    for number, wide in ((2**62, False), (0, False), (0, torch.cpu._is_avx512_supported())):
-        monkeypatch.setattr(random, "_MANY_WORDS", number)
-        monkeypatch.setattr(torch.cpu, "_is_avx512_supported", lambda wide=wide: wide)
-        # Keys of some steps need not lie one after the other.
-        draws = [*DRAWS.values(), lambda keys: random.bernoulli(keys, torch.linspace(0.1, 0.9, 4)[:, None, None], 9, 3)]
-        drawn.append([draw(some) for draw in draws for some in (keys, keys[::2], keys_of(-1))])
-    for by_kernel in drawn[1:]:
-        assert all(map(torch.equal, by_kernel, drawn[0]))
-
-
-def test_words_are_left_to_many_threads_and_other_devices(monkeypatch):
-    monkeypatch.setattr(random, "compiled", lambda *_: pytest.fail("is not asked for"))
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
-    assert random._words(keys_of(1), 2**16).shape == (1, 2**16)
-    assert random._words(random.Keys(keys_of(1).values.to("meta")), 2**16).device.type == "meta"
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 8, 63, 64, 65])
@@ -115,12 +127,12 @@ def test_neighbouring_draws_of_a_key_are_independent(lag):
 
 def test_uniform_draws_are_uniform_multiples_of_two_to_the_minus_24():
     u = random.uniform(keys_of(*range(8)), 2**17).flatten()
-    words = u.double() * 2**24
-    assert torch.equal(words, words.round())
+    multiples = u.double() * 2**24
+    assert torch.equal(multiples, multiples.round())
     assert u.min() >= 0
     assert u.max() < 1
     assert stats.kstest(u.numpy(), "uniform").pvalue > LEVEL
-    bits = (words.long().unsqueeze(-1) >> torch.arange(24)) & 1
+    bits = (multiples.long().unsqueeze(-1) >> torch.arange(24)) & 1
     tails = stats.binom.cdf([min(ones, len(u) - ones) for ones in bits.sum(0).tolist()], len(u), 0.5)
     assert 2 * tails.min() * 24 > LEVEL
 
@@ -135,11 +147,18 @@ def test_bernoulli_draws_come_up_with_their_probability(probability):
     assert 2 * tail > LEVEL
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("integer", [0, 1, 2**31 - 1, -(2**31), -1])
-def test_probabilities_zero_and_one_are_exact_for_every_word(integer, monkeypatch):
-    monkeypatch.setattr(random, "_integers", lambda keys, shape: torch.full((1, *shape), integer, dtype=torch.int32))
-    assert not random.bernoulli(keys_of(0), 0.0, 3).any()
-    assert random.bernoulli(keys_of(0), 1.0, 3).all()
+def test_probabilities_zero_and_one_are_exact_for_all_random_bits(integer, way):
+    keys = random.Keys(torch.tensor([reference.key_that_draws(integer)]))
+    for probability in (0.0, 1.0):
+        assert way(keys, torch.tensor([[limit_of(probability)]]), (1,)).item() == (probability == 1)
+        assert random.bernoulli(keys, probability, 1).item() == (probability == 1)
+
+
+def limit_of(probability):
+    """What the lower 31 bits of an event are at most."""
+    return torch.tensor(round(probability * 2**31) - 1, dtype=torch.int32)
 
 
 def test_a_larger_probability_only_adds_events():

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
+from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.effective_weight import effective_weight
 from polysemantic.functional.lives.large_weights import LargeWeights
-from polysemantic.functional.shared.cache_blocks import cache_blocks, numbers_at_once
-from polysemantic.functional.shared.weights import effective_weight
 
 # Weights looked at together: few enough that what is beyond stays in a CPU's cache until it is counted.
 _AT_ONCE = 2**18

@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.functional.shared.sharing import shared
+from polysemantic.functional.common.memoisation import shared
 
 
 @shared

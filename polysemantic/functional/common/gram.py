@@ -1,7 +1,7 @@
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from polysemantic.functional.shared.sharing import shared
+from polysemantic.functional.common.memoisation import shared
 
 
 @shared

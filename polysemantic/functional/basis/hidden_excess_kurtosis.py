@@ -2,7 +2,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from polysemantic.functional.shared.power_sums import power_sums
+from polysemantic.functional.common.power_sums import power_sums
 
 
 def hidden_kurtosis_sums(

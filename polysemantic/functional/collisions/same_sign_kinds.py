@@ -3,7 +3,7 @@ from typing import NamedTuple
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polysemantic.functional.collisions.find import Collisions
+from polysemantic.functional.collisions.find_collisions import Collisions
 
 
 class SameSignKinds(NamedTuple):

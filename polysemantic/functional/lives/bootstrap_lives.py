@@ -3,7 +3,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Real
 
-from polysemantic.functional.lives.survival import Interval, check_resampling, student_factor
+from polysemantic.functional.lives.bootstrap_over_instances import Interval, check_resampling, student_factor
 
 # Numbers in one table of resamples by times.
 _AT_ONCE = 2**20

@@ -4,16 +4,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+from polysemantic.functional.lives.collision_codes import codes_of_pairs, count_pairs
 from polysemantic.functional.lives.large_weights import LargeWeights, collision_places, collision_weights, large_weights
-
-
-class CollisionKey(NamedTuple):
-    """Where each collision is: features i < j meet on a neuron of an instance."""
-
-    instance: Int64[Tensor, " collision"]
-    neuron: Int64[Tensor, " collision"]
-    feature_i: Int64[Tensor, " collision"]
-    feature_j: Int64[Tensor, " collision"]
 
 
 class Lives(NamedTuple):
@@ -34,99 +26,6 @@ class LifeEvents(NamedTuple):
     resolved: Int64[Tensor, " death"]
     i_left: Bool[Tensor, " death"]  # feature i is off; at least one of i and j is
     j_left: Bool[Tensor, " death"]
-
-
-def hysteresis(
-    on: Bool[Tensor, "*instance feature hidden"],
-    w: Float[Tensor, "*instance feature hidden"],
-    *,
-    born: float = 0.5,
-    ended: float = 0.3,
-) -> Bool[Tensor, "*instance feature hidden"]:
-    r"""Weights that are on, from :math:`|w| \ge` `born` until :math:`|w| <` `ended`.
-
-    With `ended` = `born` it is a plain threshold, which counts every jitter of the optimiser around it as a new life.
-    With `ended` = 0 nothing ever goes off.
-
-    Args:
-        on: Weights that were on when last seen.
-        w: Effective weights now.
-        born: Magnitude from which a weight is on.
-        ended: Magnitude below which it is off again.
-
-    Returns:
-        A mask like `on`.
-
-    Raises:
-        ValueError: If `ended` does not lie in [0, born].
-
-    Example:
-        >>> from polysemantic.functional import hysteresis
-        >>> hysteresis(torch.tensor([[True, False, True]]), torch.tensor([[0.4, 0.4, -0.2]]))
-        tensor([[ True, False, False]])
-    """
-    if not 0 <= ended <= born:
-        raise ValueError(f"`ended` must lie in [0, {born}], got {ended}.")
-    magnitude = w.abs()
-    return (magnitude >= born) | (on & (magnitude >= ended))
-
-
-def live_collisions(on: Bool[Tensor, "instance feature hidden"]) -> Int64[Tensor, " collision"]:
-    r"""Codes of all pairs of features i < j that are on at one neuron.
-
-    The code is :math:`((\mathrm{instance} \cdot m + \mathrm{neuron}) \cdot n + i) \cdot n + j`, which
-    `decode_collisions` reads.
-    Work and memory grow with the collisions found and one pass over the mask, not with all possible pairs.
-
-    Args:
-        on: Weights that are on.
-
-    Returns:
-        Sorted, unique codes; empty if every neuron is monosemantic.
-
-    Example:
-        >>> from polysemantic.functional import live_collisions
-        >>> live_collisions(torch.tensor([[[True, False], [True, True], [True, False]]]))
-        tensor([1, 2, 5])
-    """
-    return _pairs(on.mT.flatten().nonzero().squeeze(-1), on.shape[1])
-
-
-def _pairs(place: Int64[Tensor, " weight"], n_features: int) -> Int64[Tensor, " collision"]:
-    slot, feature = place // n_features, place % n_features
-    # Each weight pairs with those after it at its neuron; they come in order of neuron, then feature.
-    position = torch.arange(len(place), device=place.device)
-    partners = torch.searchsorted(slot, slot, right=True) - position - 1
-    first = position.repeat_interleave(partners)
-    rank_in_first = torch.arange(len(first), device=place.device) - (partners.cumsum(0) - partners)[first]
-    return place[first] * n_features + feature[first + 1 + rank_in_first]
-
-
-def _count_pairs(place: Int64[Tensor, " weight"], shape: tuple[int, int, int]) -> Int64[Tensor, " instance"]:
-    """Collisions of each instance among the weights that are on, without listing them."""
-    n_instances, n_features, n_hidden = shape
-    slot, size = torch.unique_consecutive(place // n_features, return_counts=True)
-    return place.new_zeros(n_instances).index_add(0, slot // n_hidden, size * (size - 1) // 2)
-
-
-def decode_collisions(codes: Int64[Tensor, " collision"], n_features: int, n_hidden: int) -> CollisionKey:
-    """Instance, neuron and features of collision codes, the inverse of `live_collisions`.
-
-    Args:
-        codes: Codes from `live_collisions`.
-        n_features: Number of features of the mask they came from.
-        n_hidden: Number of its neurons.
-
-    Returns:
-        Four vectors of indices.
-
-    Example:
-        >>> from polysemantic.functional import decode
-        >>> [index.item() for index in decode_collisions(torch.tensor([5]), n_features=3, n_hidden=2)]
-        [0, 0, 1, 2]
-    """
-    slot, pair = codes // n_features**2, codes % n_features**2
-    return CollisionKey(slot // n_hidden, slot % n_hidden, pair // n_features, pair % n_features)
 
 
 def no_lives(w: Float[Tensor, "instance feature hidden"]) -> Lives:
@@ -216,7 +115,7 @@ def follow_lives(
     large = w if isinstance(w, LargeWeights) else large_weights(w, threshold=ended)
     on, seen = _take_in(lives, _switch(lives.on, large, born, ended), large.finite, room)
     n_features = lives.shape[1]
-    codes = _pairs(on, n_features)
+    codes = codes_of_pairs(on, n_features)
     resolved = lives.codes[~_is_in(lives.codes, codes)]
     already_settled = _is_in(codes, lives.codes[lives.settled])
     i, j = collision_weights(large, codes)
@@ -240,7 +139,7 @@ def _take_in(
     room: Int64[Tensor, " instance"] | None,
 ) -> tuple[Int64[Tensor, " is_on"], Bool[Tensor, " instance"]]:
     """The weights that are on, as they were where an instance is passed over, and the instances that are not."""
-    seen = finite if room is None else finite & (_count_pairs(on, lives.shape) <= room)
+    seen = finite if room is None else finite & (count_pairs(on, lives.shape) <= room)
     per_instance = lives.shape[1] * lives.shape[2]
     kept = lives.on[~_of(seen, lives.on, per_instance)]
     return torch.cat([kept, on[_of(seen, on, per_instance)]]).sort().values, seen

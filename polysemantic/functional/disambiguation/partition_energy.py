@@ -1,5 +1,5 @@
 import torch
-from jaxtyping import Bool, Float, Int64, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 
@@ -100,36 +100,3 @@ def disambiguation_neurons(
         tensor([ True, False])
     """
     return energies >= threshold
-
-
-def ablate(
-    W_enc: Float[Tensor, "instance feature hidden"],
-    W_dec: Float[Tensor, "instance feature hidden"],
-    neuron: Int64[Tensor, " instance"],
-) -> tuple[Float[Tensor, "instance feature hidden"], Float[Tensor, "instance feature hidden"]]:
-    """The network without one neuron per instance, its weights set to zero in encoder and decoder.
-
-    Args:
-        W_enc: Encoder.
-        W_dec: Decoder; tied: `W_enc` again.
-        neuron: Index of the neuron to remove from each instance.
-
-    Returns:
-        Encoder and decoder, both copies; one and the same tensor if they were before.
-
-    Raises:
-        ValueError: If `neuron` has an index outside [0, n_hidden).
-
-    Example:
-        >>> from polysemantic.functional import ablate
-        >>> W = torch.ones(1, 2, 2)
-        >>> ablate(W, W, torch.tensor([1]))[0]
-        tensor([[[1., 0.],
-                 [1., 0.]]])
-    """
-    n_hidden = W_enc.shape[-1]
-    if ((neuron < 0) | (neuron >= n_hidden)).any():
-        raise ValueError(f"`neuron` must lie in [0, {n_hidden}), got {neuron.tolist()}.")
-    gone = torch.arange(n_hidden, device=neuron.device) == neuron[:, None, None]
-    ablated = W_enc.masked_fill(gone, 0)
-    return ablated, ablated if W_dec is W_enc else W_dec.masked_fill(gone, 0)
