@@ -22,7 +22,7 @@ from polysemantic.functional import (
     same_sign_counts,
 )
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.training.allocator import freed_memory_returns, give_freed_memory_back
+from polysemantic.training.allocator import default_malloc_thresholds, trim_heap
 
 # One in so many measurements takes these in.
 _EVERY = 20
@@ -85,8 +85,8 @@ class CostlyMeasurements(Callback):
     @torch.no_grad()
     def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
         """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
-        give_freed_memory_back()  # by the measurements before, whose pieces are of other sizes
-        with freed_memory_returns():
+        trim_heap()  # Earlier measurements have freed allocations of other sizes.
+        with default_malloc_thresholds():
             columns = _pairs(module, self.measurements.partition_of(module.data))
             columns["rotation_gap"] = rotation_gap(module)
         return gathered({name: values.double().cpu() for name, values in columns.items()}, module.shard)

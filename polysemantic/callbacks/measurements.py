@@ -20,7 +20,7 @@ from polysemantic.functional import all_finite, cache_blocks, numbers_at_once, s
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.training.allocator import give_freed_memory_back, keep_freed_memory
+from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback, default_interval
 from polysemantic.validation.suggestions import did_you_mean
@@ -122,8 +122,8 @@ class Measurements(StepCallback):
 
     def begin(self, module: Any) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
-        give_freed_memory_back()  # by the steps, whose pieces are of other sizes
-        keep_freed_memory()
+        trim_heap()  # The steps have freed allocations of other sizes.
+        raise_malloc_thresholds()
         weights = module.networks.weights
         self._module, self._shard = module, module.shard
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)

@@ -6,40 +6,40 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
-from polysemantic.training.signals import Held
+from polysemantic.training.signals import DeferredSignals
 
 
 class WholeSteps(Callback):
-    """Holds signals back until every callback is done with a step, so that all that is saved then is of one step.
+    """Defers signals until all callbacks have finished with a step, so that everything saved is of the same step.
 
-    Comes first. Where several processes train, their strategy does the same for all of them together. A signal that
-    comes too late to interrupt training ends the process once everything is written.
+    It must be the first callback. Where several processes train, their strategy defers the signals of all of them. A
+    signal that comes too late to interrupt training ends the process once all files are written.
     """
 
     def __init__(self) -> None:
-        self._held: Held | None = None
-        self._together = False
+        self._signals: DeferredSignals | None = None
+        self._strategy_handles = False
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        of_strategy = getattr(trainer.strategy, "held", None)
-        self._together = of_strategy is not None
-        self._held = of_strategy or Held()
+        of_strategy: DeferredSignals | None = getattr(trainer.strategy, "deferred_signals", None)
+        self._strategy_handles = of_strategy is not None
+        self._signals = of_strategy or DeferredSignals()
 
-    def _act(self) -> None:
-        if self._held is not None and not self._together:
-            self._held.act_on(self._held.take())
+    def _handle(self) -> None:
+        if self._signals is not None and not self._strategy_handles:
+            self._signals.handle(self._signals.take())
 
     @override
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self._act()
+        self._handle()
 
     @override
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._act()
+        self._handle()
 
     @override
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        held, self._held = self._held, None
-        if held is not None and (number := held.take()) in (signal.SIGTERM, signal.SIGINT):
-            held.act_on(number)
+        signals, self._signals = self._signals, None
+        if signals is not None and (number := signals.take()) in (signal.SIGTERM, signal.SIGINT):
+            signals.handle(number)

@@ -11,33 +11,36 @@ from polysemantic.distributed.lockstep import LockstepStrategy
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.validation.suggestions import did_you_mean
 
-_OURS = {"instance_parallel": InstanceParallel, "ddp": BatchParallel}
+_STRATEGIES = {"instance_parallel": InstanceParallel, "ddp": BatchParallel}
 
 
 def choose_strategy(strategy: Any) -> Strategy | None:
-    """The strategy that `trainer.strategy` names, or None where the number of devices is to decide.
+    """The strategy that `trainer.strategy` names, or None where the number of devices decides.
+
+    Args:
+        strategy: The option, a name or a strategy.
 
     Raises:
-        ValueError: If it is another one that runs several processes.
+        ValueError: If it is neither one of ours nor a strategy of a single device.
     """
     if strategy in (None, "auto"):
         return None
     if isinstance(strategy, (LockstepStrategy, SingleDeviceStrategy)):
         return strategy
-    if not isinstance(strategy, str) or strategy not in _OURS:
+    if not isinstance(strategy, str) or strategy not in _STRATEGIES:
         given = strategy if isinstance(strategy, str) else type(strategy).__name__
         raise ValueError(
             "`trainer.strategy` must be instance_parallel (which divides the instances) or ddp (which divides the "
-            f"batch), or be unset, got {given!r}{did_you_mean(given, _OURS)}"
+            f"batch), or be unset, got {given!r}{did_you_mean(given, _STRATEGIES)}"
         )
-    return _OURS[strategy]()
+    return _STRATEGIES[strategy]()
 
 
 def check_ranks(trainer: Trainer, ensemble: Ensemble) -> None:
-    """Refuse more processes than instances before any is started.
+    """Refuse more processes than instances before any process is started.
 
     Raises:
-        ValueError: If there are.
+        ValueError: If a process would have no instance.
     """
     if isinstance(trainer.strategy, InstanceParallel):
         check_instances(ensemble.n_instances, trainer.world_size)

@@ -10,22 +10,29 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import nn
 from typing_extensions import override
 
-from polysemantic.training.signals import Held
+from polysemantic.training.module import EnsembleModule, ensemble_module
+from polysemantic.training.signals import DeferredSignals
 
 
 class LockstepStrategy(DDPStrategy):
-    """Processes that return from training at the same steps, and end at the same step when one is told to.
+    """Processes that return from training to Lightning at the same optimiser steps, and end at the same step.
 
-    Nothing is wrapped and nothing synchronised behind the back: before each chunk of steps the processes agree on its
-    length, by the slowest, and on the signals that any of them received.
+    Unlike Lightning's DDP it wraps no model and synchronises no gradients by itself. Before each chunk of steps the
+    processes agree on the chunk's length, which the slowest one decides, and on the signals that any of them received.
 
     Args:
-        **options: Those of Lightning's `DDPStrategy`, such as `process_group_backend` and `timeout`.
+        **options: Options of Lightning's `DDPStrategy`, such as `process_group_backend` and `timeout`.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.held: Held | None = None
+        self.deferred_signals: DeferredSignals | None = None
+
+    @property
+    def module(self) -> EnsembleModule:
+        """The module that this strategy trains."""
+        assert self.lightning_module is not None
+        return ensemble_module(self.lightning_module)
 
     @override
     def setup(self, trainer: Trainer) -> None:
@@ -37,23 +44,21 @@ class LockstepStrategy(DDPStrategy):
 
     @override
     def barrier(self, name: str | None = None, *args: Any, **kwargs: Any) -> None:
-        # From here on Lightning's own handler would have the processes meet inside of it, which they do not all enter.
-        if (
-            name == "run-stage"
-            and self.lightning_module is not None
-            and self.lightning_module.trainer.state.fn == "fit"
-        ):
-            self.held = Held()
+        # Lightning's own signal handler waits at a barrier that only the processes with a signal reach. Lightning has
+        # set its handlers when it comes to this barrier, so from here on signals are deferred.
+        if name == "run-stage" and self.lightning_module is not None and self.module.trainer.state.fn == "fit":
+            self.deferred_signals = DeferredSignals()
         super().barrier(name, *args, **kwargs)
 
     @override
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        module: Any = self.lightning_module
-        assert self.held is not None
+        module = self.module
+        assert self.deferred_signals is not None
+        # 0 stands for an unknown time and for no signal, so that the maximum over processes is what they agree on.
         known = not math.isnan(module.seconds_per_step)
-        said = [module.seconds_per_step if known else 0.0, self.held.take()]
-        agreed = torch.tensor(said, dtype=torch.float64, device=self.root_device)
+        own = [module.seconds_per_step if known else 0.0, self.deferred_signals.take()]
+        agreed = torch.tensor(own, dtype=torch.float64, device=self.root_device)
         dist.all_reduce(agreed, op=dist.ReduceOp.MAX)
         seconds, number = agreed.tolist()
         module.seconds_per_step = seconds or math.nan
-        self.held.act_on(int(number))
+        self.deferred_signals.handle(int(number))

@@ -1,4 +1,7 @@
-"""What the C library does with memory that was freed, where it can be told (mallopt(3), malloc_trim(3))."""
+"""Settings of the C library's malloc: which freed memory it keeps, and which it returns to the kernel.
+
+Only glibc can be told, by mallopt(3) and malloc_trim(3). Elsewhere the functions here do nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,42 +12,44 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+# M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h.
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-# The most that the library allows, and where it begins.
-_LARGEST, _USUAL = 2**25, 2**17
+# The largest M_MMAP_THRESHOLD that glibc accepts, and its default, in bytes.
+_LARGEST, _DEFAULT = 2**25, 2**17
 
 
-def keep_freed_memory() -> None:
-    """Let an allocation of at most 32 MiB take over the memory of one freed before, whose pages are there already.
+def raise_malloc_thresholds() -> None:
+    """Let malloc reuse freed allocations of up to 32 MiB, whose pages are mapped already.
 
-    Otherwise larger ones go back to the kernel when they are freed, and fresh pages cost more than what is computed in
-    them.
+    By default larger allocations go back to the kernel as soon as they are freed. Page faults on fresh memory then cost
+    more than the arithmetic on it.
     """
-    _keep(_LARGEST)
+    _set_thresholds(_LARGEST)
 
 
 @contextlib.contextmanager
-def freed_memory_returns() -> Iterator[None]:
-    """Within, memory goes back to the kernel when it is freed: pieces of many sizes would leave gaps between them."""
-    _keep(_USUAL)
+def default_malloc_thresholds() -> Iterator[None]:
+    """Within the block, freed memory returns to the kernel, as allocations of many sizes would fragment the heap."""
+    _set_thresholds(_DEFAULT)
     try:
         yield
     finally:
-        keep_freed_memory()
+        raise_malloc_thresholds()
 
 
-def give_freed_memory_back() -> None:
-    """Hand what was kept back to the kernel."""
-    if trim := _of_library("malloc_trim"):
-        trim(0)
+def trim_heap() -> None:
+    """Return all freed memory to the kernel."""
+    if malloc_trim := libc_function("malloc_trim"):
+        malloc_trim(0)
 
 
-def _keep(largest: int) -> None:
-    if mallopt := _of_library("mallopt"):
-        mallopt(_MMAP_THRESHOLD, largest)
-        mallopt(_TRIM_THRESHOLD, 2 * largest)
+def _set_thresholds(n_bytes: int) -> None:
+    if mallopt := libc_function("mallopt"):
+        mallopt(_MMAP_THRESHOLD, n_bytes)
+        mallopt(_TRIM_THRESHOLD, 2 * n_bytes)
 
 
 @functools.cache
-def _of_library(name: str) -> Any:
+def libc_function(name: str) -> Any:
+    """A function of the C library, or None where there is no such function."""
     return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None

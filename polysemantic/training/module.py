@@ -24,7 +24,7 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.model.initialisation import Init, check_disambiguation
 from polysemantic.model.objective import Act
 from polysemantic.model.start import Start, initial_weights
-from polysemantic.training.allocator import give_freed_memory_back
+from polysemantic.training.allocator import trim_heap
 from polysemantic.training.checkpoint_schema import (
     CHECKPOINT_FORMAT,
     check_identity,
@@ -33,7 +33,7 @@ from polysemantic.training.checkpoint_schema import (
     schedule_settings,
 )
 from polysemantic.training.shard import Shard
-from polysemantic.training.signals import interrupts_wait
+from polysemantic.training.signals import defer_interrupts
 from polysemantic.validation.checks import check_at_least_one, check_choice, check_numbers, check_positive
 
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
@@ -229,7 +229,7 @@ class EnsembleModule(LightningModule):
         std = self.number("noise_std").to(self.networks.W_enc)
         self.noise_scale = std[:, None, None] if bool(std.any()) else None
         self.steps = quickest_steps(self, optimizer, schedule)
-        give_freed_memory_back()  # by the measurements of the start: training takes its own
+        trim_heap()  # The measurements of the start have freed memory that training cannot reuse.
 
     @override
     def teardown(self, stage: str) -> None:
@@ -240,7 +240,7 @@ class EnsembleModule(LightningModule):
     def training_step(self, batch: int, batch_idx: int) -> None:
         start = self.trainer.global_step
         began = time.perf_counter()
-        with interrupts_wait():
+        with defer_interrupts():
             self._train_chunk(start)
             if self.networks.W_enc.device.type != "cpu":
                 torch.accelerator.synchronize()  # or the clock would show how long it takes to ask for the steps

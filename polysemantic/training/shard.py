@@ -1,4 +1,4 @@
-"""What each of several processes holds of a whole, and how the whole is put together again."""
+"""The shard of a tensor that each of several processes holds, and the exchange of shards between them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ _CPU = torch.device("cpu")
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The consecutive entries of a whole that one process holds; the first processes hold one more if need be.
+    """The consecutive entries along the first axis of a tensor that one process holds.
+
+    Shards differ in size by one entry at most; those of the first processes are the larger ones.
 
     Args:
-        length: Entries of the whole.
-        rank: This process, counted from 0.
-        ranks: Processes.
-        device: Where the processes exchange tensors.
+        length: Number of entries of the whole tensor.
+        rank: Rank of this process, counted from 0.
+        ranks: Number of processes.
+        device: Device on which the processes exchange tensors.
 
     Example:
         >>> [Shard(5, rank, 2).held for rank in range(2)]
@@ -34,40 +36,49 @@ class Shard:
 
     @property
     def slices(self) -> list[slice]:
-        """What each process holds."""
+        """The entries that each process holds, in order of ranks."""
         each, more = divmod(self.length, self.ranks)
         ends = itertools.accumulate((each + (rank < more) for rank in range(self.ranks)), initial=0)
         return [slice(start, stop) for start, stop in itertools.pairwise(ends)]
 
     @property
     def held(self) -> slice:
-        """What this process holds."""
+        """The entries that this process holds."""
         return self.slices[self.rank]
 
     @property
     def size(self) -> int:
-        """How many entries this process holds."""
+        """The number of entries that this process holds."""
         return int(self.held.stop - self.held.start)
 
     def gather(self, values: Tensor) -> Tensor:
-        """The whole on every process, where the part was; all processes must call it."""
+        """The whole tensor on every process (all-gather), on the device of the shard.
+
+        All processes must call it, each with its own shard.
+        """
         if self.ranks == 1:
             return values
-        sizes = [part.stop - part.start for part in self.slices]
-        return torch.cat([self._from(rank, values, size) for rank, size in enumerate(sizes)]).to(values.device)
+        sizes = [shard.stop - shard.start for shard in self.slices]
+        return torch.cat([self._broadcast(rank, values, size) for rank, size in enumerate(sizes)]).to(values.device)
 
     def collect(self, values: Tensor) -> Tensor:
-        """The whole on the first process and in its main memory, part by part; the others keep what they have.
+        """The tensors of all processes, one after another, on the first process and in its main memory (gather).
 
-        The parts may be of any length. All processes must call it.
+        The tensors may have any length. The other processes get their own tensor back. All processes must call it.
         """
         if self.ranks == 1:
             return values
         sizes = torch.zeros(self.ranks, dtype=torch.int64, device=self.device)
         sizes[self.rank] = len(values)
         dist.all_reduce(sizes)
-        parts = [self._to_first(rank, values, size) for rank, size in enumerate(sizes.tolist())]
-        return torch.cat(parts) if self.rank == 0 else values
+        received = [self._to_first(rank, values, size) for rank, size in enumerate(sizes.tolist())]
+        return torch.cat(received) if self.rank == 0 else values
+
+    def average(self, tensors: list[Tensor]) -> None:
+        """Turn means over this process's entries into means over all entries, in place and in one all-reduce."""
+        for tensor in tensors:
+            tensor *= self.size / self.length
+        self.sum(tensors)
 
     def sum(self, tensors: list[Tensor]) -> None:
         """Add up tensors over processes, in place and in one all-reduce."""
@@ -77,8 +88,8 @@ class Shard:
         for tensor, total in zip(tensors, totals, strict=True):
             tensor.copy_(total.view_as(tensor))
 
-    def _from(self, rank: int, values: Tensor, size: int) -> Tensor:
-        content = self._bytes(values) if rank == self.rank else self._room(values, size)
+    def _broadcast(self, rank: int, values: Tensor, size: int) -> Tensor:
+        content = self._bytes(values) if rank == self.rank else self._buffer(values, size)
         dist.broadcast(content, rank)
         return _restored(content, values, size)
 
@@ -88,15 +99,15 @@ class Shard:
         if self.rank == rank:
             dist.send(self._bytes(values), 0)
             return values
-        content = self._room(values, size)
+        content = self._buffer(values, size)
         dist.recv(content, rank)
         return _restored(content, values, size).cpu()
 
     def _bytes(self, values: Tensor) -> Tensor:
-        # Not every backend moves every type of number, and a sum with zeros would turn -0 into 0.
+        # Bytes, because not every backend exchanges every dtype, and an all-reduce with zeros would turn -0 into 0.
         return values.detach().to(self.device).contiguous().flatten().view(torch.uint8)
 
-    def _room(self, like: Tensor, size: int) -> Tensor:
+    def _buffer(self, like: Tensor, size: int) -> Tensor:
         n_bytes = size * like[:1].element_size() * like.shape[1:].numel()
         return torch.empty(n_bytes, dtype=torch.uint8, device=self.device)
 

@@ -1,3 +1,5 @@
+"""Signals that are deferred until a point at which a run can be saved as a whole."""
+
 from __future__ import annotations
 
 import signal
@@ -8,58 +10,59 @@ from typing import Any
 
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-# Those that end a run, and those by which SLURM has Lightning requeue it.
-_NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
+# SIGTERM and SIGINT end a run. SLURM sends SIGUSR1 or SIGUSR2, at which Lightning requeues the job.
+_DEFERRED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 @contextmanager
-def interrupts_wait() -> Iterator[None]:
-    """Hold back Ctrl-C until the block is done, so that what is saved then is a state that training passed through."""
-    pressed: list[tuple[int, FrameType | None]] = []
+def defer_interrupts() -> Iterator[None]:
+    """Defer SIGINT (Ctrl-C) until the block has ended, so that no step of training is left half taken."""
+    pending: list[tuple[int, FrameType | None]] = []
     try:
-        before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append((number, frame)))
-    except ValueError:  # not in the main thread, which alone receives signals
+        previous = signal.signal(signal.SIGINT, lambda number, frame: pending.append((number, frame)))
+    except ValueError:  # Only the main thread can set handlers, and only it receives signals.
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-    if pressed and callable(before):
-        before(*pressed[0])
+        signal.signal(signal.SIGINT, previous)
+    if pending and callable(previous):
+        previous(*pending[0])
 
 
-class Held:
-    """Signals that wait until they are asked for, so that they act between steps, in several processes at the same one.
+class DeferredSignals:
+    """A queue of received signals, so that a run handles them between two steps.
 
-    They are those for which a handler of Python's was set. Lightning itself puts the handlers of before a fit back.
+    Processes that train together can then handle a signal at the same step. Only signals that have a Python handler are
+    deferred. Lightning restores the handlers of before the fit by itself.
     """
 
     def __init__(self) -> None:
-        self._received: list[int] = []
-        self._before: dict[int, Any] = {}
-        for number in _NUMBERS:
+        self._pending: list[int] = []
+        self._previous: dict[int, Any] = {}
+        for number in _DEFERRED:
             if callable(signal.getsignal(number)):
                 try:
-                    self._before[number] = signal.signal(number, self._receive)
-                except ValueError:  # not in the main thread, which alone receives signals
+                    self._previous[number] = signal.signal(number, self._receive)
+                except ValueError:  # Only the main thread can set handlers, and only it receives signals.
                     return
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        self._received.append(number)
+        self._pending.append(number)
 
     def take(self) -> int:
-        """The first signal that was received and not yet taken; 0 if there is none."""
-        return self._received.pop(0) if self._received else 0
+        """Remove the oldest signal from the queue and return its number, or 0 if the queue is empty."""
+        return self._pending.pop(0) if self._pending else 0
 
-    def act_on(self, number: int) -> None:
-        """End the run at SIGTERM, and do what would have been done at once at any other signal.
+    def handle(self, number: int) -> None:
+        """End the run at SIGTERM; call the previous handler of any other signal. 0 does nothing.
 
         Raises:
             SIGTERMException: At SIGTERM.
         """
         if number == signal.SIGTERM:
             raise SIGTERMException
-        before = self._before.get(number)
-        if callable(before):
-            before(number, None)
+        previous = self._previous.get(number)
+        if callable(previous):
+            previous(number, None)

@@ -19,7 +19,6 @@ from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.distributed import BatchParallel, InstanceParallel
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
-from polysemantic.training.shard import Shard
 from tests.support.ranks import (
     assert_same_drawings,
     assert_same_ends,
@@ -226,13 +225,6 @@ def test_several_devices_divide_the_instances_unless_told_otherwise():
     assert isinstance(build_trainer([], None, devices=2, **options).strategy, InstanceParallel)
     assert isinstance(build_trainer([], None, devices=2, strategy="ddp", **options).strategy, BatchParallel)
     assert isinstance(build_trainer([], None, devices=1, **options).strategy, SingleDeviceStrategy)
-
-
-@pytest.mark.parametrize(("length", "ranks"), [(1, 1), (5, 2), (7, 3), (6, 3), (4, 4)])
-def test_parts_cover_the_whole_and_differ_by_one_at_most(length, ranks):
-    shards = [Shard(length, rank, ranks) for rank in range(ranks)]
-    assert [at for shard in shards for at in range(length)[shard.held]] == list(range(length))
-    assert max(shard.size for shard in shards) - min(shard.size for shard in shards) <= 1
 
 
 COMMAND = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from polysemantic.training import allocator as freed
+from polysemantic.training import allocator
 
-pytestmark = pytest.mark.skipif(freed._of_library("mallopt") is None, reason="the C library cannot be told")
+pytestmark = pytest.mark.skipif(allocator.libc_function("mallopt") is None, reason="the C library cannot be told")
 PIECE, PAGES = 2**23, 2**23 // os.sysconf("SC_PAGE_SIZE")
 
 
@@ -24,15 +24,15 @@ def grown_by_a_piece_that_is_gone(size=PIECE):
 
 
 def kept_then_handed_back():
-    freed.keep_freed_memory()
+    allocator.raise_malloc_thresholds()
     grown = sum(grown_by_a_piece_that_is_gone() for _ in range(8))
     kept = pages()
-    freed.give_freed_memory_back()
+    allocator.trim_heap()
     return grown, kept - pages()
 
 
 def returned_then_kept():
-    with freed.freed_memory_returns():
+    with allocator.default_malloc_thresholds():
         returned = grown_by_a_piece_that_is_gone()
     return returned, grown_by_a_piece_that_is_gone()
 

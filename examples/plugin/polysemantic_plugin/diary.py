@@ -2,8 +2,8 @@ from pathlib import Path
 
 from lightning.pytorch import Trainer
 
+from polysemantic import EnsembleModule
 from polysemantic.callbacks import StepCallback
-from polysemantic.training.module import EnsembleModule
 
 
 class Diary(StepCallback):

@@ -20,7 +20,7 @@ from polysemantic.callbacks.snapshots import Snapshots
 from polysemantic.callbacks.tensorboard.event_files import draw_anew
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble, point_label
-from polysemantic.training.allocator import freed_memory_returns
+from polysemantic.training.allocator import default_malloc_thresholds
 
 _NETWORKS = 6
 _LEAST_PIXELS, _MOST_PIXELS = 128, 512
@@ -81,8 +81,8 @@ class WeightsLog(Callback):
         ):
             return
         self._drawn = trainer.global_step
-        # Kept, pieces of its many sizes would lie beside those of the steps.
-        with freed_memory_returns():
+        # Histograms allocate memory of many sizes, which must not fragment the heap that the steps use.
+        with default_malloc_thresholds():
             activations = torch.from_numpy(self.snapshots.collect(module.shard, self._activations(module)))
             if not trainer.is_global_zero:
                 return
