@@ -33,6 +33,7 @@ from polysemantic.callbacks import (
     Snapshots,
     StepProgress,
     Survival,
+    SurvivalCurves,
     WeightsLog,
     WholeSteps,
 )
@@ -247,7 +248,8 @@ def standard_callbacks(
         # Without any bar Lightning would bring its own.
         progress.disable()
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
-    shown = [*drawn, progress, Survival(collisions, convergence, quiet=quiet)]
+    survival = Survival(collisions, convergence, quiet=quiet)
+    shown = [*drawn, progress, survival, SurvivalCurves(survival)]
     results = Results(measurements, convergence, collisions, costly, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Convergence comes first, as the others then find what diverged frozen.
