@@ -11,6 +11,7 @@ from polysemantic.callbacks.tensorboard.bands import Bands
 from polysemantic.callbacks.tensorboard.charts import Charts
 from polysemantic.callbacks.tensorboard.hparams import HParams
 from polysemantic.callbacks.tensorboard.inputs_log import InputsLog
+from polysemantic.callbacks.tensorboard.survival_curves import SurvivalCurves
 from polysemantic.callbacks.tensorboard.weights_log import WeightsLog
 from polysemantic.callbacks.whole_steps import WholeSteps
 from polysemantic.training.step_callback import StepCallback
@@ -30,6 +31,7 @@ __all__ = [
     "StepCallback",
     "StepProgress",
     "Survival",
+    "SurvivalCurves",
     "WeightsLog",
     "WholeSteps",
 ]

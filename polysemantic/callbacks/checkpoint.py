@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,18 @@ from polysemantic.storage.files import whole_file
 from polysemantic.training.module import ensemble_module
 from polysemantic.validation.checks import check_not_negative
 
-# A checkpoint that took one second is worth at most one in this many.
-_SHARE_OF_RUN = 40
+# After a checkpoint that took a second to write, the next one waits for at least this many seconds.
+_WAIT_PER_SECOND = 40
 
 
 class Checkpoint(Callback):
-    """Writes `checkpoints/last.ckpt` and keeps the one before it as `previous.ckpt`.
+    """Writes `checkpoints/last.ckpt` and keeps the checkpoint before it as `previous.ckpt`.
 
-    At a cadence in time, at the end, and when a run is interrupted, then at the last whole step.
+    It writes at intervals of time, at the end of training, and when a run is interrupted, then of the last whole step.
 
     Args:
-        every_n_seconds: Least time between two checkpoints; slow ones are written more seldom.
+        every_n_seconds: Shortest time between two checkpoints. Where writing is slow it is at least 40 times as long as
+            the last checkpoint took.
 
     Raises:
         ValueError: If `every_n_seconds` is negative.
@@ -34,30 +36,32 @@ class Checkpoint(Callback):
     def __init__(self, every_n_seconds: float = 60.0) -> None:
         check_not_negative(every_n_seconds=every_n_seconds)
         self.every_n_seconds = every_n_seconds
+        # Not an argument, because arguments are options of the command line.
+        self.clock: Callable[[], float] = time.monotonic
         self._wait = every_n_seconds
         self._training = False
         self._saved_step = -1
-        self._saved_at = time.monotonic()
+        self._saved_at = self.clock()
         self._last_is_whole = False
 
     def save(self, trainer: Trainer) -> None:
-        """Write a checkpoint unless this step's is there."""
+        """Write a checkpoint unless one of this step exists."""
         if self._saved_step == trainer.global_step:
             return
-        began = time.monotonic()
+        began = self.clock()
         last = _last(trainer)
-        # What was passed over as damaged must not take the place of the one that this run goes on from.
+        # Where `last.ckpt` was damaged, the run continues from `previous.ckpt`, which must stay.
         if trainer.is_global_zero and self._last_is_whole and last.exists():
-            _keep(last, last.with_name("previous.ckpt"))
+            link_or_copy(last, last.with_name("previous.ckpt"))
         trainer.save_checkpoint(last)
         self._last_is_whole = True
-        self._saved_step, self._saved_at = trainer.global_step, time.monotonic()
-        self._wait = max(self.every_n_seconds, _SHARE_OF_RUN * (self._saved_at - began))
+        self._saved_step, self._saved_at = trainer.global_step, self.clock()
+        self._wait = max(self.every_n_seconds, _WAIT_PER_SECOND * (self._saved_at - began))
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._training = True
-        self._saved_at = time.monotonic()
+        self._saved_at = self.clock()
         self._saved_step = trainer.global_step
         path = trainer.ckpt_path
         self._last_is_whole = path is not None and Path(path).absolute() == _last(trainer).absolute()
@@ -66,7 +70,7 @@ class Checkpoint(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        due = time.monotonic() - self._saved_at >= self._wait
+        due = self.clock() - self._saved_at >= self._wait
         if trainer.strategy.broadcast(due) if trainer.world_size > 1 else due:
             self.save(trainer)
 
@@ -77,14 +81,14 @@ class Checkpoint(Callback):
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        # Several processes save together: after an error of one the others are no longer there to do so.
+        # Several processes save together. An interrupt reaches all of them, but an error may have ended some already.
         together = trainer.world_size == 1 or isinstance(exception, (KeyboardInterrupt, SIGTERMException))
-        # Before training there is nothing to save, and a checkpoint that was refused must stay what it is.
+        # Before training there is nothing to save, and a checkpoint that was refused must not be overwritten.
         if self._training and together and ensemble_module(pl_module).loop.between_steps:
             try:
                 self.save(trainer)
             except OSError as error:
-                # What ended the run, perhaps the same full disk, is what must be told.
+                # The error that ended the run is the one to report; it may have the same cause, such as a full disk.
                 exception.add_note(f"no checkpoint of it could be written: {error}")
 
 
@@ -92,16 +96,18 @@ def _last(trainer: Trainer) -> Path:
     return run_directory(trainer) / "checkpoints" / "last.ckpt"
 
 
-def _keep(source: Path, target: Path) -> None:
-    """A second name for a file, or a copy, put into place at once, while the file keeps its own."""
+def link_or_copy(source: Path, target: Path) -> None:
+    """Replace a file by a hard link to another one in one atomic step, or by a copy where there are no hard links."""
     if target.exists() and target.samefile(source):
-        return  # a run killed just after this; to rename one name of a file over another would leave both
+        # A run was killed right after an earlier call. `replace` does nothing where both names are of the same file,
+        # and would leave the third name.
+        return
     beside = target.with_name(f".{target.name}.part")
     beside.unlink(missing_ok=True)
     try:
         os.link(source, beside)
     except OSError:
-        # Not every filesystem knows second names: exFAT has none, nor have some network ones.
+        # Some file systems have no hard links, such as exFAT and some network file systems.
         with source.open("rb") as content, whole_file(target) as file:
             shutil.copyfileobj(content, file)
     else:

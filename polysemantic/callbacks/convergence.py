@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
@@ -22,42 +22,46 @@ from polysemantic.functional import (
     relative_change,
     unpack_flags,
 )
-from polysemantic.training.cadence import rounded_interval, steps_to_move
+from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.checks import check_at_least_one, check_not_negative
 
-# A weight could move by this between two checks, far beyond what passes for still.
+# The default interval lets a weight move this far between two checks, 25 times the `tolerance` for a still one.
 _MOVE = 0.5
-# Evaluations of the fourth norm for each check: enough to average out the optimiser's jitter.
+# Evaluations of the fourth norm per check. Their mean averages out the optimiser's jitter.
 _SAMPLES = 5
-# Checks between which processes do not tell one another what they found: each time all wait for the slowest.
-_CHECKS_APART = 10
-# Weights looked at together: few enough for the cache, enough to drown the cost of a call.
-_WEIGHTS_AT_ONCE = 2**18
+# Checks per exchange of results between processes, as each exchange waits for the slowest process.
+_CHECKS_PER_EXCHANGE = 10
+# Weights per block: few enough for the cache, and enough that the overhead of a call does not matter.
+_WEIGHTS_PER_BLOCK = 2**18
 
 
 class Convergence(StepCallback):
-    """Notes when each instance stops changing, and ends the run when all have, if told to.
+    """Records the step at which each instance converged or diverged, and can end the run once every instance has.
 
-    A check finds an instance still if the fourth norm, averaged over five evaluations spread evenly over the steps
-    since the check before, changed by a share below `max_change` against the average of that check; if the same weights
-    are carried, on from 0.5 until below 0.3 as the checks see them; and if no weight moved by `tolerance`. An instance
-    that is still `n_checks` times running has converged, for good, unless it trains under L1 or noise and its privilege
-    is below `min_privilege`: then it rests on a plateau that it will leave. The third check is the earliest to say so.
+    A check finds an instance still if three things hold. The fourth norm, averaged over five evaluations at even
+    distances since the previous check, changed by a share below `max_change` against the average of that check. The
+    same weights are carried, with hysteresis: on from 0.5 until below 0.3, as seen at checks. No weight moved by
+    `tolerance`. An instance that is still at `n_checks` checks in a row has converged, for good. The exception is an
+    instance under L1 or noise with a privilege below `min_privilege`: it rests on a plateau that it will leave. The
+    third check is the first one that can find an instance converged.
 
-    Between checks it keeps the weights of the last one, in float16 (up to 1 precise to a fortieth of `tolerance`),
-    and a flag for each: 0.53 times the parameters in float32, in memory and in checkpoints, from the first check on.
+    An instance whose weights or loss are not finite has diverged. Its weights become nan, so that it trains no more.
+
+    Between checks the callback keeps the weights of the last check in float16 (precise to a fortieth of `tolerance` for
+    weights up to 1) and one bit for each weight. From the first check on this takes 0.53 times the memory of the
+    parameters in float32, also in checkpoints.
 
     Args:
-        every_n_steps: Steps between two checks; None for 0.5 / learning rate (of SGD, whose steps are as small as its
-            gradients: 0.5 / (learning rate * mean P(i on))), but for at most a hundred checks in a run.
+        every_n_steps: Steps between two checks. None: 0.5 / learning rate, or for SGD, whose steps shrink with its
+            gradients, 0.5 / (learning rate * mean P(i on)); at most a hundred checks in a run.
         stop: Whether to end the run once every instance has converged or diverged.
         min_steps: First step at which an instance can have converged, for schedules that start slowly.
-        n_checks: Checks running that must find an instance still.
+        n_checks: Number of checks in a row that must find an instance still.
         max_change: Bound on the relative change of the fourth norm.
-        tolerance: Bound on the move of any weight.
-        min_privilege: Least privilege of a converged instance under L1 or noise.
+        tolerance: Bound on the change of any weight between two checks.
+        min_privilege: Smallest privilege of a converged instance under L1 or noise.
 
     Raises:
         ValueError: If a number is out of its range.
@@ -83,9 +87,9 @@ class Convergence(StepCallback):
         self.stop, self.min_steps, self.n_checks = stop, min_steps, n_checks
         self.max_change, self.tolerance, self.min_privilege = max_change, tolerance, min_privilege
         self._loaded_interval: int | None = None
-        self._begin(Shard(0))
+        self._reset(Shard(0))
 
-    def _begin(self, shard: Shard) -> None:
+    def _reset(self, shard: Shard) -> None:
         self._shard = shard
         self.converged_step = torch.full((shard.length,), -1)
         self.diverged_step = torch.full((shard.length,), -1)
@@ -97,23 +101,24 @@ class Convergence(StepCallback):
         self._on: list[Tensor] = []
 
     @override
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         if stage == "fit" or not len(self.converged_step):
-            self._begin(pl_module.shard)
+            self._reset(ensemble_module(pl_module).shard)
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        interval = steps_to_move(_MOVE, trainer.optimizers[0], pl_module.data) or 1
-        # The fourth norm is then evaluated where collisions are observed, or chunks of steps would end here and there.
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        interval = steps_to_move(_MOVE, trainer.optimizers[0], ensemble_module(pl_module).data) or 1
+        # With a multiple of this interval, the fourth norm is evaluated at steps at which collisions are observed. Each
+        # further step to act at would cut a chunk of training steps short.
         checks = max(1, -(-(trainer.max_steps // 100) // interval))
         self._default_interval = rounded_interval(checks * interval, _SAMPLES)
-        self._go_on(self._loaded_interval)
+        self._keep_interval(self._loaded_interval)
         super().on_train_start(trainer, pl_module)
         self._stop_if_over(trainer)
 
-    def _go_on(self, interval: int | None) -> None:
-        """Keep the interval of the run that is continued; where another is asked for, compare nothing across it."""
+    def _keep_interval(self, interval: int | None) -> None:
+        """Keep the interval of the run that is continued. If the user asks for another one, forget earlier checks."""
         if interval is None:
             return
         if self.every_n_steps is None:
@@ -125,7 +130,7 @@ class Convergence(StepCallback):
 
     @property
     def columns(self) -> dict[str, Tensor]:
-        """The steps at which instances were found converged and diverged, nan for those that were not."""
+        """The steps at which instances converged and diverged; nan for instances that did not."""
         steps = {"converged_step": self.converged_step, "diverged_step": self.diverged_step}
         return {name: step.double().where(step >= 0, torch.nan) for name, step in steps.items()}
 
@@ -139,17 +144,17 @@ class Convergence(StepCallback):
         return self._next_step
 
     def _following(self, step: int) -> int:
-        """The first step after `step` to evaluate the fourth norm at, each check's own the last of five."""
+        """The first step after `step` at which to evaluate the fourth norm; the fifth evaluation falls on the check."""
         done = step % self._interval
         samples = (-(-self._interval * sample // _SAMPLES) for sample in range(1, _SAMPLES + 1))
         return step - done + next(sample for sample in samples if sample > done)
 
     @override
     @torch.no_grad()
-    def act(self, trainer: Trainer, module: Any) -> None:
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         step = trainer.global_step
         self._freeze_diverged(module, step)
-        # A run that ended between two evaluations and is continued must go on as if it had not been interrupted.
+        # A run may end between two evaluations. To evaluate there would change the averages of a run that continues it.
         if step == 0 or step != self._following(step - 1):
             return
         matrices = _matrices(module)
@@ -158,17 +163,17 @@ class Convergence(StepCallback):
         )
         if step % self._interval == 0:
             self._check(module, matrices, step)
-            if self.stop or self._shard.ranks == 1 or step % (_CHECKS_APART * self._interval) == 0:
-                self._share(module)
+            if self.stop or self._shard.ranks == 1 or step % (_CHECKS_PER_EXCHANGE * self._interval) == 0:
+                self._exchange(module)
             self._stop_if_over(trainer)
 
     @override
-    def on_train_end(self, trainer: Trainer, pl_module: Any) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
-        self._share(pl_module)
+        self._exchange(ensemble_module(pl_module))
 
-    def _freeze_diverged(self, module: Any, step: int) -> None:
-        """Make what is not finite nan, which no optimiser moves any more."""
+    def _freeze_diverged(self, module: EnsembleModule, step: int) -> None:
+        """Set all weights of diverged instances to nan, which no optimiser step changes."""
         weights = module.networks.weights
         finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec, module.loss)
         new = (~finite).cpu() & (self._diverged < 0)
@@ -176,8 +181,8 @@ class Convergence(StepCallback):
             weights.map(lambda w: w.masked_fill_(~finite.view(-1, *[1] * (w.ndim - 1)), torch.nan))
             self._diverged[new] = step
 
-    def _share(self, module: Any) -> None:
-        """Let all processes know what each found, and say so the first time that an instance has diverged."""
+    def _exchange(self, module: EnsembleModule) -> None:
+        """Exchange results between processes, and print a line the first time that an instance has diverged."""
         self.converged_step = self._shard.gather(self._converged).clone()
         before, self.diverged_step = self.diverged_step, self._shard.gather(self._diverged).clone()
         diverged = (self.diverged_step >= 0).nonzero().flatten().tolist()
@@ -187,7 +192,7 @@ class Convergence(StepCallback):
             step = self.diverged_step[diverged].min()
             module.print(f"diverged by step {step} and frozen: instance {first}{more}, see `diverged_step`.")
 
-    def _check(self, module: Any, matrices: list[Tensor], step: int) -> None:
+    def _check(self, module: EnsembleModule, matrices: list[Tensor], step: int) -> None:
         mean = torch.stack(self._samples).mean(0)
         change, self._mean, self._samples = relative_change(self._mean, mean), mean, []
         still, privileges = self._compare(matrices, change.to(matrices[0].device))
@@ -204,11 +209,11 @@ class Convergence(StepCallback):
         self._converged[converged & (self._converged < 0)] = step
 
     def _compare(self, matrices: list[Tensor], change: Tensor) -> tuple[Tensor, Tensor]:
-        """Which instances are still, and their privilege; their weights are then those of the last check."""
+        """Which instances are still, and their privilege. Replaces the kept weights by the present ones."""
         if not self._previous:
             self._previous = [w.to(torch.float16) for w in matrices]
             self._on = [pack_flags(torch.zeros_like(matrices[0], dtype=torch.bool))]
-        # A checkpoint may have been read into the memory of another device.
+        # A checkpoint may have been loaded to another device.
         self._previous, self._on = ([w.to(change.device) for w in kept] for kept in (self._previous, self._on))
         still, privileges = [], []
         for block in _blocks(matrices):
@@ -227,12 +232,12 @@ class Convergence(StepCallback):
     def _stop_if_over(self, trainer: Trainer) -> None:
         if self.stop:
             over = (self.converged_step >= 0) | (self.diverged_step >= 0)
-            # Added to, as another callback may want to end the run too.
+            # `|=`, because another callback may have asked for the end of the run.
             trainer.should_stop |= trainer.strategy.reduce_boolean_decision(bool(over.all()), all=True)
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        held = {name: _each(getattr(self, name), self._shard.collect) for name in _OF_INSTANCES}
+        held = {name: _map(getattr(self, name), self._shard.collect) for name in _OF_SHARD}
         state = {"interval": self._interval, "converged_step": self._shard.collect(self._converged)}
         return super().state_dict() | state | held
 
@@ -242,27 +247,28 @@ class Convergence(StepCallback):
         self._loaded_interval = state_dict["interval"]
         self.converged_step, self.diverged_step = state_dict["converged_step"].clone(), state_dict["_diverged"].clone()
         self._converged = self.converged_step[self._shard.held].clone()
-        for name in _OF_INSTANCES:
-            setattr(self, name, _each(state_dict[name], lambda whole: whole[self._shard.held].clone()))
+        for name in _OF_SHARD:
+            setattr(self, name, _map(state_dict[name], lambda whole: whole[self._shard.held].clone()))
 
 
-# Of those that each process holds; `converged_step` and `diverged_step` every process knows of all, now and then.
-_OF_INSTANCES = ("_diverged", "_n_still", "_mean", "_samples", "_previous", "_on")
+# State of the instances that this process holds. `converged_step` and `diverged_step` are those of all instances, as of
+# the last exchange between processes.
+_OF_SHARD = ("_diverged", "_n_still", "_mean", "_samples", "_previous", "_on")
 
 
-def _each(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+def _map(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return [change(values) for values in state] if isinstance(state, list) else change(state)
 
 
-def _matrices(module: Any) -> list[Tensor]:
-    """Encoder and, if untied, decoder."""
+def _matrices(module: EnsembleModule) -> list[Tensor]:
+    """The encoder and, if untied, the decoder."""
     weights = module.networks.weights
     return [w.detach() for w in (weights.W_enc, weights.W_dec) if w is not None]
 
 
 def _blocks(matrices: list[Tensor]) -> list[slice]:
     n_instances, n_features, n_hidden = matrices[0].shape
-    return cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_AT_ONCE))
+    return cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_PER_BLOCK))
 
 
 def _effective(matrices: list[Tensor], block: slice) -> Tensor:
@@ -270,5 +276,5 @@ def _effective(matrices: list[Tensor], block: slice) -> Tensor:
 
 
 def _fourth_norm(w: Tensor) -> Tensor:
-    """The fourth norm with the sums over neurons in float32, which is precise to a thousandth of what a check asks."""
+    """The fourth norm with sums over neurons in float32, whose error is a thousandth of the default `max_change`."""
     return w.square().square_().sum(-1).double().mean(-1)

@@ -6,7 +6,7 @@ from lightning.pytorch import Trainer
 
 
 def run_directory(trainer: Trainer) -> Path:
-    """Where a run's files lie; unlike `trainer.log_dir` it can be asked for by one process alone."""
+    """The directory of a run's files. Unlike `trainer.log_dir`, which waits for all processes, one process can ask."""
     logger = trainer.logger
     assert logger is not None
     directory = logger.log_dir or logger.save_dir

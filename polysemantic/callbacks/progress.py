@@ -11,6 +11,7 @@ from rich.text import Text
 from typing_extensions import override
 
 from polysemantic.callbacks.measurements import Measurements
+from polysemantic.training.module import EnsembleModule, ensemble_module
 
 
 class _StepsPerSecond(ProgressColumn):
@@ -20,9 +21,9 @@ class _StepsPerSecond(ProgressColumn):
 
 
 class StepProgress(ProgressBar):
-    """A progress bar in optimiser steps, with what matters: loss, polysemantic neurons and coverage.
+    """A progress bar in optimiser steps, with the mean loss, number of polysemantic neurons and coverage.
 
-    Nothing is drawn where the output is no terminal.
+    Nothing is drawn where the output is not a terminal.
 
     Args:
         measurements: The callback that measures.
@@ -36,7 +37,7 @@ class StepProgress(ProgressBar):
 
     @property
     def is_enabled(self) -> bool:
-        """Whether Lightning should print through the bar."""
+        """Whether Lightning prints through this bar."""
         return self._enabled
 
     @override
@@ -58,14 +59,16 @@ class StepProgress(ProgressBar):
         self._progress.start()
 
     @override
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         if self._progress is not None and not self._progress.disable:
-            shown = self._numbers(pl_module)
+            shown = self._numbers(ensemble_module(pl_module))
             self._progress.update(self._task, completed=trainer.global_step, shown=shown)
 
-    def _numbers(self, module: Any) -> str:
+    def _numbers(self, module: EnsembleModule) -> str:
         latest = self.measurements.latest
-        # That of training is known here for the instances of this process alone.
+        # A process knows the training loss of its own instances only.
         known = latest["loss"] if module.shard.ranks > 1 else module.loss
         loss = "" if known is None else f"loss {float(known.mean()):.4g}"
         means = {name: float(torch.nanmean(latest[name])) for name in ("polysemantic_neurons", "coverage")}

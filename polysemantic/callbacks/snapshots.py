@@ -10,20 +10,21 @@ from typing_extensions import override
 
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.storage.files import whole_file
+from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
 
-SNAPSHOTS = 24
+_SNAPSHOTS = 24
 
 
 class Snapshots(StepCallback):
     """Writes weights at log-spaced steps to `weights/step_000000000.npz`, readable with numpy alone.
 
-    Each file holds `W_enc`, `W_dec` if untied, `b_dec` if any, `instance` (their indices in the run) and `step`. There
-    are at most 24, the first and the last step always among them, so a run writes at most 24 times its kept weights.
+    Each file holds `W_enc`, `W_dec` if untied, `b_dec` if there is one, `instance` (the indices of the kept instances
+    in the run) and `step`. There are at most 24 files; the first and the last step are always among them.
 
     Args:
-        instances: Which instances to keep; None for the first seed of each grid point.
+        instances: Indices of the instances to keep; None for the first seed of each grid point.
 
     Raises:
         ValueError: If an instance is negative.
@@ -39,10 +40,10 @@ class Snapshots(StepCallback):
         self.latest: dict[str, NDArray[Any]] = {}
 
     @override
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         last = max(trainer.max_steps, 1)
-        self._steps = [0, *np.unique(np.geomspace(1, last, SNAPSHOTS - 1).round().astype(int)).tolist()]
-        ensemble = pl_module.ensemble
+        self._steps = [0, *np.unique(np.geomspace(1, last, _SNAPSHOTS - 1).round().astype(int)).tolist()]
+        ensemble = ensemble_module(pl_module).ensemble
         kept = range(0, ensemble.n_instances, ensemble.seeds) if self.instances is None else self.instances
         if max(kept, default=0) >= ensemble.n_instances:
             raise ValueError(f"`instances` must lie below {ensemble.n_instances}, got {max(kept)}.")
@@ -54,7 +55,7 @@ class Snapshots(StepCallback):
         return max(self._next_step, step + 1)
 
     @override
-    def act(self, trainer: Trainer, module: Any) -> None:
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         weights = module.networks.weights
         arrays = {"W_enc": weights.W_enc, "W_dec": weights.W_dec, "b_dec": weights.b_dec}
         self.latest = {name: self.collect(module.shard, w.detach()) for name, w in arrays.items() if w is not None}
@@ -65,13 +66,18 @@ class Snapshots(StepCallback):
             np.savez(file, allow_pickle=False, **origin, **self.latest)
 
     def collect(self, shard: Shard, w: Tensor) -> NDArray[Any]:
-        """The kept instances of a tensor of those held here, on the first process; all processes must call it."""
+        """The kept instances of a tensor, on the first process. All processes must call it.
+
+        Args:
+            shard: The instances that this process holds.
+            w: A tensor with an entry for each of these instances.
+        """
         held = [at - shard.held.start for at in self.kept if shard.held.start <= at < shard.held.stop]
         values = shard.collect(w[held])
         if shard.rank > 0:
             return values.cpu().numpy()
         holder = np.searchsorted([one.stop for one in shard.slices], self.kept, side="right")
-        # They came process by process, in each in the order in which they are kept.
+        # The values are in order of ranks, and within a rank in the order of `kept`.
         return values.cpu().numpy()[np.argsort(np.argsort(holder, kind="stable"))]
 
     @override

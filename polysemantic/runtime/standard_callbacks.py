@@ -16,6 +16,7 @@ from polysemantic.callbacks import (
     Snapshots,
     StepProgress,
     Survival,
+    SurvivalCurves,
     WeightsLog,
     WholeSteps,
 )
@@ -52,7 +53,8 @@ def standard_callbacks(
         # The bar is disabled and not left out, as Lightning would then add its own.
         progress.disable()
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
-    shown = [*drawn, progress, Survival(collisions, convergence, quiet=quiet)]
+    survival = Survival(collisions, convergence, quiet=quiet)
+    shown = [*drawn, progress, survival, SurvivalCurves(survival)]
     results = Results(measurements, convergence, collisions, costly, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Notes come before whatever may fail when training starts, so that each failure has its note.

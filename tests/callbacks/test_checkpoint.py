@@ -1,37 +1,46 @@
 import itertools
 import os
 import shutil
-from types import SimpleNamespace
 
 import pytest
+from lightning.pytorch import Trainer
+from lightning.pytorch.loggers import CSVLogger
 
-from polysemantic import Ensemble, fit
+from polysemantic import Ensemble, EnsembleModule, fit
 from polysemantic.callbacks import Checkpoint
-from polysemantic.callbacks import checkpoint as module
+from polysemantic.callbacks.checkpoint import link_or_copy
 from polysemantic.data import OneHot
 from polysemantic.storage.checkpoints import read_checkpoint
 
 
+class SlowTrainer(Trainer):
+    """A trainer that is told its step and the time, and takes a while to save."""
+
+    global_step = 0
+
+    def __init__(self, root, seconds_each):
+        super().__init__(accelerator="cpu", logger=CSVLogger(root), enable_checkpointing=False)
+        self.seconds_each, self.now, self.saved = seconds_each, 0.0, []
+
+    def save_checkpoint(self, filepath):
+        self.now += self.seconds_each
+        self.saved.append(self.now)
+
+
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("every_n_seconds", "seconds_each"), [(0.0, 1.0), (60.0, 0.1), (0.0, 20.0)])
-def test_checkpoints_cost_below_three_hundredths_of_a_run(tmp_path, monkeypatch, every_n_seconds, seconds_each):
-    now, saved = [0.0], []
-
-    def save(path):
-        now[0] += seconds_each
-        saved.append(now[0])
-
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr(module, "run_directory", lambda trainer: tmp_path)
-    trainer = SimpleNamespace(global_step=0, world_size=1, is_global_zero=True, ckpt_path=None, save_checkpoint=save)
-    checkpoint = Checkpoint(every_n_seconds)
-    checkpoint.on_train_start(trainer, None)
-    while now[0] < 10_000:
-        now[0] += 0.25
+def test_checkpoints_cost_below_three_hundredths_of_a_run(tmp_path, every_n_seconds, seconds_each):
+    trainer, checkpoint = SlowTrainer(tmp_path, seconds_each), Checkpoint(every_n_seconds)
+    checkpoint.clock = lambda: trainer.now
+    module = EnsembleModule(n_features=2, n_hidden=2)
+    checkpoint.on_train_start(trainer, module)
+    while trainer.now < 10_000:
+        trainer.now += 0.25
         trainer.global_step += 1
-        checkpoint.on_train_batch_end(trainer, None, None, None, 0)
+        checkpoint.on_train_batch_end(trainer, module, None, None, 0)
+    saved = trainer.saved
     assert len(saved) > 5
-    assert len(saved) * seconds_each < 0.03 * now[0]
+    assert len(saved) * seconds_each < 0.03 * trainer.now
     assert all(later - earlier >= every_n_seconds for earlier, later in itertools.pairwise(saved))
 
 
@@ -67,5 +76,5 @@ def test_a_copy_that_fails_leaves_both_checkpoints(tmp_path, monkeypatch):
         (tmp_path / name).write_text(name)
     monkeypatch.setattr(shutil, "copyfileobj", fail)
     with pytest.raises(OSError, match="No space left on device"):
-        module._keep(tmp_path / "last", tmp_path / "previous")
+        link_or_copy(tmp_path / "last", tmp_path / "previous")
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"last": "last", "previous": "previous"}

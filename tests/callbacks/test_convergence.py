@@ -1,36 +1,40 @@
 import math
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Trainer
 from torch.optim import Adam
 
 import polysemantic
 from polysemantic.callbacks import Convergence, Measurements
 from polysemantic.data import OneHot
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.weights import Weights
-from polysemantic.training.shard import Shard
+from polysemantic.training.module import EnsembleModule
 from tests import reference
 
 COUNTS = ["polysemantic_neurons", "collisions_opposite_sign", "collisions_same_sign", "coverage", "carriers"]
 
 
-class Planted(LightningModule):
-    """A module whose weights follow a planted history."""
+class Planted:
+    """A module whose weights follow a planted history, from one encoder a step and, if untied, one decoder a step."""
 
-    def __init__(self, history, l1, W_dec=None):
-        super().__init__()
-        self.history, self.l1, self.W_dec = history, l1, W_dec
-        self.data, self.loss, self.shard = OneHot(2), None, Shard(len(l1))
+    def __init__(self, W_enc, W_dec=None, ensemble=None, **options):
+        _, n_instances, n_features, n_hidden = W_enc.shape
+        self.W_enc, self.W_dec = W_enc, W_dec
+        self.module = EnsembleModule(
+            n_features, n_hidden, ensemble or Ensemble(n_instances), tied=W_dec is None, **options
+        )
 
-    def number(self, name):
-        return self.l1 if name == "l1" else torch.zeros_like(self.l1)
+    def attach(self, trainer):
+        self.module.trainer = trainer
+        trainer.datamodule = OneHot(self.module.n_features)
 
+    @torch.no_grad()
     def at(self, step):
-        self.networks = SimpleNamespace(weights=Weights(self.history[step], self.W_dec))
+        self.module.networks.W_enc.copy_(self.W_enc[step])
+        if self.W_dec is not None:
+            self.module.networks.W_dec.copy_(self.W_dec[step])
 
 
 class PlantedTrainer(Trainer):
@@ -43,18 +47,20 @@ class PlantedTrainer(Trainer):
         self.optimizers = [Adam([torch.zeros(1)], lr=rate)]
 
 
-def follow(callback, history, l1, state=None, until=None, W_dec=None):
+def follow(callback, planted, state=None, until=None):
     """Show a callback a planted history, from where `state` left off, and give the last step it saw."""
-    trainer, module = PlantedTrainer(len(history) - 1), Planted(history, l1, W_dec)
+    last = len(planted.W_enc) - 1
+    trainer, module = PlantedTrainer(last), planted.module
+    planted.attach(trainer)
     callback.setup(trainer, module, "fit")
     if state is not None:
         callback.load_state_dict(state)
         trainer.global_step = state["last_act"]
-    module.at(trainer.global_step)
+    planted.at(trainer.global_step)
     callback.on_train_start(trainer, module)
-    while trainer.global_step < (until or len(history) - 1) and not trainer.should_stop:
-        trainer.global_step = min(callback.next_step(trainer.global_step), until or len(history) - 1)
-        module.at(trainer.global_step)
+    while trainer.global_step < (until or last) and not trainer.should_stop:
+        trainer.global_step = min(callback.next_step(trainer.global_step), until or last)
+        planted.at(trainer.global_step)
         callback.on_train_batch_end(trainer, module, None, None, 0)
     callback.on_train_end(trainer, module)
     return trainer.global_step
@@ -83,9 +89,10 @@ def histories(n_instances, n_steps=300):
 )
 @pytest.mark.parametrize("interval", [1, 3, 10, 17])
 def test_converged_steps_are_those_of_a_literal_loop(interval, options):
-    history, l1 = histories(12), torch.tensor([0.1, 0.1, 0.0, 0.1] * 3)
-    callback = Convergence(interval, **options)
-    follow(callback, history, l1)
+    history, callback = histories(12), Convergence(interval, **options)
+    planted = Planted(history, ensemble=Ensemble(4, {"l1": [0.1, 0.0, 0.2]}))
+    follow(callback, planted)
+    l1 = planted.module.number("l1")
     expected = [reference.converged_step(history[:, k], interval, l1[k].item(), **options) for k in range(12)]
     assert len(set(expected)) > 2
     assert callback.converged_step.tolist() == [-1 if step is None else step for step in expected]
@@ -93,51 +100,47 @@ def test_converged_steps_are_those_of_a_literal_loop(interval, options):
 
 
 def test_a_decoder_that_still_moves_keeps_an_untied_instance_moving():
-    history = torch.eye(3).expand(101, 2, 3, 3).clone()
-    moving = Planted(history, torch.zeros(2), history[0].clone())
-    callback, trainer = Convergence(10), PlantedTrainer()
-    callback.setup(trainer, moving, "fit")
-    for step in range(101):
-        trainer.global_step = step
-        moving.W_dec[1, 0, 1] = step % 20 / 100
-        moving.at(step)
-        callback.act(trainer, moving)
+    history = torch.eye(3).expand(101, 2, 3, 3)
+    W_dec = history.clone()
+    W_dec[:, 1, 0, 1] = torch.arange(101) % 20 / 100
+    callback = Convergence(10)
+    follow(callback, Planted(history, W_dec, l1=0.0))
     assert callback.converged_step.tolist() == [30, -1]
 
 
 @pytest.mark.parametrize("until", [4, 10, 64, 65, 123])
 def test_a_continued_history_is_judged_as_a_whole_one(until, tmp_path):
-    history, l1 = histories(8), torch.full((8,), 0.1)
+    planted = Planted(histories(8), l1=0.1)
     whole, first, second = Convergence(10), Convergence(10), Convergence(10)
-    follow(whole, history, l1)
-    follow(first, history, l1, until=until)
+    follow(whole, planted)
+    follow(first, planted, until=until)
     torch.save(first.state_dict(), tmp_path / "state.pt")
-    follow(second, history, l1, torch.load(tmp_path / "state.pt", weights_only=True))
+    follow(second, planted, torch.load(tmp_path / "state.pt", weights_only=True))
     torch.testing.assert_close(second.state_dict(), whole.state_dict(), rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize(("every", "converged"), [(None, 15), (7, 28)])
 def test_a_run_that_is_continued_for_longer_compares_nothing_across_another_interval(every, converged):
-    at_rest, l1 = torch.ones(2001, 1, 2, 2), torch.zeros(1)
+    at_rest = torch.ones(2001, 1, 2, 2)
     first, second = Convergence(), Convergence(every)
-    follow(first, at_rest[:11], l1)
-    follow(second, at_rest, l1, first.state_dict())
+    follow(first, Planted(at_rest[:11], l1=0.0))
+    follow(second, Planted(at_rest, l1=0.0), first.state_dict())
     assert second.converged_step.tolist() == [converged]
 
 
 def test_the_run_ends_at_the_check_that_finds_the_last_instance_converged():
-    history, l1 = histories(12)[:, 4:7], torch.full((3,), 0.1)
-    callback = Convergence(10, stop=True)
-    assert follow(callback, history, l1) == callback.converged_step.max() < 300
-    assert follow(Convergence(10), history, l1) == 300
+    planted, callback = Planted(histories(12)[:, 4:7], l1=0.1), Convergence(10, stop=True)
+    assert follow(callback, planted) == callback.converged_step.max() < 300
+    assert follow(Convergence(10), planted) == 300
 
 
 def first_check(callback, **options):
     """The first step of a check, the fifth that the callback waits for."""
-    trainer, module = PlantedTrainer(**options), Planted(torch.zeros(1, 1, 2, 2), torch.zeros(1))
-    callback.setup(trainer, module, "fit")
-    module.at(0)
-    callback.on_train_start(trainer, module)
+    trainer, planted = PlantedTrainer(**options), Planted(torch.zeros(1, 1, 2, 2), l1=0.0)
+    planted.attach(trainer)
+    callback.setup(trainer, planted.module, "fit")
+    planted.at(0)
+    callback.on_train_start(trainer, planted.module)
     steps = [0]
     for _ in range(5):
         steps.append(callback.next_step(steps[-1]))

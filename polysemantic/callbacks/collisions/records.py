@@ -21,16 +21,23 @@ from polysemantic.functional import (
 )
 from polysemantic.model.weights import Weights
 
-Columns = dict[str, Tensor]
-Cost = Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]]
+LifeColumns = dict[str, Tensor]
+"""Columns of a table of lives by their names, with an entry for each life."""
+CostFunction = Callable[[Int64[Tensor, " collision"]], Float[Tensor, " collision"]]
+"""Gives the interference cost of each of some collisions, which are given as codes."""
 
+# Stands for a step that has not come. Tables have a null there.
 _NEVER = -1
 _KINDS = np.array(["same_sign", "opposite_sign"], dtype=object)
 _ENDED_BY = np.array([None, "i", "j", "both"], dtype=object)
 
 
 class LifeThresholds(NamedTuple):
-    """A weight is on from `born` until it falls below `ended`; a collision settles once both reach `settled`."""
+    """Magnitudes of weights at which the lives of collisions begin, settle and end.
+
+    A weight is on, with hysteresis, from `born` until it falls below `ended`. A collision lives while the weights of
+    both features are on, and settles once both reach `settled`.
+    """
 
     born: float = 0.5
     ended: float = 0.3
@@ -41,15 +48,15 @@ _DEFAULT_THRESHOLDS = LifeThresholds()
 
 
 class LifeRecords:
-    """The life of every collision so far, one row each in growing columns.
+    """The lives of all collisions so far, as a table with one row for each life.
 
-    An instance is observed as long as its lives, those that ended among them, are at most `max_lives` and its weights
-    are finite. While it is not, its collisions count as alive when last seen.
+    An instance is observed while its weights are finite and it has at most `max_lives` lives, ended ones included.
+    While it is not observed, its collisions are censored: they count as alive at the step at which they were last seen.
 
     Args:
         shape: Instances, features and neurons.
-        max_lives: Lives of one instance up to which it is observed.
-        thresholds: When weights are on and settled.
+        max_lives: Number of lives up to which an instance is observed.
+        thresholds: Magnitudes at which lives begin, settle and end.
     """
 
     def __init__(
@@ -59,67 +66,71 @@ class LifeRecords:
         self.lives = no_lives(torch.zeros(1, 1, 1).expand(shape))
         self.last_seen = torch.full(shape[:1], _NEVER)
         self.crowded = torch.zeros(shape[0], dtype=torch.bool)
-        self._living = _blank(0)
-        self._ended: list[Columns] = []
+        self._living = _empty_columns(0)
+        self._ended: list[LifeColumns] = []
         self._n_ended = torch.zeros(shape[0], dtype=torch.long)
-        self._at_rest: Grades | None = None
+        self._grades: Grades | None = None
 
     def observe(
         self,
         step: int,
         large: LargeWeights,
-        cost: Cost,
+        cost: CostFunction,
         *,
         cost_due: bool = True,
     ) -> None:
-        """Take in the networks at a step.
+        """Observe the networks at a step.
 
         Args:
             step: The optimiser step.
-            large: Their weights of at least `thresholds.ended`.
-            cost: Interference cost of collisions, given as codes.
-            cost_due: Whether to ask for that of all; that of those that are born, or that may be gone when seen next
-                as a weight is below `thresholds.born`, is asked for anyway.
+            large: Weights with a magnitude of at least `thresholds.ended`.
+            cost: Measures the interference cost of collisions.
+            cost_due: Whether to measure the cost of all collisions. The cost of two kinds is always measured: of
+                collisions that are born at this step, and of those that may end before the next observation, because
+                a weight is below `thresholds.born`.
         """
         lives, events = follow_lives(
             self.lives, large, **self.thresholds._asdict(), room=self.max_lives - self._n_ended
         )
         self._end(events, step)
-        self._go_on(lives, step)
+        self._carry_over(lives, step)
         self._living["settled_step"][torch.searchsorted(lives.codes, events.settled)] = step
-        # Where lives ended, there may be no room for as many others.
-        at_rest = len(events.resolved) == 0
+        # Lives that ended leave less room under `max_lives`, so the next observation may end the record of an instance
+        # whose weights have not changed.
+        unchanging = len(events.resolved) == 0
         if len(lives.codes) > 0:
-            may_go = self._look(lives, large)
-            at_rest &= not bool(may_go.any())
-            # What others are born beside it must not decide when a collision's cost is measured.
-            asked = cost_due | may_go | torch.isin(lives.codes, events.born, assume_unique=True)
-            self._price(lives, lives.codes[asked], cost)
+            may_end = self._note_kinds(lives, large)
+            unchanging &= not bool(may_end.any())
+            # Each collision by itself decides whether its cost is measured, whatever other collisions are born.
+            due = cost_due | may_end | torch.isin(lives.codes, events.born, assume_unique=True)
+            self._note_costs(lives, lives.codes[due], cost)
         self.crowded |= large.finite & ~lives.seen
         self.last_seen[lives.seen] = step
         self.lives = lives
-        self._at_rest = Grades.of(large, *sorted(self.thresholds)) if at_rest else None
+        self._grades = Grades.of(large, *sorted(self.thresholds)) if unchanging else None
 
-    def pass_by(self, step: int, weights: Weights) -> bool:
-        """Take in the networks at a step if none of their weights passed a threshold since one that nothing followed.
+    def skip_unchanged(self, step: int, weights: Weights) -> bool:
+        """Observe the networks at a step if no weight has crossed a threshold since the last observation.
+
+        This is much quicker than `observe` and has the same effect, but for costs.
 
         Args:
             step: The optimiser step.
-            weights: Their weights.
+            weights: Weights of the networks.
 
         Returns:
-            Whether it was so. If not, they are still to be observed.
+            Whether no weight has crossed a threshold. If one has, `observe` must be called.
         """
-        if self._at_rest is None or not self._at_rest.hold(weights.W_enc, weights.W_dec):
+        if self._grades is None or not self._grades.hold(weights.W_enc, weights.W_dec):
             return False
         self.last_seen[self.lives.seen] = step
         return True
 
-    def price(self, cost: Cost) -> None:
-        """Note what the living cost now."""
-        self._price(self.lives, self.lives.codes, cost)
+    def measure_costs(self, cost: CostFunction) -> None:
+        """Measure the present cost of all living collisions."""
+        self._note_costs(self.lives, self.lives.codes, cost)
 
-    def _price(self, lives: Lives, codes: Int64[Tensor, " collision"], cost: Cost) -> None:
+    def _note_costs(self, lives: Lives, codes: Int64[Tensor, " collision"], cost: CostFunction) -> None:
         if len(codes) > 0:
             values, at = cost(codes).float(), torch.searchsorted(lives.codes, codes)
             for moment, rows in self._moments(lives, codes):
@@ -128,7 +139,7 @@ class LifeRecords:
     def _moments(
         self, lives: Lives, codes: Int64[Tensor, " collision"]
     ) -> list[tuple[str, Bool[Tensor, " collision"]]]:
-        """Which of some collisions are seen for the first time, and which are seen at all."""
+        """Which of some collisions are observed at this step for the first time, and which are observed at all."""
         seen, last = lives.seen[self._instance(codes)], self.last_seen[self._instance(codes)]
         born_step = self._living["born_step"][torch.searchsorted(lives.codes, codes)]
         return [("birth", seen & (born_step > last)), ("end", seen)]
@@ -137,6 +148,7 @@ class LifeRecords:
         return decode_collisions(codes, *self.shape[1:]).instance
 
     def _end(self, events: LifeEvents, step: int) -> None:
+        """Move the rows of collisions that resolved to the lives that ended."""
         if len(events.resolved) == 0:
             return
         at = torch.searchsorted(self.lives.codes, events.resolved)
@@ -151,9 +163,9 @@ class LifeRecords:
             }
         )
 
-    def _go_on(self, lives: Lives, step: int) -> None:
-        """Hand what is known of the living on, and open a row for each that is born."""
-        columns = _blank(len(lives.codes))
+    def _carry_over(self, lives: Lives, step: int) -> None:
+        """Keep the rows of collisions that still live, and add a row for each that is born."""
+        columns = _empty_columns(len(lives.codes))
         columns["born_step"] += step - _NEVER
         stays = torch.isin(self.lives.codes, lives.codes, assume_unique=True)
         at = torch.searchsorted(lives.codes, self.lives.codes[stays])
@@ -161,8 +173,8 @@ class LifeRecords:
             columns[name][at] = column[stays]
         self._living = columns
 
-    def _look(self, lives: Lives, large: LargeWeights) -> Bool[Tensor, " collision"]:
-        """Note the kinds of the living, and give those of which a weight has come near its end."""
+    def _note_kinds(self, lives: Lives, large: LargeWeights) -> Bool[Tensor, " collision"]:
+        """Note the sign kinds of living collisions, and return which have a weight below `thresholds.born`."""
         i, j = collision_weights(large, lives.codes)
         opposite = (i < 0) != (j < 0)
         for moment, rows in self._moments(lives, lives.codes):
@@ -172,11 +184,11 @@ class LifeRecords:
     def _column(self, name: str) -> Tensor:
         """A column of the lives that ended."""
         chunks = [chunk[name] for chunk in self._ended]
-        return torch.cat(chunks) if chunks else _blank(0, ended=True)[name]
+        return torch.cat(chunks) if chunks else _empty_columns(0, ended=True)[name]
 
-    def _all(self) -> Columns:
-        """Every life, the living after those that ended."""
-        alive = _blank(len(self.lives.codes), ended=True) | self._living | {"code": self.lives.codes}
+    def _all(self) -> LifeColumns:
+        """All lives, first the ones that ended."""
+        alive = _empty_columns(len(self.lives.codes), ended=True) | self._living | {"code": self.lives.codes}
         alive["last_seen_step"] = self.last_seen[self._instance(self.lives.codes)]
         return {name: torch.cat([self._column(name), column]) for name, column in alive.items()}
 
@@ -184,20 +196,17 @@ class LifeRecords:
         return torch.bincount(self._instance(codes), minlength=self.shape[0])
 
     def counts(self) -> dict[str, Float[Tensor, " instance"]]:
-        """Lives of each instance that began, settled and ended; nan where the instance was not always observed."""
-        everything = self._all()
-        kept: dict[str, Bool[Tensor, " life"]] = {
-            "born": everything["born_step"] != _NEVER,
-            "settled": everything["settled_step"] != _NEVER,
-            "resolved": everything["resolved_step"] != _NEVER,
-        }
+        """Number of lives of each instance that began, settled and resolved; nan where an instance was crowded."""
+        columns = self._all()
         return {
-            name: self._per_instance(everything["code"][rows]).double().masked_fill(self.crowded, torch.nan)
-            for name, rows in kept.items()
+            event: self._per_instance(columns["code"][columns[f"{event}_step"] != _NEVER])
+            .double()
+            .masked_fill(self.crowded, torch.nan)
+            for event in ("born", "settled", "resolved")
         }
 
     def table(self) -> pd.DataFrame:
-        """One row for each life, in order of instance, neuron, features and birth."""
+        """The content of `collisions.parquet`: one row for each life, by instance, neuron, features and birth."""
         columns = self._all()
         order = np.lexsort((columns["born_step"].numpy(), columns["code"].numpy()))
         values = {name: column[order].numpy() for name, column in columns.items()}
@@ -221,25 +230,26 @@ class LifeRecords:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, in tensors."""
-        ended = {name: self._column(name) for name in _blank(0, ended=True)}
+        """The whole state, in tensors."""
+        ended = {name: self._column(name) for name in _empty_columns(0, ended=True)}
         self._ended = [ended]
         state = {"on": self.lives.on, "codes": self.lives.codes, "seen": self.lives.seen}
         state |= {"last_seen": self.last_seen, "crowded": self.crowded}
         return state | {"living": dict(self._living), "ended": ended}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+        """Restore a state."""
         names = ("on", "codes", "seen", "last_seen", "crowded", "living", "ended")
         state = {name: _on_cpu(state[name]) for name in names}
-        self._living, self._ended, self._at_rest = state["living"], [state["ended"]], None
+        self._living, self._ended, self._grades = state["living"], [state["ended"]], None
         self.last_seen, self.crowded = state["last_seen"], state["crowded"]
         self._n_ended = self._per_instance(self._column("code"))
         settled = self._living["settled_step"] != _NEVER
         self.lives = Lives(self.shape, state["on"], state["codes"], settled, state["seen"])
 
 
-def _blank(rows: int, *, ended: bool = False) -> Columns:
+def _empty_columns(rows: int, *, ended: bool = False) -> LifeColumns:
+    """Columns in which nothing is known yet, for living collisions or for lives that ended."""
     integers = ["born_step", "settled_step"] + ["code", "last_seen_step", "resolved_step"] * ended
     columns = {name: torch.full((rows,), _NEVER) for name in integers}
     columns |= {f"opposite_at_{moment}": torch.zeros(rows, dtype=torch.bool) for moment in ("birth", "end")}

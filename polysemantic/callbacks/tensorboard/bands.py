@@ -12,10 +12,12 @@ from typing_extensions import override
 
 from polysemantic import theory
 from polysemantic.callbacks.measurements import Measurements
+from polysemantic.callbacks.tensorboard.board import curve_run
 from polysemantic.callbacks.tensorboard.charts import Charts
 from polysemantic.functional import hidden_excess_kurtosis_null
 from polysemantic.model.ensemble import point_label
 from polysemantic.results.intervals import intervals_of
+from polysemantic.training.module import EnsembleModule
 
 _MAIN = (
     *(
@@ -28,16 +30,16 @@ _MAIN = (
     ),
     *("loss", "reconstruction_error", "fourth_norm", "privilege", "participation_ratio", "hidden_excess_kurtosis"),
 )
-# Last among the groups of the tab Scalars, where these curves are of no use.
+# The tab Scalars shows these curves too, where nobody needs them: this group comes last there.
 _GROUP = "with_bands"
 _THEORY = ("polysemantic_neurons", "hidden_excess_kurtosis")
 
 
 class Bands(Charts):
-    """Draws the main measurements with their 95 % intervals as bands, theory beside them, under Custom Scalars.
+    """Draws the main measurements in the tab Custom Scalars, with 95 % intervals as bands and predictions beside them.
 
-    A band needs its three curves in one run of TensorBoard, so they are written once more: to the run `bands`, below
-    the grid point's label if anything varies.
+    TensorBoard draws a band from three curves of one run. So the curves of `Charts` are written once more, to the run
+    `bands`, below the grid point's label if anything varies.
 
     Args:
         measurements: The callback that measures.
@@ -49,20 +51,19 @@ class Bands(Charts):
         self._laid_out: set[str] = set()
 
     @override
-    def _draw_measurement(self, trainer: Trainer, module: Any, at: int) -> None:
+    def _draw_measurement(self, trainer: Trainer, module: EnsembleModule, at: int) -> None:
         points = [point_label(point) for point in module.ensemble.points]
         expected = _expected(module)
         curves: list[dict[str, float]] = [{} for _ in points]
         columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in self._shown}
         for column, (mean, *ends) in intervals_of(columns).items():
-            # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
+            # A single network has no interval, but TensorBoard draws nothing unless all three curves have a point.
             low, high = (mean.where(end.isnan(), end) for end in ends)
             for name, bound in {"mean": mean, "low": low, "high": high}.items():
                 for point, value in enumerate(bound.tolist()):
                     curves[point][f"{_GROUP}/{column}/{name}"] = value
         for label, values in zip(points, curves, strict=True):
-            run = "bands" if label == "all" else f"{label}/bands"
-            self._write(trainer, run, values | expected, self.measurements.steps[at])
+            self._write(trainer, curve_run(label, "bands"), values | expected, self.measurements.steps[at])
 
     @override
     def _writer(self, trainer: Trainer, run: str) -> SummaryWriter:
@@ -75,7 +76,7 @@ class Bands(Charts):
 
 
 def layout_summary(tags: dict[str, str]) -> Summary:
-    """What the tab Custom Scalars shows: a chart for each column, below the group that its tag begins with."""
+    """The layout of the tab Custom Scalars: a chart for each column, below the group that its tag begins with."""
     groups: dict[str, list[layout_pb2.Chart]] = {}
     for column, tag in tags.items():
         series = [_series("mean", "low", "high", column)]
@@ -96,8 +97,8 @@ def _series(value: str, lower: str, upper: str, column: str) -> layout_pb2.Margi
     return layout_pb2.MarginChartContent.Series(**tags)
 
 
-def _expected(module: Any) -> dict[str, float]:
-    """What theory expects of the measurements that it speaks of."""
+def _expected(module: EnsembleModule) -> dict[str, float]:
+    """Predictions of theory for the measurements that it has predictions for."""
     expected = {"polysemantic_neurons": theory.polysemantic_neurons_paper(module.n_features, module.n_hidden)}
     if module.act == "linear":
         expected["hidden_excess_kurtosis"] = hidden_excess_kurtosis_null(module.n_hidden)

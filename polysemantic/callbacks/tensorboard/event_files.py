@@ -10,14 +10,15 @@ _NAMES = "events.out.tfevents."
 
 
 def event_writer(directory: Path | str, **options: Any) -> SummaryWriter:
-    """A TensorBoard writer whose file is read after all that lie in its directory.
+    """A TensorBoard writer whose file TensorBoard reads after all other files in its directory.
 
-    TensorBoard reads by name: the second it was opened at, the machine, and two numbers that sort as text, 10 before 9.
-    What is said to be drawn anew would then take away what was drawn anew. Names that would come later, or are from a
-    clock that ran ahead, get a zero in front of the second, all of them, so that their order stays.
+    TensorBoard reads files in order of their names, which hold the second of opening, the machine, and two numbers that
+    sort as text, 10 before 9. A file of a resumed run purges earlier points from its first step on. If it were read
+    before an older file, the older points would come back. So where an older name sorts later, or comes from a clock
+    that was ahead, all older names get a zero before the second, which keeps their order.
 
     Args:
-        directory: The directory of the curves.
+        directory: Directory of the curves.
         **options: Options of `SummaryWriter`.
     """
     earlier = sorted(Path(directory).glob(f"{_NAMES}*"))
@@ -30,13 +31,13 @@ def event_writer(directory: Path | str, **options: Any) -> SummaryWriter:
 
 
 def end_writer(run: Path, kind: str) -> SummaryWriter:
-    """A writer of what TensorBoard shows of the end of a run.
+    """A writer for points at the end of a run, which replace the ones of an earlier end of the run.
 
-    A run that was interrupted at its end, or is continued beyond it, has its end anew and not twice.
+    A run has an earlier end if it was interrupted while it wrote its end, or is continued beyond it.
 
     Args:
-        run: Directory of the curves that it goes with.
-        kind: What tells it from other ends there.
+        run: Directory of the curves.
+        kind: Suffix of the file, which differs between the writers of one directory.
     """
     suffix = f".{kind}"
     for path in run.glob(f"events.*{suffix}"):
@@ -44,7 +45,7 @@ def end_writer(run: Path, kind: str) -> SummaryWriter:
     return event_writer(run, filename_suffix=suffix)
 
 
-def draw_anew(writer: SummaryWriter, step: int) -> None:
-    """Have TensorBoard forget what earlier writers of the directory drew at a step and later."""
+def purge_from(writer: SummaryWriter, step: int) -> None:
+    """Let TensorBoard drop the points that earlier writers of the directory drew at `step` and later."""
     file: Any = writer.file_writer
     file.add_event(Event(session_log=SessionLog(status=SessionLog.START)), step)

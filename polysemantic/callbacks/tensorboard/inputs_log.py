@@ -1,47 +1,47 @@
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.nn.functional import interpolate
 from typing_extensions import override
 
+from polysemantic.callbacks.tensorboard.board import run_writer
 from polysemantic.data import InputDataModule
 from polysemantic.model.ensemble import Ensemble, point_label
+from polysemantic.training.module import ensemble_module
 
 _PIXELS = 256
-# A person looks at few; the text has the numbers of all.
+# Nobody looks at more images; the text has the numbers of all inputs.
 _PICTURES = 6
 
 
 class InputsLog(Callback):
-    """Writes down once what the inputs are: P(i and j on) and phi as images, their means as numbers.
+    """Shows the co-occurrence of the inputs in TensorBoard, below `inputs/`, once at the start.
 
-    In TensorBoard below `inputs/`, once for grid points with the same inputs: images, of the first six, run from 0
-    (black) to the largest entry (white), phi from -1 to 1; a text has the mean and range over features of P(i on) and
-    of the expected companions, and over pairs of P(j | i) and phi.
+    Grid points with the same inputs are shown once. For the first six different inputs there are images of P(i and j
+    on), from 0 (black) to the largest entry (white), and of phi, from -1 to 1. A text has the mean and range of P(i on)
+    and of the expected companions over features, and of P(j | i) and phi over pairs.
     """
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.global_step > 0 or not isinstance(trainer.logger, TensorBoardLogger) or not trainer.is_global_zero:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        writer = run_writer(trainer)
+        if trainer.global_step > 0 or writer is None:
             return
-        board, texts = trainer.logger.experiment, []
-        for at, (label, data) in enumerate(_distinct(pl_module.data, pl_module.ensemble).items()):
+        module, texts = ensemble_module(pl_module), []
+        for at, (label, data) in enumerate(_distinct(module.data, module.ensemble).items()):
             texts.append(f"**{label}**\n\n{input_statistics(data)}")
             if at < _PICTURES:
                 joint, phi = data.joint()[0], data.phi()[0]
-                board.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
-                board.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
-        board.add_text("inputs", "\n\n".join(texts), 0)
+                writer.add_image(f"inputs/cooccurrence/{label}", _image(joint / joint.max()), 0)
+                writer.add_image(f"inputs/phi/{label}", _image((phi + 1) / 2), 0)
+        writer.add_text("inputs", "\n\n".join(texts), 0)
 
 
 def _distinct(data: InputDataModule, ensemble: Ensemble) -> dict[str, InputDataModule]:
-    """The inputs of one instance for each combination of what the inputs vary by."""
+    """The inputs of one instance for each combination of values that change the inputs, by its label."""
     inputs: dict[str, InputDataModule] = {}
     for at, point in enumerate(ensemble.points):
         label = point_label({name: value for name, value in point.items() if name in data.can_vary})
@@ -74,6 +74,6 @@ def _range(values: Float[Tensor, " value"]) -> str:
 
 def _image(matrix: Float[Tensor, "feature feature"]) -> Float[Tensor, "1 row column"]:
     shown = matrix.nan_to_num(0).clamp(0, 1).float()[None]
-    # A few features would be a few pixels, and hundreds are shown as they are.
+    # Small matrices are enlarged, or they would be a few pixels wide.
     scale = max(1, _PIXELS // matrix.shape[0])
     return interpolate(shown[None], scale_factor=scale)[0].cpu()

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float64, Shaped
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
@@ -17,14 +16,16 @@ from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.snapshots import Snapshots
-from polysemantic.callbacks.tensorboard.event_files import draw_anew
+from polysemantic.callbacks.tensorboard.board import logs_to_tensorboard, run_writer
+from polysemantic.callbacks.tensorboard.event_files import purge_from
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble, point_label
 from polysemantic.training.allocator import default_malloc_thresholds
+from polysemantic.training.module import EnsembleModule, ensemble_module
 
 _NETWORKS = 6
 _LEAST_PIXELS, _MOST_PIXELS = 128, 512
-# On either side of white; more would be bytes that nobody sees, which TensorBoard sums up one by one.
+# Shades on either side of white. More would only make larger files: TensorBoard checksums each byte in Python.
 _SHADES = 63
 _BINS, _HEAD = 64, 5
 # The Okabe-Ito palette's blue and vermilion, told apart by colour-blind eyes too.
@@ -49,53 +50,49 @@ class WeightsLog(Callback):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step == 0:
-            self._draw(trainer, pl_module)
-        elif isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
-            # A resumed run has drawn where it stopped, and perhaps beyond.
-            draw_anew(trainer.logger.experiment, trainer.global_step + 1)
+            self._draw(trainer, ensemble_module(pl_module))
+        elif writer := run_writer(trainer):
+            # A resumed run has drawn the step of its checkpoint, and perhaps later ones.
+            purge_from(writer, trainer.global_step + 1)
 
     @override
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        # A run that goes on from here draws what comes after alone.
-        if isinstance(trainer.logger, TensorBoardLogger) and trainer.is_global_zero:
-            trainer.logger.experiment.flush()
+        # A run that continues from this checkpoint draws only later points, so the earlier ones must be on disk.
+        if writer := run_writer(trainer):
+            writer.flush()
 
     @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._draw(trainer, pl_module)
+        self._draw(trainer, ensemble_module(pl_module))
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._draw(trainer, pl_module)
+        self._draw(trainer, ensemble_module(pl_module))
 
-    def _draw(self, trainer: Trainer, module: Any) -> None:
+    def _draw(self, trainer: Trainer, module: EnsembleModule) -> None:
         due = self.snapshots.last_act == trainer.global_step != self._drawn
-        # A run that is continued where it had ended takes no snapshot.
-        if (
-            not due
-            or not self.snapshots.latest
-            or not self.snapshots.kept
-            or not isinstance(trainer.logger, TensorBoardLogger)
-        ):
+        # `latest` is empty where a run is continued at its last step, and takes no snapshot.
+        if not (due and self.snapshots.latest and self.snapshots.kept and logs_to_tensorboard(trainer)):
             return
         self._drawn = trainer.global_step
         # Histograms allocate memory of many sizes, which must not fragment the heap that the steps use.
         with default_malloc_thresholds():
             activations = torch.from_numpy(self.snapshots.collect(module.shard, self._activations(module)))
-            if not trainer.is_global_zero:
+            writer = run_writer(trainer)
+            if writer is None:
                 return
             for at, instance in enumerate(self.snapshots.kept[:_NETWORKS]):
                 label = _label(module.ensemble, instance)
-                self._write(trainer.logger.experiment, label, at, activations[at], trainer.global_step)
+                self._write(writer, label, at, activations[at], trainer.global_step)
 
     @torch.no_grad()
-    def _activations(self, module: Any) -> Float64[Tensor, "instance number"]:
-        """The histogram of each instance held here, empty for those that are not drawn."""
+    def _activations(self, module: EnsembleModule) -> Float64[Tensor, "instance number"]:
+        """The histogram of hidden activations of each instance of this process; zeros for instances not drawn."""
         networks, held = module.networks, module.shard.size
         contents = torch.zeros(held, _HEAD + _BINS, dtype=torch.float64)
-        # Of a user's networks only all can be evaluated.
+        # A network of the user's evaluates all instances or none.
         hidden = None if networks.is_standard else networks(module.evaluation_inputs(0))[0]
         for instance in self.snapshots.kept[:_NETWORKS]:
             if (at := instance - module.shard.held.start) in range(held):
@@ -104,17 +101,17 @@ class WeightsLog(Callback):
                 contents[at] = histogram(of_one)
         return contents
 
-    def _write(self, board: SummaryWriter, label: str, at: int, activations: Tensor, step: int) -> None:
+    def _write(self, writer: SummaryWriter, label: str, at: int, activations: Tensor, step: int) -> None:
         kept = {name: torch.from_numpy(values[at]) for name, values in self.snapshots.latest.items()}
         w, gram = effective_weight(kept["W_enc"], kept.get("W_dec")), kept["W_enc"] @ kept.get("W_dec", kept["W_enc"]).T
         if not w.isfinite().all():
             return
         for tag, matrix in {"W": w, "W_WT": gram}.items():
-            _add_picture(board, f"weights/{tag}/{label}", picture(matrix), step)
-        # Not the tags of the pictures: TensorBoard gives one tag one kind of thing.
+            _add_picture(writer, f"weights/{tag}/{label}", picture(matrix), step)
+        # Tags that differ from the images' tags: TensorBoard shows one kind of content per tag.
         for tag, content in {"weights/effective": histogram(w), "activations/hidden": activations}.items():
             if content.isfinite().all():
-                _add_histogram(board, f"{tag}/{label}", content, step)
+                _add_histogram(writer, f"{tag}/{label}", content, step)
 
 
 def picture(matrix: Float[Tensor, "row column"]) -> Image.Image:
@@ -127,7 +124,7 @@ def picture(matrix: Float[Tensor, "row column"]) -> Image.Image:
     """
     shades = (_SHADES * (1 + _strongest_of_blocks(matrix).clamp(-1, 1))).round().to(torch.uint8)
     scale = max(1, _LEAST_PIXELS // max(shades.shape))
-    # By a palette: three bytes a pixel take five times as long to write.
+    # With a palette: an image of three bytes per pixel takes five times as long to write.
     shown = Image.fromarray(shades.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy())
     shown.putpalette(_PALETTE)
     return shown
@@ -143,12 +140,12 @@ def _palette() -> list[int]:
 _PALETTE = _palette()
 
 
-def _add_picture(board: SummaryWriter, tag: str, shown: Image.Image, step: int) -> None:
+def _add_picture(writer: SummaryWriter, tag: str, shown: Image.Image, step: int) -> None:
     content = io.BytesIO()
     shown.save(content, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
     png = content.getvalue()
     image = Summary.Image(height=shown.height, width=shown.width, colorspace=3, encoded_image_string=png)
-    file: Any = board.file_writer
+    file: Any = writer.file_writer
     file.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
 
 
@@ -179,11 +176,11 @@ def _ends(low: float, high: float) -> tuple[float, float]:
     return (low, high) if low < high else (low - 0.5, high + 0.5)
 
 
-def _add_histogram(board: SummaryWriter, tag: str, content: Float64[Tensor, " number"], step: int) -> None:
+def _add_histogram(writer: SummaryWriter, tag: str, content: Float64[Tensor, " number"], step: int) -> None:
     low, high, number, total, squares = content[:_HEAD].tolist()
     start, stop = _ends(low, high)
     limits = torch.linspace(start, stop, _BINS + 1, dtype=torch.float64)[1:].tolist()
-    board.add_histogram_raw(tag, low, high, int(number), total, squares, limits, content[_HEAD:].tolist(), step)
+    writer.add_histogram_raw(tag, low, high, int(number), total, squares, limits, content[_HEAD:].tolist(), step)
 
 
 def _label(ensemble: Ensemble, instance: int) -> str:

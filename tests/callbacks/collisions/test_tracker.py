@@ -1,29 +1,15 @@
-import math
-from types import SimpleNamespace
-
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer
 
 import polysemantic
-from polysemantic.callbacks import CollisionTracker, Measurements, prices
-from polysemantic.callbacks.collisions.prices import interference_costs
-from polysemantic.callbacks.collisions.records import LifeRecords
+from polysemantic.callbacks import CollisionTracker, Measurements
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
-from polysemantic.functional import (
-    decode_collisions,
-    interference_cost,
-    interference_sums,
-    large_weights,
-    live_collisions,
-)
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.weights import Weights
-from polysemantic.training.shard import Shard
+from polysemantic.training.module import EnsembleModule
 from tests import reference
-from tests.support.training import train as train_module
+from tests.support.lives import none_for_missing, rows, wandering
 
 COLUMNS = [
     "instance",
@@ -68,15 +54,6 @@ class Interrupt(Callback):
             raise KeyboardInterrupt
 
 
-def wandering(shape, n_steps=60):
-    """A random walk between -1 and 1 that crosses the thresholds often, in either direction."""
-    w, history = torch.zeros(shape), []
-    for _ in range(n_steps):
-        w = (w + 0.25 * torch.randn(shape)).clamp(-1, 1)
-        history.append(w)
-    return history
-
-
 def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
     """A run whose weights follow a planted history, from zeros; or that trains."""
     data = data or OneHot(4)
@@ -93,16 +70,6 @@ def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
     }
     trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", **arguments.pop("trainer", {})}
     return polysemantic.fit(data, trainer=trainer, **arguments)
-
-
-def none_for_missing(values):
-    return [None if pd.isna(value) else value for value in values]
-
-
-def rows(table):
-    """Lives in the form and order of the oracle."""
-    names = ["instance", "neuron", "feature_i", "feature_j", "born_step", "settled_step", "resolved_step", "ended_by"]
-    return sorted(zip(*(none_for_missing(table[name]) for name in names), strict=True), key=str)
 
 
 def kind(w, life):
@@ -141,46 +108,6 @@ def test_costs_between_birth_and_the_end_of_the_fit_are_measured_now_and_then(tm
         pair = (row.instance, row.feature_i, row.feature_j)
         assert row.cost_at_birth == pytest.approx(costs[row.born_step][pair].item(), rel=1e-5)
         assert row.cost_at_end == pytest.approx(costs[at[-1]][pair].item(), rel=1e-5)
-
-
-@pytest.fixture(params=["together", "one by one"])
-def way(request, monkeypatch):
-    """Instances are priced either way, however small they are."""
-    monkeypatch.setattr(prices, "_LARGE", 0 if request.param == "one by one" else 2**62)
-
-
-INPUTS = [lambda n: IndependentBernoulli(n, 0.2, batch_size=32), OneHot, lambda n: HalfSplit(n, active_fraction=1 / 3)]
-
-
-def priced(data, **options):
-    """A few networks and all of their collisions, of any size."""
-    module = train_module(data, (6, 4), Ensemble(5), max_steps=20, **options)
-    codes = live_collisions(module.networks.W_enc.detach().abs() > 0.1)
-    assert set(decode_collisions(codes, 6, 4).instance.tolist()) == set(range(5))
-    return module, codes, interference_costs(module, codes)
-
-
-@pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("data", INPUTS)
-def test_a_cost_is_the_same_whichever_collisions_are_priced_beside_it(data):
-    module, codes, cost = priced(data)
-    assert len(cost.unique()) > 5
-    for held in ([2], [0, 1, 4], [0, 2, 4]):
-        some = torch.isin(decode_collisions(codes, 6, 4).instance, torch.tensor(held))
-        torch.testing.assert_close(interference_costs(module, codes[some]), cost[some], rtol=0, atol=0, equal_nan=True)
-
-
-@pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("options", [{}, {"tied": False, "bias": True, "act": "relu"}])
-@pytest.mark.parametrize("data", INPUTS)
-def test_a_cost_is_that_of_the_reconstructions_of_all_evaluation_draws(data, options):
-    module, codes, cost = priced(data, **options)
-    x = torch.cat([module.evaluation_inputs(batch) for batch in module.data.val_dataloader()], 1)
-    key = decode_collisions(codes, 6, 4)
-    with torch.no_grad():
-        whole = interference_cost(*interference_sums(x, module.networks(x)[1]))
-    expected = whole[key.instance, key.feature_i, key.feature_j]
-    torch.testing.assert_close(cost, expected, rtol=1e-5, atol=1e-9, equal_nan=True)
 
 
 def test_kind_cost_and_last_sight_are_those_of_the_planted_weights(tmp_path):
@@ -251,63 +178,12 @@ def test_results_count_lives(tmp_path):
         assert counts.tolist() == by_instance[steps].count().tolist()
 
 
-def observed(history, max_lives=100):
-    records = LifeRecords(tuple(history[0].shape), max_lives)
-    for step, w in enumerate(history):
-        records.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)))
-    return records
-
-
-def planted(*columns):
-    """One instance with one neuron, its weights given for each step."""
-    return [torch.tensor(column).view(1, -1, 1) for column in columns]
-
-
-def test_an_instance_with_too_many_collisions_is_not_followed_until_it_has_fewer():
-    history = planted([0.9] * 4, [0.9] * 4, [0.9, 0.9, 0.1, 0.1], [0.9, 0.1, 0.1, 0.1])
-    records = observed(history, max_lives=3)
-    assert rows(records.table()) == [(0, 0, 0, 1, 2, 2, 3, "j")]
-    assert all(math.isnan(count.item()) for count in records.counts().values())
-
-
-def test_an_instance_that_fills_its_record_is_followed_no_further_and_its_lives_are_censored():
-    history = planted([0.9, 0.9], [0.9, 0.1], [0.9, 0.9], [0.9, 0.1], [0.9, 0.9])
-    table = observed(history, max_lives=2).table()
-    assert rows(table) == [(0, 0, 0, 1, 0, 0, 1, "j"), (0, 0, 0, 1, 2, 2, 3, "j")]
-    table = observed(planted([0.9] * 2 + [0] * 2, [0.9] * 4, [0.1] * 4), max_lives=1).table()
-    assert rows(table) == [(0, 0, 0, 1, 0, 0, 2, "both")]
-
-
-def test_the_limit_is_one_of_each_instance_alone():
-    crowd, pair = torch.full((1, 4, 1), 0.9), torch.tensor([0.9, 0.9, 0.0, 0.0]).view(1, 4, 1)
-    records = observed([torch.cat([crowd, pair])] * 2, max_lives=3)
-    assert rows(records.table()) == [(1, 0, 0, 1, 0, 0, None, None)]
-    assert records.counts()["born"].nan_to_num(-1).tolist() == [-1, 1]
-
-
 def test_crowded_instances_are_reported_once(tmp_path, capsys):
     tracker = CollisionTracker(every_n_steps=1, max_lives=2)
     run = fit(tmp_path, [torch.full((3, 4, 3), 0.9)] * 4, collisions=tracker)
     assert len(run.collisions) == 0
     assert run.results["collisions_born"].isna().all()
     assert capsys.readouterr().err.count("3 of 3 instances have more than 2 collisions") == 1
-
-
-def test_collisions_of_an_instance_that_diverged_count_as_alive_when_last_seen():
-    history = planted([0.9, 0.9], [0.9, 0.9], [math.nan, 0.9], [math.nan, math.nan])
-    table = observed(history).table()
-    assert rows(table) == [(0, 0, 0, 1, 0, 0, None, None)]
-    assert table["last_seen_step"].tolist() == [1]
-
-
-def test_records_that_are_read_back_remember_which_instances_were_seen():
-    records = observed(planted([0.9, 0.9], [math.nan, math.nan]))
-    again = LifeRecords(records.shape, 100)
-    again.load_state_dict(records.state_dict())
-    for each in (records, again):
-        each.price(lambda codes: torch.full((len(codes),), 99.0))
-    pd.testing.assert_frame_equal(again.table(), records.table())
-    assert records.table()["cost_at_end"].tolist() == [0.0]
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -345,67 +221,12 @@ def test_by_default_no_weight_moves_far_between_observations(tmp_path, optimizer
     ],
 )
 def test_long_runs_at_large_rates_are_observed_more_seldom(unchecked, n_features, lr, max_steps, interval):
-    tracker = CollisionTracker()
-    tracker.act = lambda *_: None
-    module = SimpleNamespace(part=Shard(2), n_features=n_features, n_hidden=8, data=OneHot(n_features))
-    trainer = Trainer(max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False)
+    tracker, module = CollisionTracker(), EnsembleModule(n_features, 8, Ensemble(2))
+    module.trainer = trainer = Trainer(max_steps=max_steps, accelerator="cpu", logger=False, enable_checkpointing=False)
+    trainer.datamodule = OneHot(n_features)
     trainer.strategy.optimizers = [torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=lr)]
     tracker.on_train_start(trainer, module)
     assert tracker.next_step(0) == interval
-
-
-def test_what_did_not_change_need_not_be_looked_at_again():
-    history = wandering((3, 5, 4), 40)
-    history = [w for one in history for w in (one, one * 1.001, one, one)]  # crosses no threshold, but for a few
-    looked, skipped, asked = LifeRecords((3, 5, 4), 10**4), LifeRecords((3, 5, 4), 10**4), [0, 0]
-    n_at_rest = 0
-
-    for step, w in enumerate(history):
-        for at, records in enumerate((looked, skipped)):
-
-            def cost(codes, at=at, step=step):
-                asked[at] += 1
-                return torch.full((len(codes),), float(step))
-
-            cost_due = step % 10 == 0
-            if records is looked or not records.pass_by(step, Weights(w)):
-                records.observe(step, large_weights(w), cost, cost_due=cost_due)
-            else:
-                n_at_rest += 1
-                if cost_due:
-                    records.price(cost)
-    assert n_at_rest > 5
-    assert asked[0] == asked[1] > 0
-    pd.testing.assert_frame_equal(looked.table(), skipped.table())
-    assert skipped.table()["resolved_step"].notna().sum() > 20
-
-
-def test_lives_that_ended_leave_less_room_for_those_seen_next():
-    three, two = torch.zeros(1, 4, 3), torch.zeros(1, 4, 3)
-    three[0, :2] = 1
-    two[0, :2, 0] = two[0, 2:, 1] = two[0, 1, 2] = two[0, 3, 2] = 1
-    always, records = (LifeRecords((1, 4, 3), max_lives=4) for _ in range(2))
-    for step, w in enumerate([three, two, two, two]):
-        for one in (always, records):
-            if one is always or not one.pass_by(step, Weights(w)):
-                one.observe(step, large_weights(w), lambda codes: torch.zeros(len(codes)), cost_due=False)
-    assert bool(always.crowded) == bool(records.crowded) is True
-    pd.testing.assert_frame_equal(always.table(), records.table())
-
-
-def test_a_network_with_dense_weights_keeps_its_record_small():
-    w = torch.randn(4, 64, 64) * 5 / 8
-    records = observed([w] * 2, max_lives=2000)
-    assert len(records.table()) == 0
-    assert sum(column.numel() for column in records.state_dict()["living"].values()) == 0
-
-
-def test_lives_are_in_order_and_reforming_is_a_new_life():
-    history = planted([0.9, 0.9], [0.9, 0.1], [0.9, 0.9])
-    table = observed(history).table()
-    assert table["instance"].tolist() == [0, 0]
-    assert table["born_step"].tolist() == [0, 2]
-    assert np.array_equal(table["settled_step"].to_numpy(), [0, 2])
 
 
 @pytest.mark.parametrize(
