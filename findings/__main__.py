@@ -18,7 +18,7 @@ import pandas as pd
 from findings.conduct import gather, make_plans, run
 from findings.page import read_tables, write_page, write_tables
 from findings.questions import QUESTIONS
-from polysemantic.storage.files import RUNS
+from polysemantic.storage.run_directories import RUNS
 from polysemantic.sweep.dry_run import cells_table
 from polysemantic.sweep.engines import Embedded, Engine
 from polysemantic.sweep.workers import LocalWorkers

@@ -18,8 +18,10 @@ from polysemantic.distributed import check_ranks
 from polysemantic.metrics import STANDARD
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.memory import check_memory
-from polysemantic.runtime.trainer import build_trainer, standard_callbacks
-from polysemantic.storage.runs import Run, continued_run, load
+from polysemantic.runtime.standard_callbacks import standard_callbacks
+from polysemantic.runtime.trainer import build_trainer
+from polysemantic.storage.continued_run import continued_run
+from polysemantic.storage.runs import Run, load
 from polysemantic.training.module import EnsembleModule
 
 

@@ -17,7 +17,7 @@ from findings.question import Answer, Question, Tables
 from findings.questions.cooccurrence import at_shared_l1
 from findings.statistics import is_less
 from findings.words import SHARED, by_threshold, means, told
-from polysemantic.storage.files import RUNS
+from polysemantic.storage.run_directories import RUNS
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bag_of_words.py"
 

@@ -21,8 +21,9 @@ from polysemantic.distributed import check_ranks
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.faults import explain_fault
 from polysemantic.runtime.memory import check_memory
-from polysemantic.runtime.trainer import build_trainer, standard_callbacks
-from polysemantic.storage.runs import continued_run
+from polysemantic.runtime.standard_callbacks import standard_callbacks
+from polysemantic.runtime.trainer import build_trainer
+from polysemantic.storage.continued_run import continued_run
 from polysemantic.training.module import EnsembleModule
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)

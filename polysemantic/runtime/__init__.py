@@ -1,1 +1,1 @@
-"""How a run is put together and what it needs of the machine."""
+"""How a run is put together, and what it needs of the machine."""

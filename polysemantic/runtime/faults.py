@@ -1,4 +1,4 @@
-"""What went wrong outside of the program, said in one line."""
+"""Faults of storage, memory or another process, each explained in one line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import torch
 from torch import distributed
 
-from polysemantic.storage.files import RUNS
+from polysemantic.storage.run_directories import RUNS
 
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE}
 

@@ -7,7 +7,13 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from polysemantic.storage.files import CorruptFileError, SealedWriter, check_seal, whole_file
+from polysemantic.storage.files import whole_file
+from polysemantic.storage.seal import CorruptFileError, SealedWriter, check_seal
+
+
+def checkpoint_of(run: Path) -> Path:
+    """The newest checkpoint of a run."""
+    return run / "checkpoints" / "last.ckpt"
 
 
 def check_checkpoint(path: Path | str, option: str = "ckpt_path") -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from polysemantic.storage.files import RUNS
+from polysemantic.storage.run_directories import RUNS
 from polysemantic.sweep.check import Checker
 from polysemantic.sweep.reader import Config, Reader, config_hash, get_at, set_at, short_hash, without_paths
 from polysemantic.sweep.spec import Point, SweepSpec, canonical

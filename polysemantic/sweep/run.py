@@ -9,8 +9,9 @@ from typing import Literal, NamedTuple
 import yaml
 
 from polysemantic.storage.checkpoints import read_checkpoint
-from polysemantic.storage.files import CorruptFileError, write_whole
+from polysemantic.storage.files import write_whole
 from polysemantic.storage.locks import occupy
+from polysemantic.storage.seal import CorruptFileError
 from polysemantic.sweep.reader import CellCLI, Config, config_hash, parse_yaml
 
 STATE = "cell.yaml"

@@ -28,7 +28,7 @@ def test_an_instance_takes_its_weights_gradient_states_start_and_activations(opt
     module = EnsembleModule(32, 64, Ensemble(2), optimizer=optimizer, **options)
     passing = 32 * 64 * (1 if module.tied else 2) + 10 * (2 * 32 + 64)
     assert bytes_per_instance(module, 10) == math.ceil(4 * (numbers + passing))
-    assert bytes_per_instance(module, 10, spread=True) == math.ceil(4 * numbers)
+    assert bytes_per_instance(module, 10, few_at_once=True) == math.ceil(4 * numbers)
 
 
 @pytest.mark.parametrize(("ranks", "fit"), [(1, 10), (2, 10)])

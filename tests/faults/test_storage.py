@@ -11,7 +11,7 @@ import pytest
 
 import polysemantic
 from polysemantic.callbacks import Checkpoint, Results, Snapshots
-from polysemantic.storage.files import SealedWriter
+from polysemantic.storage.seal import SealedWriter
 from tests.faults.victims import (
     PATIENCE,
     assert_nothing_lost,

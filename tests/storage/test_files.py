@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from polysemantic.storage.checkpoints import read_checkpoint
-from polysemantic.storage.files import CorruptFileError, SealedWriter, check_seal, new_run_directory, write_whole
-from polysemantic.storage.runs import newest_run
+from polysemantic.storage.continued_run import newest_run
+from polysemantic.storage.files import write_whole
+from polysemantic.storage.run_directories import new_run_directory
+from polysemantic.storage.seal import CorruptFileError, SealedWriter, check_seal
 
 
 def test_a_file_is_written_with_its_directories_and_replaces_what_was_there(tmp_path):
@@ -173,7 +175,7 @@ def test_threads_that_start_runs_at_once_have_directories_of_their_own(tmp_path)
 TAKERS = """
 import os, sys
 from pathlib import Path
-from polysemantic.storage.files import new_run_directory
+from polysemantic.storage.run_directories import new_run_directory
 
 children = []
 for _ in range(4):
