@@ -22,6 +22,7 @@ from polysemantic.functional import (
     relative_change,
     unpack_flags,
 )
+from polysemantic.training.cadence import rounded_interval, steps_to_move
 from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
