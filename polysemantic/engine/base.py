@@ -12,6 +12,7 @@ The fourth, compiled, has torch's compiler unroll the same gradient and update i
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -49,32 +50,53 @@ class Training(NamedTuple):
 class StepEngine(Protocol):
     """A way to take optimiser steps."""
 
-    name: ClassVar[str]
-    """What users call it in `model.engine`."""
-    needs: ClassVar[str]
-    """What a problem must be for it, in words."""
-    keeps_gradients: ClassVar[bool]
-    """Whether gradients and activations of all instances are in memory at once."""
-
-    def __init__(self, training: Training, plan: Plan) -> None: ...
-
     @classmethod
     def supports(cls, problem: Problem) -> bool:
         """Whether it can take a problem's steps."""
-
-    @classmethod
-    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:
-        """Whether it is quicker than the engines after it, with the quickest kernel for the problem."""
-
-    @classmethod
-    def can_be_built(cls) -> bool:
-        """Whether this machine has what it is made with; says so in a warning if it has not."""
 
     def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Float[Tensor, " instance"] | None:
         """Take so many steps on the first batches of a stream.
 
         Gives the losses of the last step; None may come where they are not asked for.
         """
+
+
+class PlannedEngine(ABC):
+    """A `StepEngine` that `select` may choose.
+
+    Args:
+        training: What it trains.
+        plan: The kernel for its products, and the like.
+    """
+
+    name: ClassVar[str]
+    """What users call it in `model.engine`."""
+    needs: ClassVar[str] = "nothing"
+    """What a problem must be for it, in words."""
+    keeps_gradients: ClassVar[bool] = True
+    """Whether gradients and activations of all instances are in memory at once."""
+
+    def __init__(self, training: Training, plan: Plan) -> None:
+        self.training, self.plan = training, plan
+
+    @classmethod
+    @abstractmethod
+    def supports(cls, problem: Problem) -> bool:
+        """Whether it can take a problem's steps."""
+
+    @classmethod
+    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - for those that it depends on
+        """Whether it is quicker than the engines after it, with the quickest kernel for the problem."""
+        return True
+
+    @classmethod
+    def can_be_built(cls) -> bool:
+        """Whether this machine has what it is made with; says so in a warning if it has not."""
+        return True
+
+    @abstractmethod
+    def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Float[Tensor, " instance"] | None:
+        """See `StepEngine`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +110,7 @@ class Plan:
         block: Instances that a thread trains together, where there are threads.
     """
 
-    engine: type[StepEngine]
+    engine: type[PlannedEngine]
     matmul: type[TorchMatmul] = TorchMatmul
     sparse_inputs: bool = False
     block: int = 1
@@ -97,6 +119,6 @@ class Plan:
         inputs = "sparse inputs" if self.sparse_inputs else "dense inputs"
         return f"engine {self.engine.name}, kernel {self.matmul.name}, {inputs}, blocks of {self.block}"
 
-    def make(self, training: Training) -> StepEngine:
+    def make(self, training: Training) -> PlannedEngine:
         """The engine, ready to train."""
         return self.engine(training, self)

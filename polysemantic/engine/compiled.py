@@ -15,8 +15,9 @@ from torch import Tensor
 from torch._inductor.cpp_builder import get_cpp_compiler
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.optim import SGD
+from typing_extensions import override
 
-from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.base import Plan, PlannedEngine, Training
 from polysemantic.engine.batches import BatchStream
 from polysemantic.engine.fused_optimizer import begin_state, traced_update
 from polysemantic.kernels.matmul import TorchMatmul
@@ -30,7 +31,7 @@ from polysemantic.model.weights import Weights
 _LONG_RUN = 400_000
 
 
-class CompiledEngine:
+class CompiledEngine(PlannedEngine):
     """Optimiser steps unrolled into one graph for the CPU, where a step is bound by the cost of calls alone.
 
     Args:
@@ -43,12 +44,11 @@ class CompiledEngine:
         "a CPU and a C++ compiler, networks of our own class with at most 2^16 multiplications in a batch's product, "
         "SGD, Adam or AdamW without hooks, neither an lr_scheduler nor a clip_norm, and a whole batch per process"
     )
-    keeps_gradients: ClassVar[bool] = True
     unrolled: ClassVar[int] = 25
     """Steps of one graph."""
 
-    def __init__(self, training: Training, plan: Plan) -> None:  # noqa: ARG002 - see above
-        self.training = training
+    def __init__(self, training: Training, plan: Plan) -> None:
+        super().__init__(training, plan)
         network = training.networks
         self._parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
         self._names = [name for name, _ in network.named_parameters()]
@@ -57,19 +57,19 @@ class CompiledEngine:
         self._options: dict[str, Any] = {}
 
     @classmethod
+    @override
     def supports(cls, problem: Problem) -> bool:
-        """See `StepEngine`."""
         update = problem.update.plain and not problem.update.scheduled and not problem.update.clipped
         return problem.device == "cpu" and problem.standard and problem.is_small and update and not problem.divided
 
     @classmethod
-    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - it has no kernel
-        """See `StepEngine`."""
+    @override
+    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:
         return problem.max_steps >= _LONG_RUN
 
     @classmethod
+    @override
     def can_be_built(cls) -> bool:
-        """See `StepEngine`."""
         try:
             get_cpp_compiler()
         except InvalidCxxCompiler:
@@ -77,15 +77,15 @@ class CompiledEngine:
             return False
         return True
 
+    @override
     @torch.no_grad()
     def run(
         self,
         steps: int,
         batches: BatchStream,
         *,
-        with_loss: bool = True,  # noqa: ARG002 - a graph without the losses would take as long to compile again
+        with_loss: bool = True,
     ) -> Tensor | None:
-        """See `StepEngine`."""
         # One number for the penalty of all would become a constant of the graph.
         self._objective.factors = self.training.networks.factors._replace(l1_of_all=None)
         self._forget_graphs_of_other_options()

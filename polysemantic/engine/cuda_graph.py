@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.base import Plan, PlannedEngine, Training
 from polysemantic.engine.batches import BatchStream, given_batches
 from polysemantic.engine.eager import EagerEngine
-from polysemantic.kernels.matmul import TorchMatmul
 from polysemantic.kernels.problem import Problem
 
 # Steps in a graph: enough to drown the cost of its launch, few enough to be recorded in milliseconds.
@@ -19,7 +19,7 @@ _RECORDED = 32
 Inputs = list[Tensor | None]
 
 
-class CudaGraphEngine:
+class CudaGraphEngine(PlannedEngine):
     """Optimiser steps in CUDA graphs of the same kernels that the eager engine launches one by one.
 
     Args:
@@ -32,34 +32,24 @@ class CudaGraphEngine:
         "a CUDA device, networks of our own class, fused SGD, Adam or AdamW without hooks, no lr_scheduler, and a "
         "whole batch per process"
     )
-    keeps_gradients: ClassVar[bool] = True
 
     def __init__(self, training: Training, plan: Plan) -> None:
-        self.training = training
+        super().__init__(training, plan)
         self._eager = EagerEngine(training, plan)
         self._graph: Any = None
         self._inputs: Inputs = []
         self._recorded: list[Any] = []
 
     @classmethod
+    @override
     def supports(cls, problem: Problem) -> bool:
-        """See `StepEngine`. A graph holds no step that asks the GPU for a number."""
+        """A graph holds no step that asks the GPU for a number."""
         update = problem.update.plain and problem.update.fused and not problem.update.scheduled
         return problem.device == "cuda" and problem.standard and update and not problem.divided
 
-    @classmethod
-    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - it always does
-        """See `StepEngine`."""
-        return True
-
-    @classmethod
-    def can_be_built(cls) -> bool:
-        """See `StepEngine`."""
-        return True
-
+    @override
     @torch.no_grad()
     def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Tensor | None:
-        """See `StepEngine`."""
         loss = None
         n_instances = len(self.training.networks.W_enc)
         length = min(_RECORDED, batches.length(n_instances))

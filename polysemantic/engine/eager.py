@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.base import Plan, PlannedEngine, Training
 from polysemantic.engine.batches import BatchStream
 from polysemantic.engine.fused_optimizer import Update, next_update
-from polysemantic.kernels.matmul import Matmul, TorchMatmul
+from polysemantic.kernels.matmul import Matmul
 from polysemantic.kernels.problem import Problem
 from polysemantic.kernels.sparse import SparseInputMatmul, SparseInputs
 from polysemantic.kernels.workspace import KeptWorkspace
@@ -18,7 +19,7 @@ from polysemantic.model.objective import ClosedForm
 Gradient = Callable[..., Tensor | None]
 
 
-class EagerEngine:
+class EagerEngine(PlannedEngine):
     """Optimiser steps one by one, for every network, optimiser and device.
 
     Args:
@@ -28,11 +29,9 @@ class EagerEngine:
     """
 
     name: ClassVar[str] = "eager"
-    needs: ClassVar[str] = "nothing"
-    keeps_gradients: ClassVar[bool] = True
 
     def __init__(self, training: Training, plan: Plan, workspace: KeptWorkspace | None = None) -> None:
-        self.training = training
+        super().__init__(training, plan)
         dense = plan.matmul()
         self._sparse = SparseInputMatmul(dense) if plan.sparse_inputs else None
         self.matmul: Matmul = self._sparse or dense
@@ -41,23 +40,13 @@ class EagerEngine:
         self._begun = False
 
     @classmethod
-    def supports(cls, problem: Problem) -> bool:  # noqa: ARG003 - it takes every problem
-        """See `StepEngine`."""
+    @override
+    def supports(cls, problem: Problem) -> bool:
         return True
 
-    @classmethod
-    def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:  # noqa: ARG003 - it is the last resort
-        """See `StepEngine`."""
-        return True
-
-    @classmethod
-    def can_be_built(cls) -> bool:
-        """See `StepEngine`."""
-        return True
-
+    @override
     @torch.no_grad()
     def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Tensor | None:
-        """See `StepEngine`."""
         _, optimizer, schedule, clip_norm, average = self.training
         standard = self.training.networks.is_standard
         backward = self._gradient()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Literal
 
-from polysemantic.engine.base import Plan, StepEngine
+from polysemantic.engine.base import Plan, PlannedEngine
 from polysemantic.engine.compiled import CompiledEngine
 from polysemantic.engine.cuda_graph import CudaGraphEngine
 from polysemantic.engine.eager import EagerEngine
@@ -22,7 +22,7 @@ EngineName = Literal["auto", "eager", "threaded", "cuda_graph", "compiled"]
 KernelsName = Literal["auto", "torch"]
 """What `model.kernels` may be."""
 
-ENGINES: tuple[type[StepEngine], ...] = (
+ENGINES: tuple[type[PlannedEngine], ...] = (
     # On a GPU, replaying recorded steps is always quicker than launching them: 2 to 15 times for small networks.
     CudaGraphEngine,
     # Small networks in runs of 400 000 steps or more, which win back the half minute of compiling.
@@ -75,13 +75,12 @@ def select(problem: Problem, engine: EngineName = "auto", kernels: KernelsName =
     return Plan(chosen, fastest if own else TorchMatmul, sparse, block)
 
 
-def _asked_for(problem: Problem, engine: EngineName) -> type[StepEngine] | None:
+def _asked_for(problem: Problem, engine: EngineName) -> type[PlannedEngine] | None:
     """The engine that was asked for; None if it could not be built here, which was said."""
     (kind,) = (kind for kind in ENGINES if kind.name == engine)
     if not kind.supports(problem):
-        raise ValueError(
-            f"`model.engine` {engine} must have {kind.needs}, got a run that has not; `auto` takes any run."
-        )
+        rule = f"be auto for a run like this, got {engine}: it needs {kind.needs}"
+        raise ValueError(f"`model.engine` must {rule}.")
     return None if engine in problem.missing else kind
 
 
@@ -90,6 +89,6 @@ def prepare(problem: Problem, engine: EngineName = "auto", kernels: KernelsName 
     plan = select(problem, engine, kernels)
     if not plan.engine.can_be_built():
         return prepare(problem.without(plan.engine.name), engine, kernels)
-    if plan.matmul.load() is None:
+    if not plan.matmul.can_be_built():
         return prepare(problem.without(plan.matmul.name), engine, kernels)
     return plan

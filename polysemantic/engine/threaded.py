@@ -8,8 +8,9 @@ from typing import ClassVar, NamedTuple
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
+from typing_extensions import override
 
-from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.base import Plan, PlannedEngine, Training
 from polysemantic.engine.batches import BatchStream
 from polysemantic.engine.eager import EagerEngine
 from polysemantic.engine.fused_optimizer import begin_state, copy_counts, copy_options, of_instances
@@ -53,7 +54,7 @@ class _Block(NamedTuple):
         return self.engine.run(steps, batches.of(self.instances), with_loss=with_loss)
 
 
-class ThreadedEngine:
+class ThreadedEngine(PlannedEngine):
     """Optimiser steps in a thread pool: each thread takes a block of instances, and then the next free block.
 
     One thread computes all of an instance's products, few instances at a time so that what a step touches stays in the
@@ -72,7 +73,7 @@ class ThreadedEngine:
     keeps_gradients: ClassVar[bool] = False
 
     def __init__(self, training: Training, plan: Plan) -> None:
-        self.training, self.plan = training, plan
+        super().__init__(training, plan)
         self._threads = torch.get_num_threads()
         self._libraries = ThreadpoolController()
         self._pool = ThreadPoolExecutor(self._threads, initializer=_compute_alone)
@@ -80,26 +81,23 @@ class ThreadedEngine:
         self._divided: list[int] = []
 
     @classmethod
+    @override
     def supports(cls, problem: Problem) -> bool:
-        """See `StepEngine`. Fewer large networks than threads would leave some threads without work."""
+        """Fewer large networks than threads would leave some threads without work."""
         networks = problem.standard and problem.tied and problem.act == "linear" and problem.device == "cpu"
         steps = problem.update.plain and not problem.update.scheduled and not problem.divided
         enough = problem.n_instances >= problem.threads or not problem.is_large
         return networks and steps and enough and problem.dtype in (torch.float32, torch.float64)
 
     @classmethod
+    @override
     def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:
-        """See `StepEngine`. Large networks gain in any case, smaller ones with a kernel for one thread."""
+        """Large networks gain in any case, smaller ones with a kernel for one thread."""
         return problem.is_large or (matmul.pays_by_thread and problem.company_is_large)
 
-    @classmethod
-    def can_be_built(cls) -> bool:
-        """See `StepEngine`."""
-        return True
-
+    @override
     @torch.no_grad()
     def run(self, steps: int, batches: BatchStream, *, with_loss: bool = True) -> Tensor | None:
-        """See `StepEngine`."""
 
         def run(block: _Block) -> Tensor | None:
             return block.run(steps, batches, with_loss=with_loss)

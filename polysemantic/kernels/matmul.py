@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,10 +20,6 @@ class Matmul(Protocol):
     @classmethod
     def supports(cls, problem: Problem) -> bool:
         """Whether a problem's products have a shape, precision and processor for this kernel, and are large enough."""
-
-    @classmethod
-    def load(cls) -> Self | None:
-        """The kernel; None where it cannot be built, which it says in a warning."""
 
     def nn(self, x: Tensor, y: Tensor, out: Tensor, *, alpha: float = 1, beta: float = 0) -> None:
         """Alpha x y + beta out."""
@@ -50,9 +46,9 @@ class TorchMatmul:
         return True
 
     @classmethod
-    def load(cls) -> Self | None:
-        """The kernel; None where it cannot be built, which it says in a warning."""
-        return cls()
+    def can_be_built(cls) -> bool:
+        """Whether this machine has what it is made with; says so in a warning if it has not."""
+        return True
 
     def nn(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import ClassVar, Self, no_type_check
+from typing import ClassVar, no_type_check
 
 import torch
 import triton
@@ -39,8 +39,8 @@ class TensorCoreMatmul(TorchMatmul):
 
     @classmethod
     @override
-    def load(cls) -> Self | None:
-        return cls() if _compiles(torch.device("cuda", torch.cuda.current_device())) else None
+    def can_be_built(cls) -> bool:
+        return _compiles(torch.device("cuda", torch.cuda.current_device()))
 
     @override
     def nn(

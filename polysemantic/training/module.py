@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data import InputDataModule
-from polysemantic.engine.base import Training
+from polysemantic.engine.base import Plan, Training
 from polysemantic.engine.batches import HiddenNoise, drawn_batches
 from polysemantic.engine.select import EngineName, KernelsName, prepare
 from polysemantic.functional import effective_weight
@@ -113,6 +113,7 @@ class EnsembleModule(LightningModule):
         self.numbers = numbers
         self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
+        self.plan: Plan | None = None  # for experiments: how steps are taken, in place of what the options ask for
         self.loop = StepLoop(inner_steps)
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
@@ -206,7 +207,7 @@ class EnsembleModule(LightningModule):
             max_steps=self.trainer.max_steps,
             density=self.data.density,
         )
-        plan = prepare(problem, self.engine, self.kernels)
+        plan = self.plan or prepare(problem, self.engine, self.kernels)
         if self.global_rank == 0:
             _log.debug("%s, for %s", plan, problem)
         average = None if self.rows is None else self.rows.average

@@ -159,7 +159,7 @@ def test_checks_come_at_half_the_inverse_of_the_learning_rate_but_a_hundred_time
 
 def fit(tmp_path, max_steps=1500, **options):
     """A run that converges: 8 features on 8 neurons, checked every 50 steps."""
-    given = {"n_hidden": 8, "l1": 0.1, "compile": False, "optimizer": adam, "measurements": Measurements(100)}
+    given = {"n_hidden": 8, "l1": 0.1, "optimizer": adam, "measurements": Measurements(100)}
     given |= {"ensemble": Ensemble(3), "trainer": {"default_root_dir": str(tmp_path)}}
     return polysemantic.fit(OneHot(8), max_steps=max_steps, **given | options)
 

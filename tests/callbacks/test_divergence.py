@@ -22,7 +22,7 @@ WITHOUT_WEIGHTS = {"expected_polysemantic_neurons", "exposures", "expected_compa
 
 
 def fit(tmp_path, init_scale, data="every feature once", optimizer="SGD", max_steps=100, **options):
-    given = {"n_hidden": 8, "compile": False, "measurements": Measurements(50), "convergence": Convergence(50)}
+    given = {"n_hidden": 8, "measurements": Measurements(50), "convergence": Convergence(50)}
     given |= {"collisions": CollisionTracker(50), "optimizer": OPTIMISERS[optimizer]}
     given |= {"trainer": {"default_root_dir": str(tmp_path)}}
     ensemble = Ensemble(2, {"init_scale": init_scale})

@@ -5,7 +5,7 @@ import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from polysemantic.engine.fused_optimizer import is_kernel, next_updates
+from polysemantic.engine.fused_optimizer import is_kernel, next_update
 
 KINDS = {
     "SGD": functools.partial(SGD, lr=0.1),
@@ -38,7 +38,7 @@ def train(parameters, optimizer, update_after_first):
             parameter.grad.copy_(2 * (parameter.detach() - 1))
         optimizer.step() if at == 0 else update_after_first()
         if at == 0:
-            update_after_first = update_after_first or next_updates(optimizer)
+            update_after_first = update_after_first or next_update(optimizer)
         change(optimizer.param_groups[0], at)
     return parameters
 
@@ -58,7 +58,7 @@ def test_updates_have_the_bits_of_the_optimiser_itself(kind):
     optimizer, other = KINDS[kind](mine, fused=True), KINDS[kind](its, fused=True)
     train(its, other, other.step)
     train(mine, optimizer, None)
-    assert next_updates(optimizer) != optimizer.step  # not the method, so it was the kernel that was tested
+    assert next_update(optimizer) != optimizer.step  # not the method, so it was the kernel that was tested
     for one, two in zip(mine, its, strict=True):
         assert (one - 1).abs().max() > 0.01
         torch.testing.assert_close(one, two, rtol=0, atol=0)
@@ -73,7 +73,7 @@ def test_no_state_is_invented():
         for parameter in parameters:
             parameter.grad = torch.ones_like(parameter)
         optimizer.step()
-        next_updates(optimizer)()
+        next_update(optimizer)()
     assert optimizer.state_dict()["state"] == {}
 
 
@@ -82,7 +82,7 @@ def test_other_optimisers_step_by_themselves(kind):
     parameters = weights()
     optimizer = OTHERS[kind](parameters)
     train(parameters, optimizer, None)
-    assert next_updates(optimizer) == optimizer.step
+    assert next_update(optimizer) == optimizer.step
 
 
 def test_a_hooked_optimiser_steps_by_itself():

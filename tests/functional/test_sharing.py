@@ -94,7 +94,7 @@ class Kept(Measurements):
 
 def trained(data, **model):
     callback = Kept(5)
-    module = EnsembleModule(data.n_features, 8, Ensemble(seeds=5), compile=False, **model)
+    module = EnsembleModule(data.n_features, 8, Ensemble(seeds=5), **model)
     off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     Trainer(max_steps=5, accelerator="cpu", callbacks=[callback], **off).fit(module, datamodule=data)
     return callback

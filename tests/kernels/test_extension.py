@@ -3,12 +3,12 @@ import subprocess
 
 import pytest
 
-from polysemantic.kernels.native import extension as compiler
+from polysemantic.kernels.native import extension
 
 
 @pytest.fixture
 def compile_anew(monkeypatch, tmp_path):
-    """Compile words.cpp as another process would, and tell how often the compiler ran."""
+    """Compile splitmix64.cpp as another process would, and tell how often the compiler ran."""
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     run, ran = subprocess.run, []
 
@@ -19,7 +19,7 @@ def compile_anew(monkeypatch, tmp_path):
     monkeypatch.setattr(subprocess, "run", counted)
 
     def anew(instructions=()):
-        library = functools.cache(compiler.compiled.__wrapped__)("splitmix64.cpp", instructions)
+        library = functools.cache(extension.compiled.__wrapped__)("splitmix64.cpp", instructions)
         if library is None:
             pytest.skip("needs a C++ compiler")
         assert library.words

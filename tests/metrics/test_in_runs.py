@@ -10,7 +10,7 @@ from polysemantic.model.ensemble import Ensemble
 
 def fit(tmp_path, max_steps=40, **options):
     trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
-    return polysemantic.fit(OneHot(8), n_hidden=8, max_steps=max_steps, trainer=trainer, compile=False, **options)
+    return polysemantic.fit(OneHot(8), n_hidden=8, max_steps=max_steps, trainer=trainer, **options)
 
 
 def metric_named(name):
@@ -87,5 +87,5 @@ def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
 def test_networks_are_measured_the_less_often_the_more_it_costs_but_eight_times(batch_size, every, tmp_path):
     data = IndependentBernoulli(64, 0.1, batch_size=batch_size)
     trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
-    run = polysemantic.fit(data, n_hidden=2, max_steps=4800, trainer=trainer, compile=False)
+    run = polysemantic.fit(data, n_hidden=2, max_steps=4800, trainer=trainer)
     assert run.history["step"].unique().tolist() == [*range(0, 4801, every)]

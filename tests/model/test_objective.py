@@ -3,9 +3,12 @@ import itertools
 import pytest
 import torch
 
-from polysemantic.engine.eager import EagerSteps, fused, given
+from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.batches import given_batches
+from polysemantic.engine.eager import EagerEngine
+from polysemantic.engine.fused_optimizer import use_fused_kernel
 from polysemantic.model.autoencoder import Autoencoder
-from polysemantic.model.objective import ClosedForm
+from polysemantic.model.objective import ClosedForm, Factors
 from polysemantic.model.weights import Weights
 from tests import reference
 
@@ -47,11 +50,12 @@ def by_autograd(x, weights, noise, **options):
 
 def in_closed_form(x, weights, noise, *, act, l1, importance):
     rank = torch.arange(weights.W_enc.shape[1])
-    closed_form = ClosedForm(
-        act,
+    factors = Factors(
         l1[:, None, None] if l1.any() else None,
+        float(l1[0]) if (l1 == l1[0]).all() else None,
         None if (importance == 1).all() else importance[:, None, None] ** rank,
     )
+    closed_form = ClosedForm(act, factors)
     gradient = weights.map(lambda w: torch.full_like(w, torch.nan))
     return closed_form(x, weights, gradient, noise, with_loss=True), gradient
 
@@ -142,7 +146,7 @@ def test_kept_memory_serves_another_batch_size_and_another_type():
 def test_without_the_loss_the_gradient_is_the_same():
     for identity in (True, False):
         x, weights, noise = case("wide", tied=False, bias=True, noisy=True, identity=identity)
-        closed_form = ClosedForm("relu", L1[:, None, None])
+        closed_form = ClosedForm("relu", Factors(L1[:, None, None]))
         with_loss, without = (weights.map(torch.empty_like) for _ in range(2))
         given = None if identity else x
         assert closed_form(given, weights, with_loss, noise, with_loss=True) is not None
@@ -158,8 +162,10 @@ def test_no_bit_of_an_instance_tells_whether_the_others_have_its_penalty(tied, a
     x, weights = x.float(), weights.map(torch.Tensor.float)
     found = []
     for others in (0.3, 0.1):
-        l1, gradient = torch.tensor([0.3, others, others])[:, None, None], weights.map(torch.empty_like)
-        ClosedForm(act, l1)(None if identity else x, weights, gradient, noise)
+        network = Autoencoder(weights.map(torch.clone), act, torch.tensor([0.3, others, others]))
+        gradient = weights.map(torch.empty_like)
+        assert (network.factors.l1_of_all is None) == (others != 0.3)
+        ClosedForm(act, network.factors)(None if identity else x, weights, gradient, noise)
         found.append(gradient.map(lambda w: w[:1]))
     torch.testing.assert_close(*(vars(gradient) for gradient in found), rtol=0, atol=0)
 
@@ -199,8 +205,9 @@ def test_a_subclass_is_trained_to_the_same_weights_as_the_closed_form(tied, kind
     x, weights, _ = case("wide", tied, bias=True, noisy=False, identity=False)
     x, weights, ends = x.float(), weights.map(torch.Tensor.float), []
     for network in (Autoencoder(weights.map(torch.clone)), Rewritten(weights.map(torch.clone))):
-        optimizer = fused(kind(network.parameters(), lr=0.01))
-        EagerSteps(network, optimizer)(30, given(x.expand(30, *x.shape), None))
+        optimizer = use_fused_kernel(kind(network.parameters(), lr=0.01))
+        engine = Plan(EagerEngine).make(Training(network, optimizer))
+        engine.run(30, given_batches(x.expand(30, *x.shape), None))
         assert not torch.allclose(network.W_enc, weights.W_enc, atol=0.01)
         ends.append(network.weights.map(torch.Tensor.detach))
     torch.testing.assert_close(*map(vars, ends), rtol=1e-4, atol=1e-5)

@@ -1,23 +1,32 @@
-"""The native kernels, each skipped where the processor or a compiler for it is missing."""
+"""The kernels that every test of products runs over, each skipped where its processor or a compiler is missing."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
 
 import pytest
 import torch
 
-from polysemantic.kernels.native.amx import TiledProducts
-from polysemantic.kernels.native.avx512 import VectorProducts
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.native.amx import AmxMatmul
+from polysemantic.kernels.native.avx512 import Avx512Matmul
+from polysemantic.kernels.native.base import NativeMatmul
+from polysemantic.kernels.problem import this_processor
+from polysemantic.kernels.symmetric import SymmetricMatmul
 
 
-class ForcedVectors(VectorProducts):
-    """They, on any processor that can run them."""
+@functools.cache
+def runs_here(kind: type[NativeMatmul]) -> bool:
+    """Whether this processor can run a native kernel, whichever is quicker, and a compiler can make it."""
+    processor = this_processor(torch.device("cpu"))
+    return {"amx": processor.amx, "avx512": processor.avx512}[kind.name] and kind.can_be_built()
 
-    has_units = staticmethod(torch.cpu._is_avx512_supported)
+
+def _parameter(kind: type[NativeMatmul]) -> Any:
+    missing = pytest.mark.skipif(not runs_here(kind), reason=f"no {kind.units} or compiler here")
+    return pytest.param(kind, marks=missing)
 
 
-# Each kind where the processor can run it.
-KINDS = [
-    pytest.param(
-        kind,
-        marks=pytest.mark.skipif(not kind.takes(32, 32, torch.float32), reason=f"no {kind.units} or compiler here"),
-    )
-    for kind in (TiledProducts, ForcedVectors)
-]
+NATIVE = [_parameter(kind) for kind in (AmxMatmul, Avx512Matmul)]
+KERNELS = [TorchMatmul, SymmetricMatmul, *NATIVE]

@@ -100,7 +100,7 @@ def launch(world, directory, function, *arguments):
 def fit(root, data="every feature once", optimizer="AdamW", devices=1, max_steps=200, trainer=None, **options):
     """A small run whose files are compared: 16 features, 8 neurons."""
     given = {
-        "n_hidden": 8, "ensemble": Ensemble(7), "optimizer": OPTIMISERS[optimizer], "compile": False, "l1": 0.01,
+        "n_hidden": 8, "ensemble": Ensemble(7), "optimizer": OPTIMISERS[optimizer], "l1": 0.01,
         "measurements": Measurements(100), "collisions": CollisionTracker(20), "convergence": Convergence(25),
         "snapshots": Snapshots([5, 0, 3]),
     }  # fmt: skip

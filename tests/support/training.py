@@ -26,10 +26,11 @@ EXACT = {"rtol": 0, "atol": 0}
 CLOSE = {"rtol": 0, "atol": 1e-5}
 
 
-def train(make_data, size, ensemble, max_steps=100, options=None, **model):
-    """The trained module; nothing is written."""
+def train(make_data, size, ensemble, max_steps=100, options=None, plan=None, **model):
+    """The trained module; nothing is written. A plan says how steps are taken, in place of the one that is chosen."""
     n_features, n_hidden = size
     module = EnsembleModule(n_features, n_hidden, ensemble, **model)
+    module.plan = plan
     options = {"accelerator": "cpu", "enable_progress_bar": False, "max_steps": max_steps, **(options or {})}
     build_trainer([], None, logged=False, **options).fit(module, datamodule=make_data(n_features))
     return module

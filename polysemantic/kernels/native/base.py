@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float32
@@ -38,7 +38,7 @@ class NativeMatmul(TorchMatmul):
     """Multiplications of one instance's W W^T from which on the kernel is quicker (benchmarks/README.md)."""
 
     def __init__(self) -> None:
-        library = _library(self.source, self.instructions, self.units)
+        library = native_library(self.source, self.instructions, self.units)
         assert library is not None
         self.library = library
 
@@ -51,8 +51,8 @@ class NativeMatmul(TorchMatmul):
 
     @classmethod
     @override
-    def load(cls) -> Self | None:
-        return None if _library(cls.source, cls.instructions, cls.units) is None else cls()
+    def can_be_built(cls) -> bool:
+        return native_library(cls.source, cls.instructions, cls.units) is not None
 
     @override
     def nn(
@@ -92,7 +92,7 @@ def addresses(*tensors: Tensor) -> list[int]:
 
 
 @functools.cache
-def _library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.CDLL | None:
+def native_library(source: str, instructions: tuple[str, ...], units: str) -> ctypes.CDLL | None:
     """The compiled kernel; None with a warning where it cannot be compiled."""
     library = compiled(source, instructions)
     if library is None:
