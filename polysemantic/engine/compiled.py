@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
-from torch._inductor.cpp_builder import get_cpp_compiler
+from torch._inductor import cpp_builder
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.optim import SGD
 from typing_extensions import override
@@ -71,7 +71,7 @@ class CompiledEngine(PlannedEngine):
     @override
     def can_be_built(cls) -> bool:
         try:
-            get_cpp_compiler()
+            cpp_builder.get_cpp_compiler()
         except InvalidCxxCompiler:
             rank_zero_warn("no C++ compiler found: optimiser steps are not compiled")
             return False

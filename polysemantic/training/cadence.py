@@ -47,16 +47,20 @@ def rounded_interval(interval: int, times: int = 1) -> int:
     return interval if interval < 10 * multiple else -(-interval // multiple) * multiple
 
 
-def chunk_length(seconds: float, seconds_per_step: float, *, small_steps: bool) -> int:
-    """Steps of the next chunk, between two returns to the trainer.
-
-    The clock decides how long chunks are, and must not decide where they end: engines may take steps in blocks. So
-    chunks of small steps, of which thousands fit into a chunk, have a round number of steps.
+def chunk_length(seconds: float, seconds_per_step: float) -> int:
+    """Steps of the next chunk, between two returns to the trainer, by the clock.
 
     Args:
         seconds: How long a chunk should take.
         seconds_per_step: What a step took in the chunk before; nan if there was none.
-        small_steps: Whether a step is bound by the cost of calls.
     """
-    length = 1 if math.isnan(seconds_per_step) else max(1, int(seconds / seconds_per_step))
-    return -(-length // _ROUND) * _ROUND if small_steps else length
+    return 1 if math.isnan(seconds_per_step) else max(1, int(seconds / seconds_per_step))
+
+
+def rounded_chunk(steps: int) -> int:
+    """The next round number of steps.
+
+    The clock decides how long chunks are, and must not decide where they end, as engines may take steps in blocks. So
+    from one awaited step to the next, chunks of small steps have round numbers of steps.
+    """
+    return -(-steps // _ROUND) * _ROUND

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from polysemantic.engine.base import StepEngine
 from polysemantic.engine.batches import BatchStream
-from polysemantic.training.cadence import chunk_length
+from polysemantic.training.cadence import chunk_length, rounded_chunk
 from polysemantic.training.signals import defer_interrupts
 from polysemantic.training.step_callback import StepCallback
 
@@ -51,7 +51,7 @@ class StepLoop:
             together: Whether several processes train, and return to their trainers together.
         """
         self.engine, self.stream = engine, stream
-        self._small_steps = small_steps
+        self._rounds = small_steps and self.inner_steps is None
         self._seconds = _CHUNK_SECONDS_TOGETHER if together else _CHUNK_SECONDS
 
     def end(self) -> None:
@@ -79,8 +79,9 @@ class StepLoop:
         self._chunks += 1
         shown = self.loss is None or self._chunks % _CHUNKS_BETWEEN_LOSSES == 0
         while True:
+            end = step + (rounded_chunk(enough - step) if self._rounds else enough - step)
             awaited = min([stop, *(callback.next_step(step) for callback in passing)])
-            step = self.train_steps(trainer, step, min(enough, awaited), with_loss=shown or enough >= awaited)
+            step = self.train_steps(trainer, step, min(end, awaited), with_loss=shown or end >= awaited)
             if step >= min(enough, stop):
                 break  # here they act with all other callbacks
             for callback in passing:
@@ -91,7 +92,7 @@ class StepLoop:
     def _length(self) -> int:
         if self.inner_steps is not None:
             return self.inner_steps
-        return chunk_length(self._seconds, self.seconds_per_step, small_steps=self._small_steps)
+        return chunk_length(self._seconds, self.seconds_per_step)
 
     def train_steps(self, trainer: Trainer, start: int, stop: int, *, with_loss: bool) -> int:
         """Take the optimiser steps from one to another, which is returned, and note the losses of the last if asked."""

@@ -8,8 +8,10 @@ from torch._inductor.exc import InvalidCxxCompiler
 
 import polysemantic
 from polysemantic.data import OneHot
-from polysemantic.engine.compiled import CompiledSteps, compiling_pays
-from polysemantic.engine.eager import EagerSteps, given
+from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.batches import given_batches
+from polysemantic.engine.compiled import CompiledEngine
+from polysemantic.engine.eager import EagerEngine
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.training.module import EnsembleModule
 
@@ -17,12 +19,14 @@ from polysemantic.training.module import EnsembleModule
 SCRIPT = """
 import sys
 import torch
-from polysemantic.engine.compiled import CompiledSteps
+from polysemantic.engine.base import Plan, Training
+from polysemantic.engine.batches import given_batches
+from polysemantic.engine.compiled import CompiledEngine
+from polysemantic.engine.eager import EagerEngine
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.training.module import EnsembleModule
-from polysemantic.engine.eager import EagerSteps, given
 
-CompiledSteps.unrolled = 2  # a graph of more steps takes longer to compile
+CompiledEngine.unrolled = 2  # a graph of more steps takes longer to compile
 torch._dynamo.config.recompile_limit = 1  # of each function that is compiled; in a process there may be many runs
 kind, options = {
     "SGD": (torch.optim.SGD, {"momentum": 0.9}),
@@ -31,14 +35,14 @@ kind, options = {
 }[sys.argv[1]]
 noise = 0.1 * torch.randn(5, 3, 4, 8, generator=torch.Generator().manual_seed(0))
 ends = []
-for make, parts in ((EagerSteps, (2, 2, 1)), (CompiledSteps, (2, 2, 1)), (CompiledSteps, (2, 3))):
+for make, parts in ((EagerEngine, (2, 2, 1)), (CompiledEngine, (2, 2, 1)), (CompiledEngine, (2, 3))):
     network = EnsembleModule(4, 8, Ensemble(seeds=3)).networks
     start = network.W_enc.detach().clone()
     optimizer = kind(network.parameters(), lr=0.01, **options)
-    steps = make(network, optimizer)
+    engine = Plan(make).make(Training(network, optimizer))
     for at, part in enumerate(noise.split(parts)):
         optimizer.param_groups[0]["lr"] = 0.02 if at else 0.01
-        loss = steps(len(part), given(None, part))
+        loss = engine.run(len(part), given_batches(None, part))
     ends.append((loss, network.W_enc.detach()))
     assert not torch.equal(start, network.W_enc)
 torch.testing.assert_close(ends[0], ends[1])
@@ -52,18 +56,22 @@ def test_compiled_steps_equal_eager_ones_and_do_not_depend_on_the_blocks_they_co
     assert done.returncode == 0, done.stderr
 
 
+class Traced(CompiledEngine):
+    """The operations that a graph consists of, one by one."""
+
+    def new_graph(self):
+        return CompiledEngine.unrolled_steps
+
+
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
 @pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"maximize": True}, {"weight_decay": 0.5}])
 def test_what_is_compiled_updates_as_the_optimiser_does(kind, options):
     noise = 0.1 * torch.randn(60, 3, 4, 8)
     ends = []
-    for make in (EagerSteps, CompiledSteps):
+    for make in (EagerEngine, Traced):
         network = EnsembleModule(4, 8, Ensemble(seeds=3)).networks
         optimizer = kind(network.parameters(), lr=0.01, **options)
-        steps = make(network, optimizer)
-        if make is CompiledSteps:
-            steps._new_graph = lambda: CompiledSteps._unrolled  # the same operations one by one
-        steps(len(noise), given(None, noise))
+        Plan(make).make(Training(network, optimizer)).run(len(noise), given_batches(None, noise))
         (state,) = optimizer.state.values()
         assert state["step"] == len(noise)
         ends.append({"W_enc": network.W_enc.detach(), **state})
@@ -81,30 +89,15 @@ def test_a_machine_without_a_compiler_goes_on_uncompiled_and_says_so(monkeypatch
     def none():
         raise InvalidCxxCompiler
 
-    monkeypatch.setattr("polysemantic.engine.compiled.get_cpp_compiler", none)
+    monkeypatch.setattr("torch._inductor.cpp_builder.get_cpp_compiler", none)
     with pytest.warns(UserWarning, match="no C\\+\\+ compiler found: optimiser steps are not compiled") as said:
         run = polysemantic.fit(
             OneHot(n_features=4),
             ensemble=Ensemble(seeds=2),
             n_hidden=8,
-            compile=True,
+            engine="compiled",
             max_steps=4,
             trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False},
         )
     assert sum("no C++ compiler" in str(warning.message) for warning in said) == 1
     assert run.results["loss"].notna().all()
-
-
-def test_an_optimiser_without_a_graph_is_refused():
-    network = EnsembleModule(4, 8, Ensemble(seeds=2)).networks
-    hooked = torch.optim.AdamW(network.parameters())
-    hooked.register_step_post_hook(lambda *_: None)
-    for optimizer in (torch.optim.RMSprop(network.parameters()), hooked):
-        with pytest.raises(ValueError, match="trains all parameters, without hooks, got " + type(optimizer).__name__):
-            CompiledSteps(network, optimizer)
-
-
-def test_only_long_runs_of_small_networks_are_compiled_by_themselves():
-    assert compiling_pays(8, 16, 8, max_steps=10**6)
-    assert not compiling_pays(8, 16, 8, max_steps=10**4)
-    assert not compiling_pays(256, 256, 256, max_steps=10**6)

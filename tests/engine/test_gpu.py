@@ -1,27 +1,26 @@
 """What holds on a CPU, repeated on an accelerator."""
 
 import functools
-import importlib.util
 import subprocess
 import sys
 
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch import Callback
 
 import polysemantic
 from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
 from polysemantic.data import OneHot
-from polysemantic.engine.select import use_tensor_cores
+from polysemantic.engine.base import Plan
+from polysemantic.engine.cuda_graph import CudaGraphEngine
+from polysemantic.engine.eager import EagerEngine
+from polysemantic.engine.select import KERNELS
 from polysemantic.functional import pack_flags, unpack_flags
-from polysemantic.kernels.matmul import Products
 from polysemantic.kernels.sparse import SparseInputs
-from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.weights import Weights
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
+from polysemantic.training.step_callback import StepCallback
 from tests.support.commands import COMMAND, run_commands
 from tests.support.ranks import assert_same_ends, free_port
 from tests.support.training import DATA, OPTIMISERS, assert_equal_weights, train
@@ -86,72 +85,55 @@ def test_replayed_steps_have_the_bits_of_steps_one_by_one(data, model, optimizer
     assert_equal_weights(one_by_one, replayed, {"rtol": 0, "atol": 0})
 
 
-def has_tensor_cores():
-    return torch.cuda.get_device_capability() >= (8, 0) and importlib.util.find_spec("triton") is not None
-
-
 def of_float32(product, reference):
     """How far a product is from that of double precision, in its own size."""
     return float((product.double() - reference).norm() / reference.norm())
 
 
-@pytest.mark.parametrize("sizes", [(3, 64, 128, 64), (2, 256, 384, 192)])
-def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the_parts_leave_out(sizes):
-    if not has_tensor_cores():
+@pytest.fixture
+def tensor_cores():
+    """The kernel for tensor cores, whether or not this GPU's are quicker than the rest of it."""
+    kind = next((kernel for kernel in KERNELS if kernel.name == "tensor_cores"), None)
+    if torch.cuda.get_device_capability() < (8, 0) or kind is None or not kind.can_be_built():
         pytest.skip("needs tensor cores and Triton")
+    return kind
+
+
+@pytest.mark.parametrize("sizes", [(3, 64, 128, 64), (2, 256, 384, 192)])
+def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the_parts_leave_out(sizes, tensor_cores):
     n_instances, n_rows, n_features, n_hidden = sizes
-    networks = Autoencoder(Weights(torch.randn(n_instances, n_features, n_hidden, device="cuda")))
-    use_tensor_cores(networks)
-    assert type(networks.products).__name__ == "TensorCoreProducts"
-    W = networks.W_enc.detach()
+    kernel, W = tensor_cores(), torch.randn(n_instances, n_features, n_hidden, device="cuda")
     x = torch.rand(n_instances, n_rows, n_features, device="cuda")
     hidden = torch.full((n_instances, n_rows, n_hidden), torch.nan, device="cuda")
-    networks.products.times(x, W, hidden)
+    kernel.nn(x, W, hidden)
     assert of_float32(hidden, x.double() @ W.double()) < 1e-5
     for y in (hidden, torch.randn_like(x)):
         out = torch.full((n_instances, n_features, y.shape[2]), torch.nan, device="cuda")
-        networks.products.transposed_times(x, y, out)
+        kernel.tn(x, y, out)
         assert of_float32(out, x.double().mT @ y.double()) < 1e-5
     for h in (W, hidden):
         out = torch.full((n_instances, h.shape[1], n_features), torch.nan, device="cuda")
-        networks.products.times_transposed(h, W, out)
+        kernel.nt(h, W, out)
         assert of_float32(out, h.double() @ W.double().mT) < 1e-5
     overlap = torch.randn(n_instances, n_features, n_features, device="cuda")
     for beta, out in ((0, torch.full_like(W, torch.nan)), (2, torch.randn_like(W))):
         wanted = 0.5 * overlap.double() @ W.double() + (beta * out.double() if beta else 0)
-        networks.products.times(overlap, W, out, beta=beta, alpha=0.5)
+        kernel.nn(overlap, W, out, beta=beta, alpha=0.5)
         assert of_float32(out, wanted) < 1e-5
 
 
-@pytest.mark.parametrize("compiled", [True, False, "auto"])
+@pytest.mark.parametrize("engine", [EagerEngine, CudaGraphEngine])
 @pytest.mark.parametrize("data", DATA)
-def test_large_networks_have_the_bits_of_steps_one_by_one_and_a_gradient_like_autograds(data, compiled):
-    sizes, ensemble, model = (128, 64), Ensemble(3), {"compile": compiled, "noise_std": 0.05}
-    one_by_one, replayed = (
-        train_on_gpu(DATA[data], sizes, ensemble, max_steps=90, inner_steps=steps, **model) for steps in (1, 45)
+def test_large_networks_on_tensor_cores_end_where_the_library_ends(data, engine, tensor_cores):
+    sizes, ensemble, model = (128, 64), Ensemble(3), {"noise_std": 0.05, "max_steps": 90}
+    own, library = (
+        train_on_gpu(DATA[data], sizes, ensemble, plan=Plan(EagerEngine, kernel), inner_steps=45, **model)
+        for kernel in (tensor_cores, KERNELS[-1])
     )
-    assert_equal_weights(one_by_one, replayed, {"rtol": 0, "atol": 0})
-    networks = replayed.cuda().networks
-    assert type(networks.products) is Products
-    if compiled is not False:
-        use_tensor_cores(networks)
-    x, noise = torch.rand(3, 128, 128, device="cuda").round(), torch.randn(3, 128, 64, device="cuda")
-    networks.backward(x, noise)
-    closed = networks.W_enc.grad.clone()
-    by_autograd = torch.autograd.grad(networks.loss(x, noise).sum(), networks.W_enc)[0]
-    # An output that rounding moves across 0 is on in the one and off in the other.
-    assert of_float32(closed, by_autograd.double()) < 0.02
-
-
-@pytest.mark.parametrize("compiled", [True, False, "auto"])
-def test_tensor_cores_are_used_where_they_pay_unless_forbidden(compiled, monkeypatch):
-    if not has_tensor_cores():
-        pytest.skip("needs tensor cores and Triton")
-    used = []
-    monkeypatch.setattr("polysemantic.engine.select.use_tensor_cores", used.append)
-    module = train_on_gpu(OneHot, (128, 64), Ensemble(2), max_steps=3, compile=compiled)
-    pay = torch.cuda.get_device_capability() in {(8, 0), (9, 0), (10, 0)}
-    assert used == ([module.networks] if compiled is True or (compiled == "auto" and pay) else [])
+    again = train_on_gpu(DATA[data], sizes, ensemble, plan=Plan(engine, tensor_cores), inner_steps=45, **model)
+    assert_equal_weights(own, again, {"rtol": 0, "atol": 0})
+    moved = (library.cpu().networks.W_enc - library.w_start.cpu()).norm()
+    assert (own.cpu().networks.W_enc - library.networks.W_enc).norm() < 0.02 * moved
 
 
 @pytest.mark.parametrize("options", [{"amsgrad": True}, {"foreach": True}], ids=str)
@@ -163,14 +145,11 @@ def test_updates_that_are_no_kernel_are_not_recorded(options, monkeypatch):
     assert module.networks.W_enc.isfinite().all()
 
 
-class Slower(Callback):
-    def next_step(self, step):
-        return 100 if step < 100 else step + 1000
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+class Slower(StepCallback):
+    def act(self, trainer, module):
         if trainer.global_step == 100:
             trainer.optimizers[0].param_groups[0]["lr"] /= 10
-            pl_module.networks.l1 *= 2
+            module.networks.l1 *= 2
 
 
 def test_a_graph_is_recorded_anew_for_other_options(monkeypatch):
@@ -178,7 +157,7 @@ def test_a_graph_is_recorded_anew_for_other_options(monkeypatch):
     for inner_steps in (1, 40):
         module = EnsembleModule(8, 16, Ensemble(3), l1=0.01, inner_steps=inner_steps)
         options = {**ON_GPU, "enable_progress_bar": False, "max_steps": 200}
-        build_trainer([Slower()], None, logged=False, **options).fit(module, datamodule=OneHot(8))
+        build_trainer([Slower(100)], None, logged=False, **options).fit(module, datamodule=OneHot(8))
         ends.append(module)
     assert len(seen) == 4
     assert_equal_weights(*ends, {"rtol": 0, "atol": 0})
@@ -216,8 +195,8 @@ def test_products_that_skip_zeros_are_those_of_a_cpu():
     found = []
     for device in ("cpu", "cuda"):
         for sparse in SparseInputs.of_steps(x.to(device)):
-            by_row = sparse.times(W.to(device), torch.empty(3, 16, 4, device=device))
-            by_column = sparse.transposed_times(y.to(device), torch.empty(3, 8, 4, device=device))
+            by_row = sparse.nn(W.to(device), torch.empty(3, 16, 4, device=device))
+            by_column = sparse.tn(y.to(device), torch.empty(3, 8, 4, device=device))
             found.append([by_row.cpu(), by_column.cpu()])
     torch.testing.assert_close(found[:2], found[2:])
 

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 import polysemantic
 from polysemantic.callbacks import Measurements
 from polysemantic.data import OneHot
-from polysemantic.engine.compiled import CompiledSteps
+from polysemantic.engine.compiled import CompiledEngine
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.storage.checkpoints import read_checkpoint
 from tests.support.ranks import launch
@@ -31,7 +31,7 @@ def fit(root, ckpt_path=None, *callbacks, devices=1):
         n_hidden=8,
         noise_std=0.1,
         max_steps=STEPS,
-        compile=True,
+        engine="compiled",
         inner_steps=4,
         measurements=Measurements(every_n_steps=10),
         ckpt_path=ckpt_path,
@@ -52,7 +52,7 @@ def weights(root):
 
 def main(directory):
     torch.set_num_threads(1)
-    CompiledSteps.unrolled = 2  # a graph of 32 steps takes longer to compile
+    CompiledEngine.unrolled = 2  # a graph of 32 steps takes longer to compile
     # First, as a fork must not find the compiler's threads.
     launch(2, directory / "ranks", on_ranks, directory / "ranks")
     fit(directory / "whole")

@@ -1,6 +1,6 @@
-import itertools
 import random
-from types import SimpleNamespace
+import time
+from typing import ClassVar
 
 import pytest
 import torch
@@ -8,6 +8,7 @@ from lightning.pytorch import Callback
 
 import polysemantic
 from polysemantic.data import OneHot
+from polysemantic.engine.base import Plan, PlannedEngine
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.storage.checkpoints import read_checkpoint
@@ -74,32 +75,50 @@ def test_callbacks_among_the_options_of_the_trainer_act_too(alone, tmp_path):
     assert "callbacks" not in run.config["trainer"]
 
 
-def test_which_steps_are_unrolled_together_never_depends_on_time():
-    def blocks(lengths):
-        """The blocks in which a run is stepped if chunks are to be so long."""
-        module = EnsembleModule(8, 6)
-        passing, waited = Watching(True), Watching(False)
-        passing.act = waited.act = lambda *_: None
-        passing.every_n_steps, waited.every_n_steps = 100, 250
-        trainer = SimpleNamespace(callbacks=[passing, waited], max_steps=1000, global_step=0, should_stop=False)
-        taken = []
+class Recording(PlannedEngine):
+    """Takes no step, and notes the blocks in which an engine would take them that takes 25 at a time."""
 
-        def advance(start, stop, **_):
-            whole = range(start, stop - 31, 32)
-            taken.extend([(at, 32) for at in whole] + [(at, 1) for at in range(start + 32 * len(whole), stop)])
-            trainer.global_step = stop
-            return stop
+    name = "recording"
+    blocks: ClassVar[list[int]] = []
 
-        module._trainer, module.advance, module.steps = trainer, advance, SimpleNamespace(unrolled=32)
-        while trainer.global_step < 1000:
-            module.inner_steps = next(lengths)
-            module._train_chunk(trainer.global_step)
-        return taken
+    @classmethod
+    def supports(cls, problem):
+        return True
 
-    expected = blocks(itertools.repeat(1000))
-    assert len(expected) < 150
-    for seed in range(20):
-        assert blocks(random.Random(seed).randint(1, 300) for _ in itertools.count()) == expected
+    def run(self, steps, batches, *, with_loss=True):
+        self.blocks.extend([25] * (steps // 25) + [1] * (steps % 25))
+        return torch.zeros(2) if with_loss else None
+
+
+class Waiting(Watching):
+    """Another class, as the trainer keeps one state for each."""
+
+
+def blocks_of_a_run(seed, monkeypatch):
+    """The blocks of a run on a machine whose speed changes all the time."""
+    passing, waited = Watching(True), Waiting(False)
+    passing.every_n_steps, waited.every_n_steps = 1010, 2530
+    clock, now = random.Random(seed), [0.0]
+
+    def tick():
+        now[0] += clock.expovariate(2)
+        return now[0]
+
+    monkeypatch.setattr(time, "perf_counter", tick)
+    Recording.blocks.clear()
+    module = EnsembleModule(8, 6, Ensemble(2))
+    module.plan = Plan(Recording)
+    options = {"accelerator": "cpu", "enable_progress_bar": False, "max_steps": 10_010}
+    build_trainer([passing, waited], None, logged=False, **options).fit(module, datamodule=OneHot(8))
+    assert sum(Recording.blocks) == 10_010
+    return list(Recording.blocks)
+
+
+def test_which_steps_go_together_never_depends_on_time(monkeypatch):
+    expected = blocks_of_a_run(0, monkeypatch)
+    assert expected.count(1) < 250
+    for seed in range(1, 8):
+        assert blocks_of_a_run(seed, monkeypatch) == expected
 
 
 def test_an_error_in_passing_leaves_a_checkpoint(tmp_path):
