@@ -17,6 +17,8 @@ from polysemantic.functional import (
 from tests import reference
 
 N_FEATURES, N_HIDDEN = 32, 20
+
+
 HALVES = torch.tensor([1] * 16 + [-1] * 16)
 
 
@@ -109,60 +111,7 @@ def test_partition_concentration_is_undefined_without_energy():
     assert partition_concentration(torch.tensor([[0.0, 0.0], [1.0, -1.0]])).isnan().all()
 
 
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 2, 1), (3, 6, 4)])
-def test_same_sign_kinds_match_loops(shape, tied):
-    n_instances, n_features, _ = shape
-    W_enc = torch.randn(shape)
-    W_dec = W_enc if tied else W_enc + 0.5 * torch.randn(shape)
-    excess = torch.rand(n_instances, n_features, n_features) * 0.1
-    # On together or not at all, for about half of the pairs.
-    cooccurrence = torch.where(torch.rand(excess.shape) < 0.5, 0.5, 0.1)
-    cooccurrence.diagonal(dim1=-2, dim2=-1).fill_(0.5)
-    collisions = find_collisions(W_enc, W_dec)
-    kinds = classify_same_sign(collisions, W_enc, W_dec, excess, cooccurrence)
-    for row, *flags in zip(zip(*(c.tolist() for c in collisions), strict=True), *kinds, strict=True):
-        kind = reference.same_sign_kind(row, W_enc, W_dec, excess, cooccurrence)
-        assert flags == [kind == "compensated", kind == "disambiguated", kind == "costly"]
-
-
-def test_the_loops_that_same_sign_kinds_are_compared_with_see_every_kind():
-    W = torch.randn(8, 6, 4)
-    excess, cooccurrence = torch.rand(8, 6, 6) * 0.1, 0.5 * torch.eye(6).expand(8, 6, 6)
-    kinds = classify_same_sign(find_collisions(W), W, W, excess, cooccurrence)
-    assert all(kind.any() for kind in kinds)
-    assert (torch.stack(kinds).sum(0) == (~find_collisions(W).opposite_sign)).all()
-
-
-def test_a_collision_cancelled_in_one_direction_only_is_not_compensated():
-    W_enc = torch.tensor([[[1.0, 1.0], [1.0, 0.0]]])
-    W_dec = torch.tensor([[[1.0, 0.0], [1.0, -1.0]]])
-    assert (W_enc @ W_dec.mT)[0, 0, 1] == 0
-    assert (W_enc @ W_dec.mT)[0, 1, 0] == 1
-    excess, cooccurrence = torch.full((1, 2, 2), 0.5), 0.1 * torch.eye(2)[None]
-    kinds = classify_same_sign(find_collisions(W_enc, W_dec), W_enc, W_dec, excess, cooccurrence)
-    assert [kind.tolist() for kind in kinds] == [[False], [False], [True]]
-
-
-def test_a_pair_never_observed_apart_counts_as_costly():
-    W = torch.ones(1, 2, 1)
-    kinds = classify_same_sign(find_collisions(W), W, W, torch.full((1, 2, 2), torch.nan), torch.full((1, 2, 2), 0.1))
-    assert kinds.costly.tolist() == [True]
-
-
-def test_ablation_takes_one_neuron_from_each_instance_and_leaves_the_original():
-    W_enc, W_dec = torch.ones(2, 2, 3, 4)
-    ablated = ablate(W_enc, W_dec, torch.tensor([3, 0]))
-    for W in ablated:
-        assert (W == 0).nonzero()[:, [0, 2]].unique(dim=0).tolist() == [[0, 3], [1, 0]]
-    assert (W_enc == 1).all()
-    tied_enc, tied_dec = ablate(W_enc, W_enc, torch.tensor([3, 0]))
-    assert tied_enc is tied_dec
-
-
-def test_bad_arguments_are_refused():
+def test_signs_of_a_partition_must_be_signs():
     W = torch.ones(1, 2, 3)
     with pytest.raises(ValueError, match=r"`signs` must hold only \+1 and -1, got \[1, 0\]\."):
         partition_energies(W, W, torch.tensor([1, 0]))
-    with pytest.raises(ValueError, match=r"`neuron` must lie in \[0, 3\), got \[3\]\."):
-        ablate(W, W, torch.tensor([3]))

@@ -6,6 +6,8 @@ import torch
 from polysemantic.functional import Grades, effective_weight, large_weights
 
 THRESHOLDS = 0.3, 0.5, 0.7
+
+
 EDGES = torch.tensor(THRESHOLDS)
 
 

@@ -4,13 +4,9 @@ import pytest
 import torch
 
 from polysemantic.functional import (
-    blocks,
     excess_cost,
-    find_collisions,
     interference_cost,
     interference_sums,
-    mean_over_collisions,
-    price_collisions,
     shares_neuron,
 )
 from tests import reference
@@ -78,41 +74,6 @@ def test_excess_cost_takes_the_middle_of_an_even_number_of_pairs():
 
 def test_excess_cost_is_undefined_when_all_pairs_share_a_neuron():
     assert excess_cost(torch.rand(2, 3, 3), torch.ones(2, 3, 3, dtype=torch.bool)).isnan().all()
-
-
-@pytest.mark.parametrize("tied", [True, False])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 1, 3), (2, 5, 1), (3, 6, 4)])
-def test_priced_collisions_and_their_means_match_loops(shape, tied):
-    W_enc = torch.randn(shape)
-    W_dec = W_enc if tied else W_enc + 0.3 * torch.randn(shape)
-    x = sparse_inputs((shape[0], 12, shape[1]))
-    x_hat = torch.rand_like(x)
-    priced = price_collisions(W_enc, W_dec, *interference_sums(x, x_hat))
-    cost = reference.interference_cost(x, x_hat)
-    w = torch.tensor([reference.effective_weight(*both) for both in zip(W_enc.tolist(), W_dec.tolist(), strict=True)])
-    excess = reference.excess_cost(cost, reference.shares_neuron(w))
-    for found, matrix in ((priced.cost, cost), (priced.excess, excess)):
-        torch.testing.assert_close(found, matrix, equal_nan=True)
-        for instance, mean in enumerate(mean_over_collisions(found, priced.collisions).tolist()):
-            pairs = reference.collisions(W_enc[instance].tolist(), W_dec[instance].tolist())
-            values = [matrix[instance, i, j].item() for _, i, j, _ in pairs]
-            assert mean == pytest.approx(reference.mean([v for v in values if v == v]), nan_ok=True)
-
-
-def test_a_mean_over_chosen_collisions_leaves_the_others_out():
-    collisions = find_collisions(torch.ones(1, 3, 1))
-    values = torch.tensor([[[0.0, 1.0, 2.0], [1.0, 0.0, 6.0], [2.0, 6.0, 0.0]]])
-    chosen = torch.tensor([True, False, True])
-    assert mean_over_collisions(values, collisions, chosen).tolist() == [3.5]
-    assert mean_over_collisions(values, collisions, ~chosen & chosen).isnan().all()
-
-
-@pytest.mark.parametrize(("n_instances", "numbers_each"), [(1, 1), (7, 3), (6, 5), (3, 100), (2, 0)])
-def test_blocks_hold_every_instance_once_and_no_more_numbers_than_told(n_instances, numbers_each):
-    found = blocks(n_instances, numbers_each, at_once=10)
-    assert [at for block in found for at in range(block.start, block.stop)] == list(range(n_instances))
-    assert all((block.stop - block.start) * numbers_each <= max(10, numbers_each) for block in found)
-    assert len(found) == 1 or (found[0].stop + 1) * numbers_each > 10
 
 
 def test_mismatched_shapes_are_refused():
