@@ -6,7 +6,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from polysemantic import data as distributions
-from polysemantic import random
 from polysemantic.data import (
     CooccurrenceDial,
     GaussianCopula,
@@ -19,10 +18,13 @@ from polysemantic.data import (
 )
 from polysemantic.data.testing import check_data_module
 from polysemantic.model.ensemble import Ensemble
-from tests import reference
 
 MAGNITUDE = st.sampled_from(["one", "uniform"])
+
+
 BATCH = st.sampled_from([1, 3, 64])
+
+
 PROBABILITY = st.sampled_from([0.0, 1.0, 0.03]) | st.floats(0, 1)
 
 
@@ -31,8 +33,8 @@ def several(values):
 
 
 @st.composite
-def blocks(draw, most=4):
-    """A number of features, and the size of the blocks that it consists of."""
+def groups(draw, most=4):
+    """A number of features, and the size of the groups that it consists of."""
     size, number = draw(st.integers(1, most)), draw(st.integers(1, 3))
     return size * number, size
 
@@ -58,7 +60,7 @@ def pair_mixture(draw):
 
 @st.composite
 def cooccurrence_dial(draw):
-    n, size = draw(blocks())
+    n, size = draw(groups())
     vary = {
         "probability": draw(several(st.sampled_from([0.0, 1 / size]) | st.floats(0, 1 / size))),
         "dial": draw(several(st.sampled_from([-1.0, 0.0, 1.0]) | st.floats(-1, 1))),
@@ -81,7 +83,7 @@ def half_split(draw):
 
 @st.composite
 def gaussian_copula(draw):
-    n, size = draw(blocks())
+    n, size = draw(groups())
     vary = {"probability": draw(several(PROBABILITY)), "correlation": draw(several(PROBABILITY))}
     return {"n_features": n, "probability": 0.5, "correlation": 0.5, "block_size": size}, vary
 
@@ -188,33 +190,3 @@ def test_one_feature_has_no_companions_and_none_is_an_error(make):
     assert make(1).expected_companions().tolist() == [[0.0]]
     with pytest.raises(ValueError, match=r"^`n_features` must be at least 1, got 0\.$"):
         make(0)
-
-
-def test_an_active_feature_is_above_zero_even_where_its_draw_is_zero():
-    # The keys that `activate` folds for its purpose 0 into those whose first 64 random bits are all 0.
-    folded = reference.splitmix64_unmix(reference.key_that_draws(0) % 2**64)
-    keys = random.Keys(torch.tensor([reference.signed(folded ^ reference.splitmix64_mix(1))]))
-    assert random.uniform(keys.fold(0), 2).tolist() == [[0, 0]]
-    on = torch.ones(1, 1, 2, dtype=torch.bool)
-    assert KHot(4, 4, magnitude="uniform").activate(on, keys).tolist() == [[[2.0**-24, 2.0**-24]]]
-
-
-def test_evaluation_draws_are_fixed_and_not_those_of_training():
-    data = KHot(16, 4)
-    assert torch.equal(data.evaluation_inputs(0), data.evaluation_inputs(0))
-    assert not torch.equal(data.evaluation_inputs(0), data.inputs(0))
-    assert not torch.equal(data.evaluation_inputs(0), data.evaluation_inputs(1))
-
-
-def test_evaluation_draws_are_kept_where_they_are_few_and_are_those_of_each_instance():
-    data = IndependentBernoulli(8, 0.3, batch_size=128)
-    data.bind(Ensemble(3))
-    whole = data.evaluation_inputs(1)
-    assert data.evaluation_inputs(1) is whole
-    assert torch.equal(data.of(slice(1, 3)).evaluation_inputs(1), whole[1:])
-    data.bind(Ensemble(3), seed=1)
-    assert not torch.equal(data.evaluation_inputs(1), whole)
-    data.bind(Ensemble(200))
-    assert data.evaluation_inputs(1) is not data.evaluation_inputs(1)
-    one = data.of(slice(1))
-    assert one.evaluation_inputs(1) is not one.evaluation_inputs(1)  # or 200 such would keep all of them
