@@ -32,6 +32,7 @@ def measure_scaling(
     axes: dict[str, Sequence[int]] | None = None,
     run_seconds: float = RUN_SECONDS,
     passes: int = 3,
+    enough: float = 0.02,
 ) -> Iterator[dict[str, float | str | bool]]:
     """Time of ours at sizes that change one at a time; a row for each round.
 
@@ -40,7 +41,7 @@ def measure_scaling(
     for axis, sizes in (axes or AXES).items():
         for size in [*sizes] * passes:
             case = dataclasses.replace(base, **{axis: size})
-            estimate = calibrate(Bare(case, case.start()))
+            estimate = calibrate(Bare(case, case.start()), enough)
             fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=run_seconds)
             row = {"axis": axis, "size": size, "spread": _is_spread(case), "flop_per_step": case.flop}
             yield from ({**row, "seconds_per_step": took} for took in fit.seconds_per_step)

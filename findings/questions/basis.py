@@ -12,11 +12,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import Estimate, binomial, interval
-from findings.words import SHARED, by_threshold, markdown, means
 from polysemantic.functional import features_per_neuron
 from polysemantic.functional.basis.rotations import rotated_networks, rotation_rank
 from polysemantic.report.labels import PALETTE

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, by_threshold, means, told
 from findings.networks import narrowest
 from findings.question import Answer, Question, Tables
 from findings.statistics import is_less
-from findings.words import SHARED, by_threshold, means, told
 
 _NAMES = {"cooccurrence": "independent", "pairs": "pairs", "dial": "dial, p = 0.05, groups of 8"}
 _FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}

@@ -10,11 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import finish, panels
+from findings.formatting import against, by_threshold, means, share, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import against, by_threshold, means, share, told
 from polysemantic.functional import coverage, polysemantic_neurons, polysemantic_neurons_band
 from polysemantic.report.labels import MARKERS, PALETTE
 from polysemantic.storage.runs import Run

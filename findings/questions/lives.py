@@ -12,10 +12,10 @@ from typing_extensions import override
 
 import polysemantic
 from findings.drawing import finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means
 from findings.networks import networks
 from findings.question import Answer, Question, Tables
 from findings.statistics import Estimate, is_less
-from findings.words import SHARED, by_threshold, markdown, means
 from polysemantic import random
 from polysemantic.functional import bootstrap_over_instances
 from polysemantic.model.initialisation import normal

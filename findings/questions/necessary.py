@@ -10,11 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import by_threshold, markdown, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import by_threshold, markdown, told
 from polysemantic.functional import carried
 from polysemantic.storage.runs import Run
 from polysemantic.theory import expected_polysemantic_neurons

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.histories import over_steps
 from findings.networks import COUNTS, networks
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import SHARED, by_threshold, markdown, means, told
 from polysemantic.report.labels import PALETTE
 from polysemantic.theory import expected_polysemantic_neurons
 

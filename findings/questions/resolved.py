@@ -13,11 +13,11 @@ from typing_extensions import override
 
 import polysemantic
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, against, by_threshold, markdown, means, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import binomial, interval, is_less
-from findings.words import SHARED, against, by_threshold, markdown, means, told
 from polysemantic.functional import kaplan_meier
 from polysemantic.report.labels import PALETTE
 from polysemantic.results.lifetimes import durations

@@ -12,10 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import markdown, means, told
 from findings.measured import measured
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval
-from findings.words import markdown, means, told
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.report.labels import MARKERS, PALETTE
 from polysemantic.storage.runs import Run, load

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import power_law
-from findings.words import SHARED, by_threshold, markdown, means, told
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 # Read off the collisions figure of the paper's repository (tmychow/incidental-polysemanticity), good to about 5 %.

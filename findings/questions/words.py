@@ -12,11 +12,11 @@ from scipy import sparse
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, by_threshold, means, told
 from findings.networks import COUNTS, narrowest
 from findings.question import Answer, Question, Tables
 from findings.questions.cooccurrence import at_shared_l1
 from findings.statistics import is_less
-from findings.words import SHARED, by_threshold, means, told
 from polysemantic.storage.files import RUNS
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bag_of_words.py"
