@@ -105,7 +105,8 @@ class Words(Question):
 def _nearest(table: pd.DataFrame, companions: float) -> pd.DataFrame:
     """The networks whose expected companions are nearest to a number."""
     distance = (table["expected_companions"] - companions).abs()
-    return table[distance <= distance.min() + 1e-6]
+    rows: pd.DataFrame = table[distance <= distance.min() + 1e-6]
+    return rows
 
 
 def _shuffled(matrix: sparse.csr_array) -> sparse.csr_array:
