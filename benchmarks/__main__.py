@@ -158,7 +158,7 @@ def main() -> None:
         print("\n".join(case.name for case in CASES))
         sys.exit(0 if options.list else "`cases` must match one of these.")
     try:
-        clock.use_device(options.device)
+        clock.use_device(clock.find_device(options.device))
     except ValueError as error:
         sys.exit(str(error))
     # Lightning calls torch functions that torch has deprecated since.

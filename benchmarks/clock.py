@@ -25,18 +25,23 @@ def on_cpu() -> bool:
     return _device.type == "cpu"
 
 
-def use_device(name: str) -> None:
-    """Train on another device, the same for the whole process.
+def use_device(device: torch.device) -> None:
+    """Train on another device, the same for the whole process."""
+    global _device
+    _device = device
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name.
 
     Raises:
         ValueError: If torch finds none of that name.
     """
-    global _device
     here = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     known = ["cpu"] if here is None else ["cpu", here.type]
     if name not in known:
         raise ValueError(f"`device` must be what torch finds here, {' or '.join(known)}, got {name!r}.")
-    _device = torch.device(name)
+    return torch.device(name)
 
 
 def use_processor_time() -> None:

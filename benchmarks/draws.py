@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 import torch
+from torch import Tensor
 
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
@@ -47,13 +49,19 @@ def _steps_of(case: Case, directory: Path) -> dict[str, Callable[[range], object
     """For each name what draws some steps of it."""
     calls: dict[str, Callable[[range], object]] = {}
     for data in _data_modules(case, directory):
-        calls[f"inputs {type(data).__name__}"] = lambda steps, data=data: data.sample(data.keys("data", steps))
+        calls[f"inputs {type(data).__name__}"] = functools.partial(_inputs, data)
     data = case.data()
     for law in get_args(random.NoiseLaw):
-        calls[f"noise {law}"] = lambda steps, law=law: random.noise(
-            data.keys("noise", steps), law, case.rows, case.hidden
-        )
+        calls[f"noise {law}"] = functools.partial(_noise, data, law, case)
     return calls
+
+
+def _inputs(data: InputDataModule, steps: range) -> Tensor:
+    return data.sample(data.keys("data", steps))
+
+
+def _noise(data: InputDataModule, law: random.NoiseLaw, case: Case, steps: range) -> Tensor:
+    return random.noise(data.keys("noise", steps), law, case.rows, case.hidden)
 
 
 def measure_draws(case: Case, rounds: int = 5) -> pd.DataFrame:

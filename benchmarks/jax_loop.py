@@ -51,7 +51,7 @@ class JaxLoop:
     @staticmethod
     def has_device() -> bool:
         """Whether JAX finds what it is to be trained on."""
-        return (jax.default_backend() == "cpu") == on_cpu()
+        return bool((jax.default_backend() == "cpu") == on_cpu())
 
     def run(self, steps: int) -> None:
         """Train for some steps; each number of steps is compiled once."""

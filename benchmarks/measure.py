@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -83,7 +83,14 @@ def contenders(case: Case) -> list[Contender]:
 
 
 def measure(
-    case: Case, rounds: int = 5, seconds: float = 1.0, run_seconds: float = RUN_SECONDS, *, whole: bool = False
+    case: Case,
+    rounds: int = 5,
+    seconds: float = 1.0,
+    run_seconds: float = RUN_SECONDS,
+    *,
+    whole: bool = False,
+    others: Sequence[Contender] | None = None,
+    enough: float = 0.02,
 ) -> Measured:
     """Time every contender in turns, after a check that all of them train alike.
 
@@ -93,14 +100,16 @@ def measure(
         seconds: Seconds of each contender in a round, about.
         run_seconds: Length of the fit whose cadences hold.
         whole: Whether ours is timed over all of that fit, divided among the rounds, and not over its beginning.
+        others: Contenders beside ours, `standard` and `bare` among them; None for all that can run here.
+        enough: Seconds that the steps must take by which a contender's speed is first judged.
 
     Raises:
         AssertionError: If contenders on the same draws end at different weights.
     """
-    others = contenders(case)
+    others = contenders(case) if others is None else others
     x, noise = case.draws(case.data(), range(FOLLOWED_STEPS))
     ends = {other.name: other.follow(x, noise, FOLLOWED_STEPS).clone() for other in others}
-    at_once = {other.name: max(1, int(seconds / 5 / calibrate(other))) for other in others}
+    at_once = {other.name: max(1, int(seconds / 5 / calibrate(other, enough))) for other in others}
     # A run of a minute has the more steps, and looks the more seldom, the faster it is: its own pace decides, once
     # compiled if that is what a run so long would be.
     estimate = seconds / 5 / at_once["bare"]

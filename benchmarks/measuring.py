@@ -52,7 +52,7 @@ def measure(n_instances: int, n_features: int, n_hidden: int, tied: bool) -> tup
     every = STEPS_BETWEEN if n_features * n_hidden < 2**16 else 5
     timed = TimedMeasurements(every)
     module = EnsembleModule(n_features, n_hidden, Ensemble(seeds=n_instances), tied=tied)
-    shown = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    shown: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
     trainer = Trainer(max_steps=every * ROUNDS, accelerator="cpu", callbacks=[timed], logger=False, **shown)
     trainer.fit(module, datamodule=OneHot(n_features))
     # The first of each warms up.

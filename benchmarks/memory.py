@@ -47,7 +47,8 @@ def _train(name: str, case: Case) -> None:
         # A run this short would end before it is first checked for convergence, which remembers weights.
         fit(case, _STEPS, every_n_steps=_STEPS, convergence=Convergence(every_n_steps=_STEPS // 2))
     else:
-        kind = {"standard": Standard, "bare": Bare}[name]
+        kinds: dict[str, type[Standard] | type[Bare]] = {"standard": Standard, "bare": Bare}
+        kind = kinds[name]
         kind(case, case.start()).run(_STEPS)
 
 

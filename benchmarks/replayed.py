@@ -37,7 +37,7 @@ def row(case: Case) -> list[str]:
 
 
 if __name__ == "__main__":
-    clock.use_device("cuda")
+    clock.use_device(clock.find_device("cuda"))
     print(torch.cuda.get_device_name(), torch.__version__)
     header = ["case", "one by one", "replayed", "ratio", "on tensor cores", "ratio"]
     print(markdown(header, [row(case) for case in [*CASES, *MORE]]))

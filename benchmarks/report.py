@@ -100,8 +100,8 @@ def draws_table(table: pd.DataFrame) -> str:
     rows = []
     for draw, same in table.groupby("draw", sort=False):
         cells = [str(draw)]
-        for row in same.itertuples():
-            cells += [duration(row.seconds), f"{row.share:.0%}", f"{row.samples_per_second:.2g}"]
+        for seconds, share, rate in zip(same["seconds"], same["share"], same["samples_per_second"], strict=True):
+            cells += [duration(seconds), f"{share:.0%}", f"{rate:.2g}"]
         rows.append(cells)
     return markdown(header, rows)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,7 @@ def measure_scaling(
     axes: dict[str, Sequence[int]] | None = None,
     run_seconds: float = RUN_SECONDS,
     passes: int = 3,
+    enough: float = 0.02,
 ) -> Iterator[dict[str, float | str | bool]]:
     """Time of ours at sizes that change one at a time; a row for each round.
 
@@ -39,10 +40,16 @@ def measure_scaling(
     """
     for axis, sizes in (axes or AXES).items():
         for size in [*sizes] * passes:
-            case = dataclasses.replace(base, **{axis: size})
-            estimate = calibrate(Bare(case, case.start()))
+            changed: dict[str, Any] = {axis: size}
+            case = dataclasses.replace(base, **changed)
+            estimate = calibrate(Bare(case, case.start()), enough)
             fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=run_seconds)
-            row = {"axis": axis, "size": size, "spread": _is_spread(case), "flop_per_step": case.flop}
+            row: dict[str, float | str | bool] = {
+                "axis": axis,
+                "size": size,
+                "spread": _is_spread(case),
+                "flop_per_step": case.flop,
+            }
             yield from ({**row, "seconds_per_step": took} for took in fit.seconds_per_step)
 
 
@@ -98,7 +105,7 @@ def draw_scaling(table: pd.DataFrame, path: Path) -> None:
     figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
     for axis, rows in by_axis(table):
         axes.loglog(rows["flop_per_step"] / 1e6, rows["seconds_per_step"] * 1e6, marker="o", label=axis)
-    largest = table.loc[table["flop_per_step"].idxmax()]
+    largest = table.iloc[int(table["flop_per_step"].to_numpy().argmax())]
     work = np.geomspace(table["flop_per_step"].min(), largest["flop_per_step"], 2)
     proportional = work * largest["seconds_per_step"] / largest["flop_per_step"]
     axes.loglog(work / 1e6, proportional * 1e6, color="0.6", linestyle="--", label="proportional")

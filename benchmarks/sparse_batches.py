@@ -27,7 +27,7 @@ def ratio(n_hidden: int, share: float) -> float:
 
 
 if __name__ == "__main__":
-    clock.use_device((sys.argv[1:] or ["cpu"])[0])
+    clock.use_device(clock.find_device((sys.argv[1:] or ["cpu"])[0]))
     print("| hidden |" + "".join(f" {share:.1%} on |" for share in SHARES))
     print("| ---: |" + " ---: |" * len(SHARES))
     for n_hidden in HIDDEN:

@@ -41,16 +41,17 @@ class Standard:
         error = (x_hat - x).square().sum(-1)
         loss = (error + self.case.l1 * h.abs().sum(-1)).mean(-1).sum()
         self.optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         self.optimizer.step()
 
     def _draw(self) -> tuple[Tensor, Tensor | None]:
         case, x, noise = self.case, self.identity, None
-        by = {"generator": self.generator, "device": self.generator.device}
+        generator, device = self.generator, self.generator.device
         if case.batch is not None:
-            drawn = torch.rand(case.instances, case.batch, case.features, **by)
+            drawn = torch.rand(case.instances, case.batch, case.features, generator=generator, device=device)
             x = (drawn < case.probability).float()
         if case.noise_std:
-            coins = torch.randint(2, (case.instances, case.rows, case.hidden), **by)
+            size = (case.instances, case.rows, case.hidden)
+            coins = torch.randint(2, size, generator=generator, device=device)
             noise = case.noise_std * (2.0 * coins - 1.0)
         return x, noise

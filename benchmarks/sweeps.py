@@ -14,6 +14,7 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 import torch
@@ -44,6 +45,13 @@ def _write(directory: Path, axes: dict[str, list[int]]) -> Path:
     return directory / "sweep.yaml"
 
 
+class Contender(Protocol):
+    """Something that runs so many trivial fits in a directory."""
+
+    def __call__(self, directory: Path, count: int) -> None:
+        """Run them."""
+
+
 def loop(directory: Path, count: int) -> None:
     """Trivial fits in a bare Python loop."""
     for seed in range(count):
@@ -52,7 +60,7 @@ def loop(directory: Path, count: int) -> None:
         polysemantic.fit(OneHot(8), ensemble=ensemble, n_hidden=8, max_steps=1, seed_everything=seed, trainer=trainer)
 
 
-def cells(*options: str) -> Callable[[Path, int], None]:
+def cells(*options: str) -> Contender:
     """The same fits as the cells of a sweep."""
 
     def run(directory: Path, count: int) -> None:
@@ -99,7 +107,11 @@ def seconds(run: Callable[[Path], object]) -> float:
 
 def rates() -> pd.DataFrame:
     """Of each contender the time of two trivial cells, its start included, and the cells per second after them."""
-    contenders = {"bare loop of fits": loop, "embedded": cells(), "`--workers 2`": cells("--workers=2")}
+    contenders: dict[str, Contender] = {
+        "bare loop of fits": loop,
+        "embedded": cells(),
+        "`--workers 2`": cells("--workers=2"),
+    }
     if importlib.util.find_spec("ray"):
         contenders[f"`--engine ray`, Ray {importlib.metadata.version('ray')}"] = cells("--engine=ray")
     for run in (loop, cells()):
@@ -114,7 +126,7 @@ def rates() -> pd.DataFrame:
     return pd.DataFrame(rows).groupby("name", sort=False).median()
 
 
-def _start_and_rate(run: Callable[[Path, int], None]) -> tuple[float, float]:
+def _start_and_rate(run: Contender) -> tuple[float, float]:
     start, whole = (seconds(functools.partial(run, count=count)) for count in (2, 2 + CELLS))
     return start, CELLS / (whole - start)
 

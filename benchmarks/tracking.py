@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 import torch
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from typing_extensions import override
 
 from benchmarks import clock
@@ -44,8 +44,8 @@ def train(steps: int, instances: int, features: int, hidden: int, rate: float, *
     tracker = TimedTracker()
     optimizer = functools.partial(torch.optim.AdamW, lr=rate, weight_decay=0.01)
     module = EnsembleModule(features, hidden, Ensemble(seeds=instances), l1=0.001, optimizer=optimizer)
-    shown = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-    callbacks = [tracker] if tracked else []
+    shown: dict[str, Any] = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
+    callbacks: list[Callback] = [tracker] if tracked else []
     trainer = Trainer(max_steps=steps, accelerator="cpu", callbacks=callbacks, logger=False, **shown)
     began = clock.now()
     trainer.fit(module, datamodule=OneHot(features))
@@ -84,6 +84,7 @@ if __name__ == "__main__":
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
         warnings.simplefilter("ignore")
         *sizes, rate, tracked = json.loads(sys.argv[2])
-        print(json.dumps(train(*(int(size) for size in sizes), rate, tracked=tracked)))
+        steps, instances, features, hidden = (int(size) for size in sizes)
+        print(json.dumps(train(steps, instances, features, hidden, rate, tracked=tracked)))
     else:
         main()

@@ -52,12 +52,12 @@ def gram_by_parts(W: Tensor, out: Tensor) -> Tensor:
     With W = high + low, high high^T needs float32 sums, and of high low^T and its transpose, which are 2^-8 times as
     large, one product in bfloat16 is enough. An instance at a time, so that its parts stay in the cache.
     """
-    for w, gram in zip(W.split(1), out.split(1), strict=True):
+    for w, gram in zip(torch.split(W, 1), torch.split(out, 1), strict=True):
         high = w.bfloat16()
         low = (w - high).bfloat16()
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
         torch.bmm(w, w.mT, out=gram)
-        torch.backends.mkldnn.matmul.fp32_precision = "none"
+        torch.backends.mkldnn.matmul.fp32_precision = "none"  # type: ignore[attr-defined]
         cross = torch.bmm(high, low.mT).float()
         gram.add_(cross).add_(cross.mT)
     return out

@@ -49,4 +49,5 @@ def _with_thresholds(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 def narrowest(table: pd.DataFrame) -> pd.DataFrame:
     """The networks with the fewest neurons."""
-    return table[table["n_hidden"] == table["n_hidden"].min()]
+    rows: pd.DataFrame = table[table["n_hidden"] == table["n_hidden"].min()]
+    return rows

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from findings.conduct import config
+from findings.formatting import markdown
 from findings.question import Question, Tables
-from findings.words import markdown
 
 DOCS = Path(__file__).parent.parent / "docs"
 FINDINGS = DOCS / "findings"
@@ -38,19 +38,22 @@ def write_tables(tables: Tables) -> None:
         table.to_csv(FINDINGS / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
 
 
-def write_page(questions: Mapping[str, Question], tables: Tables) -> None:
+def write_page(questions: Mapping[str, Question], tables: Tables, docs: Path = DOCS) -> None:
     """Draw the figures and write the page of all questions whose tables are there.
 
     Args:
         questions: By name, in the order of the page.
         tables: The committed tables.
+        docs: Where `findings.md` goes, and the figures into the folder `findings` beside it.
     """
-    parts = [_INTRODUCTION]
+    sections = [_INTRODUCTION]
+    figures = docs / "findings"
+    figures.mkdir(parents=True, exist_ok=True)
     for number, (name, question) in enumerate(questions.items(), start=1):
         if all(needed in tables for needed in (*question.sweeps, *question.reads)):
-            question.draw(tables).savefig(FINDINGS / f"{name}.png", dpi=140, metadata={"Software": None})
-            parts.append(_section(number, name, question, tables))
-    (DOCS / "findings.md").write_text("\n".join(parts))
+            question.draw(tables).savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
+            sections.append(_section(number, name, question, tables))
+    (docs / "findings.md").write_text("\n".join(sections))
 
 
 def _section(number: int, name: str, question: Question, tables: Tables) -> str:

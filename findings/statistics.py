@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def power_law(table: pd.DataFrame, x: str, y: str) -> tuple[Estimate, Estimate]:
     """
     rng = np.random.default_rng(0)
     known = table.dropna(subset=[y])
-    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in known.groupby(x)}
+    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in by_key(known, x)}
     sizes = np.log(list(groups))
     fits = np.array(
         [_fit(sizes, [rng.choice(group, len(group)) for group in groups.values()]) for _ in range(_RESAMPLES)]
@@ -90,9 +91,15 @@ def _fit(log_sizes: np.ndarray, groups: list[np.ndarray]) -> tuple[float, float]
     return slope, np.exp(offset)
 
 
+def by_key(table: pd.DataFrame, by: str | list[str], *, sort: bool = True) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The groups of a table with their keys, whose type only the column knows."""
+    yield from table.groupby(by, sort=sort)
+
+
 def ranged(values: pd.Series) -> pd.Series:
     """A column under the name of one whose range is known, if there is one."""
-    return values.rename(_LIKE.get(str(values.name), values.name))
+    like = _LIKE.get(str(values.name))
+    return values if like is None else values.rename(like)
 
 
 def interval(values: pd.Series) -> Estimate:
@@ -109,5 +116,6 @@ def binomial(successes: int, trials: int) -> Estimate:
 
 
 def _known(values: pd.Series) -> np.ndarray:
-    found = values.to_numpy(dtype=float, na_value=np.nan)
-    return found[~np.isnan(found)]
+    found: np.ndarray = values.to_numpy(dtype=float, na_value=np.nan)
+    known: np.ndarray = found[~np.isnan(found)]
+    return known

@@ -19,6 +19,7 @@ def test_tests_share_helpers_only_through_the_support_folder_and_the_reference()
     for path in TESTS.rglob("*.py"):
         for name in imported(path):
             assert not name.startswith("tests.") or name.startswith(SHARED), f"{path} imports {name}"
+            assert ".test_" not in name, f"{path} imports {name}"
 
 
 def test_every_folder_of_tests_is_a_package():

@@ -12,11 +12,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
-from findings.statistics import Estimate, binomial, interval
-from findings.words import SHARED, by_threshold, markdown, means
+from findings.statistics import Estimate, binomial, by_key, interval
 from polysemantic.functional import features_per_neuron
 from polysemantic.functional.basis.rotations import rotated_networks, rotation_rank
 from polysemantic.report.labels import PALETTE
@@ -54,8 +54,8 @@ class WithoutL1(Question):
     def tell(self, tables: Tables) -> Answer:
         table = _named(tables["without_l1"])
         without, strong = table[table["l1"] == 0], table[table["l1"] > 0]
-        z = {name: interval(rows["privilege_z"]) for name, rows in without.groupby("name")}
-        outside = {name: _outside(rows) for name, rows in without.groupby("name")}
+        z = {name: interval(rows["privilege_z"]) for name, rows in by_key(without, "name")}
+        outside = {name: _outside(rows) for name, rows in by_key(without, "name")}
         sgd = "; ".join(f"{name}: mean z {z[name]}, |z| > {_LIMIT} in {_percent(outside[name])}" for name in _found(z))
         return Answer(
             claim=(

@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, by_threshold, means, told
 from findings.networks import narrowest
 from findings.question import Answer, Question, Tables
-from findings.statistics import is_less
-from findings.words import SHARED, by_threshold, means, told
+from findings.statistics import by_key, is_less
 
 _NAMES = {"cooccurrence": "independent", "pairs": "pairs", "dial": "dial, p = 0.05, groups of 8"}
 _FAST = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.01}}
@@ -109,7 +109,7 @@ def _kinds(table: pd.DataFrame) -> pd.DataFrame:
 
 def _ends(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The networks with the fewest companions, and with the most at which every feature is still covered."""
-    covered = {companions: group for companions, group in rows.groupby("expected_companions") if _is_covered(group)}
+    covered = {companions: group for companions, group in by_key(rows, "expected_companions") if _is_covered(group)}
     return covered[min(covered)], covered[max(covered)]
 
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import markdown, means, share, told
 from findings.histories import over_steps
 from findings.measured import measured
 from findings.question import Answer, Question, Tables
 from findings.statistics import binomial, interval, is_less
-from findings.words import markdown, means, share, told
 from polysemantic.data import HalfSplit
 from polysemantic.functional import disambiguation_by_ablation, find_collisions, partition_energies
 from polysemantic.storage.runs import Run

@@ -10,11 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import finish, panels
+from findings.formatting import against, by_threshold, means, share, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import against, by_threshold, means, share, told
 from polysemantic.functional import coverage, polysemantic_neurons, polysemantic_neurons_band
 from polysemantic.report.labels import MARKERS, PALETTE
 from polysemantic.storage.runs import Run
@@ -178,7 +178,8 @@ def _centred(table: pd.DataFrame, count: str = _COUNT) -> pd.Series:
 
 def _by_l1(table: pd.DataFrame, count: str = _COUNT) -> tuple[pd.Series, pd.Series]:
     """The centred counts at the strongest L1 and at enough of it."""
-    return tuple(_centred(table, count)[table["l1"] == l1] for l1 in (table["l1"].max(), _ENOUGH_L1))
+    centred = _centred(table, count)
+    return centred[table["l1"] == table["l1"].max()], centred[table["l1"] == _ENOUGH_L1]
 
 
 def _more_l1(table: pd.DataFrame) -> str:
@@ -187,7 +188,7 @@ def _more_l1(table: pd.DataFrame) -> str:
 
 def _error_growth(table: pd.DataFrame) -> float:
     error = table.groupby("l1")[_ERROR].mean()
-    return error[table["l1"].max()] / error[_ENOUGH_L1]
+    return float(error[table["l1"].max()] / error[_ENOUGH_L1])
 
 
 def _error_ratio(table: pd.DataFrame) -> pd.Series:

@@ -12,10 +12,10 @@ from typing_extensions import override
 
 import polysemantic
 from findings.drawing import finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means
 from findings.networks import networks
 from findings.question import Answer, Question, Tables
-from findings.statistics import Estimate, is_less
-from findings.words import SHARED, by_threshold, markdown, means
+from findings.statistics import Estimate, by_key, is_less
 from polysemantic import random
 from polysemantic.functional import bootstrap_over_instances
 from polysemantic.model.initialisation import normal
@@ -240,7 +240,7 @@ def _percent(share: Estimate) -> str:
 def _fates(lives: pd.DataFrame) -> str:
     """Born, settled and ended in each group."""
     rows = []
-    for (name, l1, kind), group in lives.groupby(["name", "l1", "kind_at_birth"]):
+    for (name, l1, kind), group in by_key(lives, ["name", "l1", "kind_at_birth"]):
         counts = group.groupby("fate")["lives"].sum().reindex(_FATES, fill_value=0)
         total, settled = group["lives"].sum(), group.loc[group["settled"], "lives"].sum()
         when = [f"{group[column].mean():.0f}" for column in ("born_step", "steps")]
@@ -252,7 +252,7 @@ def _fates(lives: pd.DataFrame) -> str:
 def _leavers(lives: pd.DataFrame) -> str:
     """Who left, among collisions that one feature ended."""
     rows = []
-    for (name, kind), group in lives[lives["fate"] != _FATES[0]].groupby(["name", "kind_at_birth"]):
+    for (name, kind), group in by_key(lives[lives["fate"] != _FATES[0]], ["name", "kind_at_birth"]):
         shares = (_percent(_of(group, count, "one_left")) for count in _COUNTS[1:])
         rows.append([name, kind.replace("_", " "), str(group["one_left"].sum()), *shares])
     headings = ["one feature left", "the weaker at step 0", "leaver had its largest there", "stayer had its largest"]
@@ -262,7 +262,7 @@ def _leavers(lives: pd.DataFrame) -> str:
 def _rivals(lives: pd.DataFrame) -> str:
     """Whether collisions with a third feature of the same sign end more often."""
     rows = []
-    for (name, rival), group in lives[lives["kind_at_birth"] == _KINDS[0]].groupby(["name", "rival"]):
+    for (name, rival), group in by_key(lives[lives["kind_at_birth"] == _KINDS[0]], ["name", "rival"]):
         ended = _share(group, group["fate"] != _FATES[0])
         rows.append([name, "yes" if rival else "no", str(group["lives"].sum()), _percent(ended)])
     headings = ["optimiser", "a third feature of the same sign as one", "opposite-sign collisions", "ended"]

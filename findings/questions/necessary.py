@@ -10,11 +10,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import by_threshold, markdown, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval, is_less
-from findings.words import by_threshold, markdown, told
+from findings.statistics import by_key, interval, is_less
 from polysemantic.functional import carried
 from polysemantic.storage.runs import Run
 from polysemantic.theory import expected_polysemantic_neurons
@@ -45,7 +45,7 @@ class Necessary(Question):
     def tell(self, tables: Tables) -> Answer:
         table = tables["necessary"]
         n = int(table["n_features"].iloc[0])
-        at = dict(iter(table.groupby("n_hidden")))
+        at = dict(by_key(table, "n_hidden"))
         least, most = min(at), max(at)
         below, above = _ratios(table[_wanting(table)]), _ratios(table[table["n_hidden"] > n])
         return Answer(
@@ -98,7 +98,7 @@ class Necessary(Question):
     def check(self, tables: Tables) -> None:
         table = tables["necessary"]
         n = int(table["n_features"].iloc[0])
-        at = dict(iter(table.groupby("n_hidden")))
+        at = dict(by_key(table, "n_hidden"))
         assert table["represented"].min() == 1
         assert table["coverage"].mean() > 0.99
         assert _identity(table).mean() > 0.95
@@ -147,7 +147,7 @@ def _range(ratios: pd.Series) -> str:
 
 def _table(table: pd.DataFrame) -> str:
     rows = []
-    for m, networks in table.groupby("n_hidden"):
+    for m, networks in by_key(table, "n_hidden"):
         slots = networks["expected_polysemantic_neurons"].iloc[0]
         necessary = max(0, int(networks["n_features"].iloc[0]) - int(m))
         rows.append(

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.histories import over_steps
 from findings.networks import COUNTS, networks
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval, is_less
-from findings.words import SHARED, by_threshold, markdown, means, told
+from findings.statistics import by_key, interval, is_less
 from polysemantic.report.labels import PALETTE
 from polysemantic.theory import expected_polysemantic_neurons
 
@@ -157,7 +157,7 @@ def _formed(formed: pd.DataFrame) -> str:
             *(told(group[name]) for name in columns),
             f"{expected_polysemantic_neurons(int(group['n_features'].iloc[0]), int(m)):.3g}",
         ]
-        for (arm, m), group in formed.groupby(["arm", "n_hidden"])
+        for (arm, m), group in by_key(formed, ["arm", "n_hidden"])
     ]
     headings = ["driven by", "neurons m", "networks", *SHARED, "represented", "privilege", "collisions born"]
     return markdown(rows, [*headings, "n(n-1)/2(2m-1)"], left=1)
@@ -193,7 +193,13 @@ def _norms(axes: Axes, history: pd.DataFrame) -> None:
             axes.fill_between(path["step"], mean - half, mean + half, color=PALETTE[at], alpha=0.15, lw=0)
     points = {at: value for at, value in PAPER.items() if at[0] == "bernoulli"}
     axes.plot(
-        [step for _, _, step in points], points.values(), "o", color=GREY, mfc="none", ms=5, label="paper, bernoulli"
+        [step for _, _, step in points],
+        list(points.values()),
+        "o",
+        color=GREY,
+        mfc="none",
+        ms=5,
+        label="paper, bernoulli",
     )
     title = f"n = 8, m = 16, thicker: sd = {', '.join(f'{sigma:g}' for sigma in sigmas)}"
     finish(axes, "step", "fourth_norm", title=title, scales={"x": "log"})

@@ -13,11 +13,11 @@ from typing_extensions import override
 
 import polysemantic
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, against, by_threshold, markdown, means, told
 from findings.measured import measured
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
-from findings.statistics import binomial, interval, is_less
-from findings.words import SHARED, against, by_threshold, markdown, means, told
+from findings.statistics import binomial, by_key, interval, is_less
 from polysemantic.functional import kaplan_meier
 from polysemantic.report.labels import PALETTE
 from polysemantic.results.lifetimes import durations
@@ -177,11 +177,11 @@ def _survival(directory: Path) -> pd.DataFrame:
     axes = axes_of(directory)
     by = [*axes, "origin", "kind_at_birth"]
     curves = []
-    for cell, rows in collect(directory).groupby("cell", sort=False):
+    for cell, rows in by_key(collect(directory), "cell", sort=False):
         lives = polysemantic.load(directory / CELLS / str(cell)).collisions
         assert lives is not None
         origin = np.where(lives["born_step"] == 0, *_ORIGINS)
-        groups = lives.assign(origin=origin).merge(rows[["instance", *axes]], on="instance").groupby(by)
+        groups = by_key(lives.assign(origin=origin).merge(rows[["instance", *axes]], on="instance"), by)
         curves += [_curve(group).assign(**dict(zip(by, point, strict=True))) for point, group in groups]
     return pd.concat(curves, ignore_index=True)[[*by, "life", "survival", "lives", "ended"]]
 
@@ -276,7 +276,8 @@ def _survivors(survival: pd.DataFrame) -> str:
 
 
 def _strong(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["l1"] == table["l1"].max()]
+    rows: pd.DataFrame = table[table["l1"] == table["l1"].max()]
+    return rows
 
 
 def _last(lives: pd.DataFrame) -> list[str]:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, finish, panels
+from findings.formatting import markdown, means, told
 from findings.histories import histories, over_steps
 from findings.networks import networks
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import markdown, means, told
 from polysemantic.report.labels import PALETTE
 from polysemantic.storage.runs import load
 from polysemantic.sweep.table import CELLS, collect

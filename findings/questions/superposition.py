@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -12,10 +12,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import markdown, means, told
 from findings.measured import measured
 from findings.question import Answer, Question, Tables
-from findings.statistics import interval
-from findings.words import markdown, means, told
+from findings.statistics import by_key, interval
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.report.labels import MARKERS, PALETTE
 from polysemantic.storage.runs import Run, load
@@ -118,11 +118,11 @@ class Superposition(Question):
     def draw(self, tables: Tables) -> Figure:
         figure, (left, right) = panels(2, height=3.4)
         _fractions(left, tables)
-        for at, (p, rows) in enumerate(tables["superposition_importance_features"].groupby("probability", sort=False)):
-            style = {"color": PALETTE[at], "marker": MARKERS[at]}
+        for at, (p, rows) in enumerate(_by_density(tables["superposition_importance_features"]).items()):
+            style: dict[str, Any] = {"color": PALETTE[at], "marker": MARKERS[at]}
             right.plot(rows["feature"], rows["represented"], markersize=3, linewidth=1, label=f"p = {p:g}", **style)
         finish(right, "feature", "represented", title="importance 0.7 to the power of the feature")
-        right.xaxis.get_major_locator().set_params(integer=True)
+        right.locator_params(axis="x", integer=True)
         right.set_ylabel("represented (share of networks)", fontsize=8)
         return figure
 
@@ -190,7 +190,7 @@ def _features(directory: Path, ranked: bool) -> Iterator[pd.DataFrame]:
 
 
 def _by_density(table: pd.DataFrame) -> dict[float, pd.DataFrame]:
-    return dict(iter(table.groupby("probability", sort=False)))
+    return dict(by_key(table, "probability", sort=False))
 
 
 def _is_paired(table: pd.DataFrame) -> bool:
@@ -203,7 +203,10 @@ def _by_importance(features: pd.DataFrame, networks: int) -> str:
     rows = [
         [
             str(feature),
-            *(f"{row.feature_dimensionality:.2f} ({networks * row.represented:.0f})" for row in rows.itertuples()),
+            *(
+                f"{dimensionality:.2f} ({networks * represented:.0f})"
+                for dimensionality, represented in zip(rows["feature_dimensionality"], rows["represented"], strict=True)
+            ),
         ]
         for feature, rows in features.groupby("feature")
     ]

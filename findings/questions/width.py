@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
+from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
-from findings.statistics import power_law
-from findings.words import SHARED, by_threshold, markdown, means, told
+from findings.statistics import by_key, power_law
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 # Read off the collisions figure of the paper's repository (tmychow/incidental-polysemanticity), good to about 5 %.
@@ -94,7 +94,13 @@ class Width(Question):
         widths = _between(256, 4096)
         left.plot(widths, [polysemantic_neurons_paper(256, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
         left.plot(
-            PAPER.keys(), PAPER.values(), "o", color="#D55E00", mfc="none", ms=4, label="paper, read off its figure"
+            list(PAPER),
+            list(PAPER.values()),
+            "o",
+            color="#D55E00",
+            mfc="none",
+            ms=4,
+            label="paper, read off its figure",
         )
         curve(left, tables["width"], "n_hidden", "polysemantic_neurons_band", name="ours, AdamW")
         finish(left, "n_hidden", "polysemantic_neurons", title="n = 256", scales={"x": "log", "y": "log"})
@@ -132,7 +138,7 @@ def _between(least: int, most: int) -> list[int]:
 def _ratios(tables: Tables) -> str:
     """Ours beside the paper's and theory, and the count's share of each."""
     rows = []
-    for m, networks in tables["width"].groupby("n_hidden"):
+    for m, networks in by_key(tables["width"], "n_hidden"):
         n, count = int(networks["n_features"].iloc[0]), networks["polysemantic_neurons"]
         theory, slots = polysemantic_neurons_paper(n, int(m)), expected_polysemantic_neurons(n, int(m))
         rows.append(

@@ -5,9 +5,9 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import means, told
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
-from findings.words import means, told
 
 _LARGEST = "winner_was_largest"
 _COLUMNS = {

@@ -12,11 +12,11 @@ from scipy import sparse
 from typing_extensions import override
 
 from findings.drawing import curve, finish, panels
+from findings.formatting import SHARED, by_threshold, means, told
 from findings.networks import COUNTS, narrowest
 from findings.question import Answer, Question, Tables
 from findings.questions.cooccurrence import at_shared_l1
 from findings.statistics import is_less
-from findings.words import SHARED, by_threshold, means, told
 from polysemantic.storage.run_directories import RUNS
 
 _EXAMPLE = Path(__file__).parents[2] / "examples" / "bag_of_words.py"
@@ -105,7 +105,8 @@ class Words(Question):
 def _nearest(table: pd.DataFrame, companions: float) -> pd.DataFrame:
     """The networks whose expected companions are nearest to a number."""
     distance = (table["expected_companions"] - companions).abs()
-    return table[distance <= distance.min() + 1e-6]
+    rows: pd.DataFrame = table[distance <= distance.min() + 1e-6]
+    return rows
 
 
 def _shuffled(matrix: sparse.csr_array) -> sparse.csr_array:

@@ -9,7 +9,7 @@ from benchmarks import clock, draws, memory, ranks, report, scaling
 from benchmarks import measure as measuring
 from benchmarks.bare import Bare
 from benchmarks.cases import CASES, Case, Targets
-from benchmarks.measure import measure, peak_rate
+from benchmarks.measure import contenders, peak_rate
 from benchmarks.standard import Standard
 
 TINY = [
@@ -17,6 +17,8 @@ TINY = [
     Case(2, 4, 6, noise_std=0.3, sgd=True),
     Case(2, 4, 6, 256, probability=0.3),
 ]
+# JAX compiles each number of steps that its speed is judged by.
+measure = functools.partial(measuring.measure, enough=0.001)
 # What is timed and compiled is what users run, without the tests' checks of shapes and types.
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -30,11 +32,11 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(autouse=True)
-def _rough(monkeypatch):
-    # JAX compiles each number of steps that it is calibrated with for itself.
-    for module in (measuring, scaling):
-        monkeypatch.setattr(module, "calibrate", functools.partial(measuring.calibrate, enough=0.001))
+@pytest.fixture
+def use_device():
+    """Train on another device until the test ends."""
+    yield clock.use_device
+    clock.use_device(torch.device("cpu"))
 
 
 # A run of the shorter length has too few steps to be compiled.
@@ -69,11 +71,18 @@ def test_the_bare_loop_on_its_own_draws_follows_those_of_a_fit():
     torch.testing.assert_close(bare.networks.W_enc.detach(), Bare(case, case.start()).follow(*given, 20))
 
 
-def test_a_contender_that_trains_otherwise_is_refused(monkeypatch):
-    honest = Bare.follow
-    monkeypatch.setattr(Bare, "follow", lambda *arguments: honest(*arguments) + 1)
+class Dishonest(Bare):
+    """Ends elsewhere."""
+
+    def follow(self, *arguments):
+        return super().follow(*arguments) + 1
+
+
+def test_a_contender_that_trains_otherwise_is_refused():
+    others = [each for each in contenders(TINY[0]) if not isinstance(each, Bare)]
+    others.append(Dishonest(TINY[0], TINY[0].start()))
     with pytest.raises(AssertionError, match="bare must end where standard does"):
-        measure(TINY[0], rounds=1, seconds=0.005, run_seconds=0.01)
+        measure(TINY[0], rounds=1, seconds=0.005, run_seconds=0.01, others=others)
 
 
 def test_every_kind_of_draw_is_measured():
@@ -85,7 +94,8 @@ def test_every_kind_of_draw_is_measured():
 
 def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
     axes = {"instances": (1, 2), "batch": (128, 256)}
-    table = pd.DataFrame(scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes, run_seconds=0.2, passes=2))
+    rows = scaling.measure_scaling(0.002, 1, Case(2, 4, 6, 128), axes, run_seconds=0.2, passes=2, enough=0.001)
+    table = pd.DataFrame(rows)
     assert list(table["size"]) == [1, 2, 1, 2, 128, 256, 128, 256]
     assert scaling.slopes(table).keys() == axes.keys()
     assert "batch" in report.scaling_table(table)
@@ -153,9 +163,9 @@ def test_a_device_that_is_not_here_is_refused_in_one_line(monkeypatch, capsys, n
     assert capsys.readouterr().out == ""
 
 
-def test_all_is_made_on_the_device_and_the_clock_waits_for_it(monkeypatch):
+def test_all_is_made_on_the_device_and_the_clock_waits_for_it(use_device, monkeypatch):
     waited, multiplied, multiply = [], set(), torch.bmm
-    monkeypatch.setattr(clock, "_device", torch.device("meta"))
+    use_device(torch.device("meta"))
     monkeypatch.setattr(torch.accelerator, "synchronize", lambda: waited.append(True))
     monkeypatch.setattr(torch, "bmm", lambda a, b, **out: multiplied.add(a.device.type) or multiply(a, b, **out))
     assert TINY[0].start().is_meta
@@ -166,11 +176,11 @@ def test_all_is_made_on_the_device_and_the_clock_waits_for_it(monkeypatch):
     assert multiplied == {"meta"}
 
 
-def test_what_is_asked_of_cpus_is_not_asked_of_other_devices(monkeypatch):
+def test_what_is_asked_of_cpus_is_not_asked_of_other_devices(use_device):
     rounds = [{"ours": 1.0, "standard": 0.5, "bare": 0.5}]
     measured = measuring.Measured(TINY[0], rounds, [1.0], [0.5], {"standard": 0.0, "ours": 1e-6, "bare": 1e-6})
     assert report.cases_table([measured]).count("(asked") == 2
-    monkeypatch.setattr(clock, "_device", torch.device("meta"))
+    use_device(torch.device("meta"))
     row = "| one-hot 2, 4, 6 | 1 s | 0.50x | 50% | 76800% | - | 50.0% | 1e-06 |"
     assert report.cases_table([measured]).splitlines()[-1] == row
 
@@ -178,8 +188,8 @@ def test_what_is_asked_of_cpus_is_not_asked_of_other_devices(monkeypatch):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.accelerator.is_available(), reason="no accelerator")
 @pytest.mark.parametrize("case", TINY, ids=lambda case: case.name)
-def test_contenders_end_at_the_same_weights_on_an_accelerator(monkeypatch, case):
-    monkeypatch.setattr(clock, "_device", torch.accelerator.current_accelerator())
+def test_contenders_end_at_the_same_weights_on_an_accelerator(use_device, case):
+    use_device(torch.accelerator.current_accelerator())
     measured = measure(case, rounds=2, seconds=0.005, run_seconds=0.01)
     assert {"ours", "standard", "bare"} <= measured.apart.keys()
     assert all(min(row.values()) > 0 for row in measured.rounds)

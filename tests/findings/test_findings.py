@@ -28,14 +28,12 @@ def test_a_claim_holds_for_the_committed_tables(name, tables):
     QUESTIONS[name].check(tables)
 
 
-def test_the_page_is_what_its_tables_say(tables, tmp_path, monkeypatch):
+def test_the_page_is_what_its_tables_say(tables, tmp_path):
     written = (page.DOCS / "findings.md").read_text()
-    monkeypatch.setattr(page, "DOCS", tmp_path)
-    monkeypatch.setattr(page, "FINDINGS", tmp_path)
-    page.write_page(QUESTIONS, tables)
+    page.write_page(QUESTIONS, tables, docs=tmp_path)
     assert (tmp_path / "findings.md").read_text() == written
     for picture in re.findall(r"\(findings/(.+?[.]png)\)", written):
-        assert (tmp_path / picture).stat().st_size > 1000
+        assert (tmp_path / "findings" / picture).stat().st_size > 1000
 
 
 def test_every_point_of_every_network_table_has_sixteen_seeds(tables):

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 COMMAND = [
     "-m", "polysemantic", "fit", "--data=IndependentBernoulli", "--data.n_features=16", "--data.probability=0.1",
@@ -11,13 +13,21 @@ COMMAND = [
 ]  # fmt: skip
 
 
-def run_commands(commands, directory, variables=None):
+def run_commands(
+    commands: Sequence[Sequence[str]], directory: Path, variables: Sequence[Mapping[str, str]] | None = None
+) -> None:
     """Run commands side by side, each with environment variables of its own; none outlives its time or the test."""
-    environment = {name: value for name, value in os.environ.items() if name != "PL_GLOBAL_SEED"}
+    environment: dict[str, str] = {name: value for name, value in os.environ.items() if name != "PL_GLOBAL_SEED"}
     environment |= {"OMP_NUM_THREADS": "1"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": directory}
     processes = [
-        subprocess.Popen([sys.executable, *command], env=environment | own, **pipes)
+        subprocess.Popen(
+            [sys.executable, *command],
+            env={**environment, **own},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=directory,
+        )
         for command, own in zip(commands, variables or [{}] * len(commands), strict=True)
     ]
     try:

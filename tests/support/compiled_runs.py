@@ -5,9 +5,10 @@ import sys
 from pathlib import Path
 
 import torch
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule, Trainer
 
 import polysemantic
+from polysemantic import Run
 from polysemantic.callbacks import Measurements
 from polysemantic.data import OneHot
 from polysemantic.engine.compiled import CompiledEngine
@@ -19,12 +20,12 @@ STEPS = 40
 
 
 class Interrupt(Callback):
-    def on_train_batch_end(self, trainer, *args):
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         if trainer.global_step >= STEPS // 2:
             raise InterruptedError
 
 
-def fit(root, ckpt_path=None, *callbacks, devices=1):
+def fit(root: Path, ckpt_path: str | None = None, *callbacks: Callback, devices: int = 1) -> Run:
     return polysemantic.fit(
         OneHot(n_features=4),
         ensemble=Ensemble(seeds=4),
@@ -40,17 +41,18 @@ def fit(root, ckpt_path=None, *callbacks, devices=1):
     )
 
 
-def on_ranks(root):
+def on_ranks(root: Path) -> None:
     torch.set_num_threads(1)
     fit(root, devices=2)
 
 
-def weights(root):
+def weights(root: Path) -> torch.Tensor:
     (checkpoint,) = root.glob("lightning_logs/version_0/checkpoints/last.ckpt")
-    return read_checkpoint(checkpoint)["state_dict"]["autoencoder.W_enc"]
+    W_enc: torch.Tensor = read_checkpoint(checkpoint)["state_dict"]["autoencoder.W_enc"]
+    return W_enc
 
 
-def main(directory):
+def main(directory: Path) -> None:
     torch.set_num_threads(1)
     CompiledEngine.unrolled = 2  # a graph of 32 steps takes longer to compile
     # First, as a fork must not find the compiler's threads.

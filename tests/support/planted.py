@@ -19,7 +19,7 @@ NETWORKS = {
 }
 
 
-def hadamard(n):
+def hadamard(n: int) -> torch.Tensor:
     """The normalised Hadamard matrix of n rows; its entries are exact in binary where n is a power of 4."""
     W = torch.ones(1, 1)
     while len(W) < n:
@@ -27,7 +27,7 @@ def hadamard(n):
     return W / math.sqrt(n)
 
 
-def planted(mono, opposite, same, uncarried, n_hidden):
+def planted(mono: int, opposite: int, same: int, uncarried: int, n_hidden: int) -> dict[str, torch.Tensor]:
     """A network of weights 1, -1 and 0, and what else is measured with it.
 
     Its features: monosemantic ones, opposite-sign pairs across the two parts of the partition, same-sign pairs across
@@ -48,5 +48,5 @@ def planted(mono, opposite, same, uncarried, n_hidden):
     return {"W_enc": W, "w_start": w_start, "cooccurrence": cooccurrence, "partition": partition}
 
 
-def ratio(a, b):
+def ratio(a: float, b: float) -> float:
     return a / b if b else math.nan

@@ -8,6 +8,10 @@ import socket
 import sys
 import traceback
 import warnings
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +19,18 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import polysemantic
+from polysemantic import Run
 from polysemantic.callbacks import CollisionTracker, Convergence, Measurements, Snapshots
-from polysemantic.data import IndependentBernoulli, OneHot
+from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
 from polysemantic.model.ensemble import Ensemble
 
 SECONDS = 90
-DATA = {
+DATA: dict[str, Callable[..., InputDataModule]] = {
     "every feature once": OneHot,
     "one-hot": functools.partial(OneHot, batch_size=256),
     "bernoulli": functools.partial(IndependentBernoulli, probability=0.1, batch_size=256),
 }
-OPTIMISERS = {
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "AdamW": functools.partial(torch.optim.AdamW, lr=0.01),
     "Adam": functools.partial(torch.optim.Adam, lr=0.01),
     "SGD": functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9),
@@ -34,13 +39,16 @@ OPTIMISERS = {
 }
 
 
-def free_port():
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
 
 
-def _run(rank, world, port, directory, function, arguments):
+def _run(
+    rank: int, world: int, port: int, directory: Path, function: Callable[..., object], arguments: Sequence[Any]
+) -> None:
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "test", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
         "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
@@ -60,7 +68,7 @@ def _run(rank, world, port, directory, function, arguments):
     os._exit(0)
 
 
-def start(world, directory, function, *arguments):
+def start(world: int, directory: Path, function: Callable[..., object], *arguments: Any) -> Sequence[BaseProcess]:
     """Start the ranks of a world as forks of this process, which takes no time for imports."""
     fork, port = multiprocessing.get_context("fork"), free_port()
     directory.mkdir(parents=True, exist_ok=True)
@@ -75,7 +83,7 @@ def start(world, directory, function, *arguments):
     return ranks
 
 
-def finish(ranks, directory):
+def finish(ranks: Sequence[BaseProcess], directory: Path) -> tuple[list[int | None], list[str]]:
     """Wait for all ranks, and give the exit status and what was printed of each; none outlives its time."""
     try:
         for rank in ranks:
@@ -90,16 +98,24 @@ def finish(ranks, directory):
     return [rank.exitcode for rank in ranks], said
 
 
-def launch(world, directory, function, *arguments):
+def launch(world: int, directory: Path, function: Callable[..., object], *arguments: Any) -> list[str]:
     """Run a function in every rank of a world, and give what each printed."""
     statuses, said = finish(start(world, directory, function, *arguments), directory)
     assert set(statuses) == {0}, "\n".join(said)
     return said
 
 
-def fit(root, data="every feature once", optimizer="AdamW", devices=1, max_steps=200, trainer=None, **options):
+def fit(
+    root: Path,
+    data: str | Callable[..., InputDataModule] = "every feature once",
+    optimizer: str = "AdamW",
+    devices: int = 1,
+    max_steps: int = 200,
+    trainer: dict[str, Any] | None = None,
+    **options: Any,
+) -> Run:
     """A small run whose files are compared: 16 features, 8 neurons."""
-    given = {
+    given: dict[str, Any] = {
         "n_hidden": 8, "ensemble": Ensemble(7), "optimizer": OPTIMISERS[optimizer], "l1": 0.01,
         "measurements": Measurements(100), "collisions": CollisionTracker(20), "convergence": Convergence(25),
         "snapshots": Snapshots([5, 0, 3]),
@@ -110,16 +126,16 @@ def fit(root, data="every feature once", optimizer="AdamW", devices=1, max_steps
     return polysemantic.fit(make_data(16), max_steps=max_steps, trainer=trainer, **options)
 
 
-def fit_on(ranks, root, *arguments, **options):
+def fit_on(ranks: int, root: Path, *arguments: Any, **options: Any) -> Run:
     """The same run, by so many ranks."""
     if ranks == 1:
         return fit(root, *arguments, **options)
-    launch(ranks, root, functools.partial(fit, root, *arguments, devices=ranks, **options))
+    launch(ranks, root, functools.partial(fit, root, *arguments, **options | {"devices": ranks}))
     directories = sorted((root / "lightning_logs").iterdir())
     return polysemantic.load(directories[-1])
 
 
-def assert_same_tree(one, other, path=""):
+def assert_same_tree(one: Any, other: Any, path: str = "") -> None:
     """The same numbers, to the last bit, in the same places."""
     assert isinstance(one, dict) == isinstance(other, dict), path
     if isinstance(one, torch.Tensor):
@@ -137,7 +153,7 @@ def assert_same_tree(one, other, path=""):
         assert one == other or one != one, path
 
 
-def assert_same_runs(one, other):
+def assert_same_runs(one: Run, other: Run) -> None:
     """The same way, end and snapshots, to the last bit."""
     pd.testing.assert_frame_equal(one.history, other.history, check_exact=True)
     assert_same_ends(one, other)
@@ -147,12 +163,12 @@ def assert_same_runs(one, other):
             np.testing.assert_array_equal(values, other.weights[step][name])
 
 
-def assert_same_drawings(one, other):
+def assert_same_drawings(one: Run, other: Run) -> None:
     """The same pictures and histograms in TensorBoard."""
     assert drawings(one.directory) == drawings(other.directory)
 
 
-def drawings(run):
+def drawings(run: Path) -> dict[str, list[tuple[int, Any]]]:
     """Every picture and histogram, by tag and step."""
     events = EventAccumulator(str(run), size_guidance={"images": 0, "histograms": 0}).Reload()
     tags = events.Tags()
@@ -160,7 +176,7 @@ def drawings(run):
     return drawn | {tag: [(at.step, at.histogram_value) for at in events.Histograms(tag)] for tag in tags["histograms"]}
 
 
-def assert_same_ends(one, other):
+def assert_same_ends(one: Run, other: Run) -> None:
     """The same results, lives of collisions and checkpoint, to the last bit."""
     for name in ("results", "collisions"):
         pd.testing.assert_frame_equal(getattr(one, name), getattr(other, name), check_exact=True)
@@ -178,4 +194,4 @@ def assert_same_ends(one, other):
                 del each[name]["ended"]
             if name.startswith("Measurements"):
                 del each[name]["history"], each[name]["steps"]
-    assert_same_tree(*tracked, "callbacks")
+    assert_same_tree(tracked[0], tracked[1], "callbacks")

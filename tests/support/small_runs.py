@@ -3,7 +3,9 @@
 import hashlib
 import itertools
 import shutil
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import pandas as pd
@@ -12,32 +14,32 @@ import yaml
 
 from polysemantic import Ensemble, fit
 from polysemantic.callbacks import CollisionTracker, Measurements
-from polysemantic.data import IndependentBernoulli, OneHot
+from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
 
 
-def small_grid(root, n_hidden=12, seeds=2):
+def small_grid(root: Path, n_hidden: int = 12, seeds: int = 2) -> Path:
     """A run that varies L1 and the probability."""
     ensemble = Ensemble(seeds, {"l1": [0.001, 0.01], "probability": [0.05, 0.3]})
     data = IndependentBernoulli(10, 0.1, batch_size=64)
     return _fit(root, data, ensemble=ensemble, n_hidden=n_hidden, max_steps=200, optimizer=_adam)
 
 
-def small_one_hot(root, n_hidden=24):
+def small_one_hot(root: Path, n_hidden: int = 24) -> Path:
     """A run of plain SGD on one-hot inputs, where the laws of sparsification hold."""
     return _fit(
         root, OneHot(8), ensemble=Ensemble(3), n_hidden=n_hidden, max_steps=300, l1=0.02, optimizer=_gradient_descent
     )
 
 
-def _adam(parameters):
+def _adam(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.AdamW(parameters, lr=0.01)
 
 
-def _gradient_descent(parameters):
+def _gradient_descent(parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     return torch.optim.SGD(parameters, lr=0.5)
 
 
-def _fit(root, data, **options):
+def _fit(root: Path, data: InputDataModule, **options: Any) -> Path:
     # Shapes and types of a fit are checked by its own tests.
     jaxtyping.config.update("jaxtyping_disable", True)
     trainer = {"default_root_dir": str(root), "enable_progress_bar": False}
@@ -48,7 +50,7 @@ def _fit(root, data, **options):
         jaxtyping.config.update("jaxtyping_disable", False)
 
 
-def make_sweep(sweep, runs, axes):
+def make_sweep(sweep: Path, runs: Sequence[Path], axes: Sequence[Mapping[str, Any]]) -> Path:
     """A sweep's directory of finished runs, one cell each; `axes` gives each cell's values by dotted key."""
     tables = []
     for run, values in zip(runs, axes, strict=True):
@@ -63,7 +65,7 @@ def make_sweep(sweep, runs, axes):
     return sweep
 
 
-def repeated_sweep(sweep, run, n_hidden, learning_rates):
+def repeated_sweep(sweep: Path, run: Path, n_hidden: Iterable[int], learning_rates: Iterable[float]) -> Path:
     """A sweep whose cells are copies of one run, said to be of other widths and learning rates."""
     for width, rate in itertools.product(n_hidden, learning_rates):
         cell = Path(shutil.copytree(run, sweep / "cells" / f"w{width}r{rate:g}"))

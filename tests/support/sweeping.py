@@ -1,8 +1,11 @@
 """What the tests of sweeps share: a sweep whose cells are small, slow if told so, and write down who ran them."""
 
 import json
+import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -39,9 +42,10 @@ overrides:
 axes: {model.n_hidden: [16, 32, 48], model.l1: [0, 0.01]}
 """
 PATIENCE = 180
+Found = TypeVar("Found")
 
 
-def write_sweep_files(directory, sweep=SWEEP):
+def write_sweep_files(directory: Path, sweep: str = SWEEP) -> Path:
     """A base, the callback and a sweep in a directory, and the sweep's path."""
     (directory / "base.yaml").write_text(BASE)
     (directory / "watched.py").write_text(WATCHED)
@@ -49,23 +53,23 @@ def write_sweep_files(directory, sweep=SWEEP):
     return directory / "small.yaml"
 
 
-def sweep_directory(directory):
+def sweep_directory(directory: Path) -> Path:
     """The one sweep in a directory."""
     (found,) = (directory / "lightning_logs/sweeps").iterdir()
     return found
 
 
-def results(directory):
+def results(directory: Path) -> pd.DataFrame:
     return pd.read_parquet(sweep_directory(directory) / "results.parquet")
 
 
-def beginnings(cell):
+def beginnings(cell: Path) -> list[dict[str, Any]]:
     """Who ran a cell, and from which step on."""
     path = cell / "began.txt"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def wait_for(find, process):
+def wait_for(find: Callable[[], Found | None], process: subprocess.Popen[str]) -> Found:
     """What `find` finds, while a process is alive."""
     until = time.monotonic() + PATIENCE
     while not (found := find()):
@@ -75,10 +79,10 @@ def wait_for(find, process):
     return found
 
 
-def at_work(directory, where=None):
+def at_work(directory: Path, where: str | None = None) -> Callable[[], tuple[Path, dict[str, Any]] | None]:
     """The first cell that is being trained and has a checkpoint, and who is at it."""
 
-    def find():
+    def find() -> tuple[Path, dict[str, Any]] | None:
         for cell in Path(directory).glob("lightning_logs/sweeps/*/cells/*"):
             told = beginnings(cell)
             unfinished = not (cell / "results.parquet").exists() and (cell / "checkpoints/last.ckpt").exists()

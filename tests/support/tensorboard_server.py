@@ -1,9 +1,10 @@
 """TensorBoard with the tab of this working copy, whichever copy is installed."""
 
 import sys
+from collections.abc import Sequence
 
 
-def main(arguments):
+def main(arguments: Sequence[str]) -> int:
     # Here and not above: its imports warn, and the tests' collection imports every file.
     from tensorboard import default, program
 
@@ -11,7 +12,8 @@ def main(arguments):
 
     board = program.TensorBoard(plugins=[*default.get_static_plugins(), PolysemanticPlugin])
     board.configure(argv=["tensorboard", "--host", "127.0.0.1", "--port", "0", "--load_fast", "false", *arguments])
-    return board.main()
+    status: int = board.main()
+    return status
 
 
 if __name__ == "__main__":
