@@ -9,13 +9,12 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 
 import polysemantic
 from polysemantic.callbacks import Snapshots
-from polysemantic.callbacks.tensorboard.weights_log import histogram, picture
+from polysemantic.callbacks.tensorboard.pictures import picture
 from polysemantic.data import IndependentBernoulli
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.results.intervals import interval_of
 
-WHITE, BLUE, VERMILION = [255, 255, 255], [0, 114, 178], [213, 94, 0]
 EVERYTHING = {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0}
 
 
@@ -104,30 +103,6 @@ def test_the_layout_names_curves_that_were_written(run):
     assert len(charts["polysemantic_neurons"]) == 2
     named = {tag for series in charts.values() for one in series for tag in (one.value, one.lower, one.upper)}
     assert named == set(found.Tags()["scalars"])
-
-
-def test_the_strongest_entry_of_a_block_decides_its_colour():
-    matrix = torch.zeros(4, 1030)
-    matrix[1, 4], matrix[1, 5] = 0.2, -2.0
-    matrix[3, 1029] = 1.0
-    shown = rgb(picture(matrix))
-    assert shown.shape == (4, 344, 3)
-    coloured = np.argwhere((shown != 255).any(-1)).tolist()
-    assert coloured == [[1, 1], [3, 343]]
-    assert (shown[1, 1].tolist(), shown[3, 343].tolist(), shown[0, 0].tolist()) == (BLUE, VERMILION, WHITE)
-
-
-@pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [-1.0, 0.25, 3.0]])
-def test_a_histogram_counts_every_value(values):
-    low, high, number, total, squares, *counts = histogram(torch.tensor(values)).tolist()
-    assert (low, high, number, total) == (min(values), max(values), len(values), sum(values))
-    assert squares == sum(value * value for value in values)
-    assert sum(counts) == number
-
-
-def test_a_diverged_network_has_no_histogram():
-    assert histogram(torch.tensor([1.0, torch.nan])).isnan().all()
-    assert histogram(torch.tensor([1.0, torch.inf])).isnan().all()
 
 
 @pytest.fixture(scope="module")
