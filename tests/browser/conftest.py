@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.browser import ARTIFACTS
+
 CHROMIUM = Path(os.environ.get("CHROMIUM", "/usr/bin/chromium"))
-ARTIFACTS = Path(__file__).parents[2] / "artifacts" / "browser"
 LOCAL = ("file://", "about:", "data:", "blob:", "http://127.0.0.1:", "http://localhost:")
 
 

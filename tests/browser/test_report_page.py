@@ -12,7 +12,7 @@ from PIL import Image
 
 from polysemantic.report.command import main
 from polysemantic.report.material import read_material
-from tests.browser.conftest import ARTIFACTS
+from tests.support.browser import ARTIFACTS
 from tests.support.small_runs import make_sweep, repeated_sweep, small_grid, small_one_hot
 
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(2)>'"&"""

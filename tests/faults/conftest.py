@@ -4,7 +4,7 @@ import jaxtyping
 import pytest
 
 import polysemantic
-from tests.faults import victims
+from tests.support import faults
 
 TOLD = pytest.StashKey[dict]()
 
@@ -36,7 +36,7 @@ def whole(tmp_path_factory):
     """The run that nothing befalls."""
     jaxtyping.config.update("jaxtyping_disable", True)
     root = tmp_path_factory.mktemp("whole")
-    statuses, said = victims.run(root)
+    statuses, said = faults.run(root)
     jaxtyping.config.update("jaxtyping_disable", False)
     assert statuses == [0], said
-    return polysemantic.load(victims.runs(root)[0])
+    return polysemantic.load(faults.runs(root)[0])

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.faults.victims import PATIENCE, assert_nothing_lost, assert_whole_files, end, go_on
+from tests.support.faults import PATIENCE, assert_nothing_lost, assert_whole_files, end, go_on
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -11,7 +11,7 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.memory import bytes_per_instance, memory_line
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
-from tests.faults.victims import error_line, run
+from tests.support.faults import error_line, run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

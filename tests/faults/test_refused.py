@@ -7,7 +7,7 @@ import torch
 
 from polysemantic.callbacks import Snapshots
 from polysemantic.storage.checkpoints import SealedCheckpointIO
-from tests.faults.victims import assert_nothing_lost, at_step, begin, end, error_line, run, wait_for
+from tests.support.faults import assert_nothing_lost, at_step, begin, end, error_line, run, wait_for
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -8,7 +8,7 @@ import pytest
 import polysemantic
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Results, Survival
 from polysemantic.callbacks.checkpoint import link_or_copy
-from tests.faults.victims import assert_nothing_lost, at_step, begin, end, go_on, nothing, run
+from tests.support.faults import assert_nothing_lost, at_step, begin, end, go_on, nothing, run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -7,7 +7,7 @@ import pytest
 
 import polysemantic
 from polysemantic.callbacks import CollisionTracker, Snapshots
-from tests.faults.victims import at_step, run
+from tests.support.faults import at_step, run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -12,7 +12,7 @@ import pytest
 import polysemantic
 from polysemantic.callbacks import Checkpoint, Results, Snapshots
 from polysemantic.storage.files import SealedWriter
-from tests.faults.victims import (
+from tests.support.faults import (
     PATIENCE,
     assert_nothing_lost,
     assert_whole_files,
