@@ -26,8 +26,8 @@ class WeightsLog(Callback):
     """Draws the snapshots in TensorBoard: effective weights and W Wᵀ as images, weights and activations as histograms.
 
     Rows of an image are features, its columns neurons; blue is -1 or less, white 0, vermilion 1 or more. A matrix with
-    more than 512 rows or columns is shown in blocks, each by its strongest entry. Untied networks have W_enc W_decᵀ.
-    Hidden activations are those of the first evaluation batch. The first six of the snapshots' instances are drawn.
+    more than 512 rows or columns is shown in blocks, each by its entry of largest magnitude. Untied networks have
+    W_enc W_decᵀ. Hidden activations are from the first evaluation batch. At most six instances are drawn.
 
     Args:
         snapshots: The callback that keeps weights.
