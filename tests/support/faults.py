@@ -1,21 +1,27 @@
-"""Small runs that are forked, so that no time goes into imports, and what must be true once something befell them."""
+"""Small runs in forks of this process, faults that befall them, and what must hold afterwards."""
 
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
+from lightning.pytorch import Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import polysemantic
+from polysemantic import Run
 from polysemantic.cli.main import main
 from polysemantic.storage.checkpoints import check_checkpoint
 from tests.support.ranks import assert_same_drawings, assert_same_runs, finish, start
 
-# No rank may outlive another that ended by more than this.
+# Seconds by which one rank may outlive another that has ended.
 PATIENCE = 30
 FIT = [
     "fit", "--data=IndependentBernoulli", "--data.n_features=16", "--data.probability=0.1", "--data.batch_size=32",
@@ -25,7 +31,7 @@ FIT = [
 ]  # fmt: skip
 
 
-def _command(root, arguments, prepare):
+def _command(root: Path, arguments: list[Any], prepare: Callable[[], None]) -> None:
     prepare()
     sys.argv = ["polysemantic"]  # Lightning warns where the process has arguments of its own
     os.chdir(root)
@@ -34,44 +40,49 @@ def _command(root, arguments, prepare):
     os._exit(status)
 
 
-def _said(root):
-    # Not in the directory itself, which may be a full disk.
+def _said(root: Path) -> Path:
+    # Beside the directory, because the directory may be a full disk.
     return root.with_name(f"{root.name}_said")
 
 
-def nothing():
+def nothing() -> None:
     """No preparation."""
 
 
-def begin(root, *arguments, ranks=1, prepare=nothing):
-    """Start a command in the given directory, in so many processes that each prepare a fault."""
+def begin(root: Path, *arguments: str, ranks: int = 1, prepare: Callable[[], None] = nothing) -> list[BaseProcess]:
+    """Start a command in a directory, in `ranks` processes that each prepare a fault."""
     root.mkdir(parents=True, exist_ok=True)
     devices = [f"--trainer.devices={ranks}"]
-    return start(ranks, _said(root), _command, root, [*FIT, *devices, *arguments], prepare)
+    processes: list[BaseProcess] = start(ranks, _said(root), _command, root, [*FIT, *devices, *arguments], prepare)
+    return processes
 
 
-def end(processes, root):
+def end(processes: list[BaseProcess], root: Path) -> tuple[list[int], list[str]]:
     """Wait for all to end, and give their exit statuses and what they said."""
-    return finish(processes, _said(root))
+    ended: tuple[list[int], list[str]] = finish(processes, _said(root))
+    return ended
 
 
-def run(root, *arguments, ranks=1, prepare=nothing):
+def run(
+    root: Path, *arguments: str, ranks: int = 1, prepare: Callable[[], None] = nothing
+) -> tuple[list[int], list[str]]:
     """Start a command and wait for its end."""
     return end(begin(root, *arguments, ranks=ranks, prepare=prepare), root)
 
 
-def wait_for(condition, processes):
-    """Wait until something is so, which must be before the processes end."""
+def wait_for(condition: Callable[[], bool], processes: list[BaseProcess]) -> None:
+    """Wait until a condition holds, which must be before the processes end."""
     while not condition():
         assert all(process.is_alive() for process in processes), "ended too early"
         time.sleep(0.002)
 
 
-def at_step(kind, name, step, does):
-    """Let something happen before the first call of a callback's method from a step on."""
-    method, done = getattr(kind, name), []
+def at_step(kind: type, name: str, step: int, does: Callable[[Trainer], None]) -> None:
+    """Let a fault happen before the first call of a callback's method from a step on."""
+    method = getattr(kind, name)
+    done: list[bool] = []
 
-    def struck(self, trainer, *arguments, **options):
+    def struck(self: Any, trainer: Trainer, *arguments: Any, **options: Any) -> Any:
         if trainer.global_step >= step and not done:
             done.append(True)
             does(trainer)
@@ -80,8 +91,8 @@ def at_step(kind, name, step, does):
     setattr(kind, name, struck)
 
 
-def killed(root, ready, prepare=nothing):
-    """A run that is killed as soon as something is so."""
+def killed(root: Path, ready: Callable[[], bool], prepare: Callable[[], None] = nothing) -> Path:
+    """The directory of a run that is killed as soon as a condition holds."""
     processes = begin(root, prepare=prepare)
     wait_for(ready, processes)
     processes[0].kill()
@@ -90,20 +101,21 @@ def killed(root, ready, prepare=nothing):
     return root / "lightning_logs" / "version_0"
 
 
-def error_line(text):
-    """What was said in one line, after which nothing came."""
+def error_line(text: str) -> str:
+    """The error in one line at the end of what a command printed."""
     lines = text.splitlines()
     assert lines[-1].startswith("error: "), text
     assert "Traceback" not in text
     return lines[-1]
 
 
-def runs(root):
+def runs(root: Path) -> list[Path]:
+    """The run directories of a root directory."""
     return sorted((root / "lightning_logs").glob("version_*"))
 
 
-def assert_whole_files(root):
-    """Every file that a later run reads is whole: it can be read from its beginning to its end."""
+def assert_whole_files(root: Path) -> None:
+    """Check that every file that a later run reads can be read to its end."""
     for path in root.rglob("*"):
         if path.suffix == ".parquet":
             pd.read_parquet(path)
@@ -116,8 +128,8 @@ def assert_whole_files(root):
             assert "model" in yaml.safe_load(path.read_text())
 
 
-def assert_nothing_lost(whole, root):
-    """The newest run ended as the one that nothing befell, with nothing half written beside it and no point twice."""
+def assert_nothing_lost(whole: Run, root: Path) -> None:
+    """Check that the newest run ended as one without a fault, left no half-written file, and drew no point twice."""
     newest = max(runs(root), key=lambda path: int(path.name.removeprefix("version_")))
     assert_whole_files(root)
     assert list(newest.rglob("*.part")) == []
@@ -127,14 +139,14 @@ def assert_nothing_lost(whole, root):
     assert points(newest / "mean") == points(whole.directory / "mean")
 
 
-def points(directory):
+def points(directory: Path) -> dict[str, list[tuple[int, float]]]:
     """The points of every curve in TensorBoard."""
     events = EventAccumulator(str(directory), size_guidance={"scalars": 0})
     events.Reload()
     return {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
-def go_on(root, *arguments, ranks=1):
-    """Start the command that continues the newest run, or that starts it anew if it had no checkpoint yet."""
+def go_on(root: Path, *arguments: str, ranks: int = 1) -> list[BaseProcess]:
+    """Start the command that continues the newest run, or a new run if there is no checkpoint yet."""
     begun = any(root.glob("lightning_logs/version_*/checkpoints/*.ckpt"))
     return begin(root, *(["--ckpt_path=last"] if begun else []), *arguments, ranks=ranks)

@@ -1,9 +1,11 @@
 """TensorBoard with the tab of this working copy, whichever copy is installed."""
 
 import sys
+from typing import Any
 
 
-def main(arguments):
+def main(arguments: list[str]) -> Any:
+    """Serve until the process is ended."""
     # Here and not above: its imports warn, and the tests' collection imports every file.
     from tensorboard import default, program
 

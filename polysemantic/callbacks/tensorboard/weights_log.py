@@ -10,7 +10,7 @@ from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.snapshots import Snapshots
-from polysemantic.callbacks.tensorboard.board import logs_to_tensorboard, run_writer
+from polysemantic.callbacks.tensorboard.drawing import logs_to_tensorboard, run_writer
 from polysemantic.callbacks.tensorboard.event_files import purge_from
 from polysemantic.callbacks.tensorboard.histograms import HISTOGRAM_LENGTH, add_histogram, histogram
 from polysemantic.callbacks.tensorboard.pictures import add_picture, picture
