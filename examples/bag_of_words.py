@@ -17,7 +17,7 @@ from scipy import sparse
 
 from polysemantic.data import FeatureFile
 
-# Words that say how a sentence is built and not what it is about.
+# Words that carry the grammar of a sentence and not its subject.
 FUNCTION_WORDS = set(
     re.findall(
         r"\w+",
@@ -36,10 +36,10 @@ FUNCTION_WORDS = set(
 
 
 def sentences() -> list[set[str]]:
-    """The words of each sentence of prose; indented blocks are code and grammar."""
+    """The set of words of each sentence of prose. Indented paragraphs are code or grammar and are left out."""
     found: list[set[str]] = []
     for _, text in sorted(topics.items()):
-        paragraphs = [part for part in re.split(r"\n\s*\n", text) if not re.match(r" |.*(\*\*\*|===)", part, re.DOTALL)]
+        paragraphs = [one for one in re.split(r"\n\s*\n", text) if not re.match(r" |.*(\*\*\*|===)", one, re.DOTALL)]
         prose = re.split(r"\n\n|(?<=[.:;!?])\s+", "\n\n".join(paragraphs))
         words = [re.findall(r"[a-z]{2,}", sentence.lower()) for sentence in prose]
         found.extend(set(sentence) - FUNCTION_WORDS for sentence in words)
@@ -47,10 +47,10 @@ def sentences() -> list[set[str]]:
 
 
 def bag_of_words(n_features: int) -> tuple[sparse.csr_array, list[str]]:
-    """Sentences by words, the most frequent word first; sentences with none of the words are left out."""
+    """A matrix of sentences by words, the most frequent word first, without sentences that have none of the words."""
     rows = sentences()
     frequency = Counter(word for row in rows for word in row)
-    # Equally frequent words in the order of the alphabet: a set has none of its own.
+    # Equally frequent words are in alphabetical order, as the order of a set differs between processes.
     words = sorted(frequency, key=lambda word: (-frequency[word], word))[:n_features]
     column = {word: feature for feature, word in enumerate(words)}
     kept = [sorted(column[word] for word in row & column.keys()) for row in rows]
@@ -75,7 +75,7 @@ def describe(data: FeatureFile, words: list[str]) -> None:
 
 
 def main() -> None:
-    """Write the matrix, and print what it is like."""
+    """Write the matrix, and print its co-occurrence statistics."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("bag_of_words.npz"), help="default: %(default)s")
     parser.add_argument("--n_features", type=int, default=256, help="words to keep, default: %(default)s")

@@ -1,1 +1,1 @@
-"""The tab "Polysemantic" of TensorBoard: which neuron stands for which features, over training."""
+"""The tab "Polysemantic" of TensorBoard, which shows over training which features each neuron carries."""

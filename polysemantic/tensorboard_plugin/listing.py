@@ -1,4 +1,7 @@
-"""Runs that kept snapshots, found anew at each request: a name from outside is looked up, never made into a path."""
+"""The runs below a log directory that have snapshots.
+
+They are searched at each request, and the name in a request is looked up among them: it never becomes a path.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ class KeptRun:
     """A run with snapshots.
 
     Args:
-        name: The run directory, seen from the log directory.
+        name: Path of the run directory, relative to the log directory.
         directory: The run directory.
-        snapshots: The file of each step, in order.
+        snapshots: The file of each step, by step.
     """
 
     name: str
@@ -27,8 +30,8 @@ class KeptRun:
 
 
 def find_runs(logdir: str | None) -> Iterator[KeptRun]:
-    """The runs in a log directory and below it that have snapshots, in order of their names."""
-    # Symbolic links are not followed: they could lead in circles.
+    """The runs with snapshots in a log directory and below it, in order of their names."""
+    # `os.walk` follows no symbolic links, which could form cycles.
     for directory, inner, _ in os.walk(logdir) if logdir else ():
         inner.sort()
         if "weights" in inner and (snapshots := _snapshots(Path(directory, "weights"))):
@@ -41,5 +44,5 @@ def _snapshots(directory: Path) -> dict[int, Path]:
 
 
 def _name(path: str) -> str:
-    # A file's name need not be text; what a page sends back must be.
+    # The name of a file can be any bytes, but a page can only send text.
     return os.fsencode(path).decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""Snapshots as the page wants them: what there is in a run, and one network's matrix at one step."""
+"""Snapshots in the form that the page reads: the content of a run, and one instance's weights at one step."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble, point_label
 from polysemantic.tensorboard_plugin.listing import KeptRun
 
-# What a file may do that is torn, or no snapshot at all.
+# Errors of reading a damaged file, or a file that is no snapshot.
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error, struct.error)
 _KEPT_IN_MEMORY = 24
 
 
 def describe(run: KeptRun) -> dict[str, Any]:
-    """The steps and instances of a run's readable snapshots, and why others are skipped."""
+    """The steps and instances of a run's readable snapshots, and the reasons for which other files are skipped."""
     steps, skipped, instances = [], [], []
     for step, path in run.snapshots.items():
         try:
@@ -42,10 +42,12 @@ def describe(run: KeptRun) -> dict[str, Any]:
 
 
 def matrix(path: Path, instance: int) -> bytes:
-    """One instance's effective weights: number of features and of neurons (uint32), then float16 feature by feature.
+    """One instance's effective weights: numbers of features and neurons as uint32, then the weights as float16.
+
+    The weights are in order of features, and all numbers are little-endian.
 
     Raises:
-        ValueError: If the file is torn, no snapshot, or without this instance.
+        ValueError: If the file is damaged, no snapshot, or without this instance.
     """
     try:
         return _matrix(path, path.stat().st_mtime_ns, instance)
@@ -54,7 +56,7 @@ def matrix(path: Path, instance: int) -> bytes:
 
 
 @functools.lru_cache(_KEPT_IN_MEMORY)
-def _matrix(path: Path, modified: int, instance: int) -> bytes:  # noqa: ARG001  a file written anew is read anew
+def _matrix(path: Path, modified: int, instance: int) -> bytes:  # noqa: ARG001  A file that was rewritten is read again.
     at = _instances(path).index(instance)
     with path.open("rb") as content, NpzFile(content, allow_pickle=False) as file:
         kept = {name: torch.from_numpy(file[name][at]).float() for name in ("W_enc", "W_dec") if name in file}
@@ -65,7 +67,7 @@ def _matrix(path: Path, modified: int, instance: int) -> bytes:  # noqa: ARG001 
 
 
 def _instances(path: Path) -> list[int]:
-    # np.load would leave a torn file open, and take other files for snapshots.
+    # np.load would leave a damaged file open, and would also read files of other kinds.
     with path.open("rb") as content, NpzFile(content, allow_pickle=False) as file:
         if "W_enc" not in file:
             raise ValueError("there is no W_enc in it")
@@ -73,7 +75,7 @@ def _instances(path: Path) -> list[int]:
 
 
 def _labels(run: Path, instances: list[int]) -> list[str]:
-    """What to call instances: by their grid point and seed, as far as the run's configuration can be read."""
+    """A label for each instance: its grid point and seed, or its index where the configuration cannot be read."""
     try:
         ensemble = Ensemble(**yaml.safe_load((run / "config.yaml").read_text())["ensemble"])
         places = [divmod(instance, ensemble.seeds) for instance in instances]

@@ -32,10 +32,10 @@ class _Answer(NamedTuple):
 class PolysemanticPlugin(TBPlugin):  # type: ignore[misc]  # TensorBoard has no types
     """Serves the tab "Polysemantic" and the snapshots below the log directory.
 
-    It reads `weights/step_*.npz` of run directories and nothing else, and writes nothing.
+    It reads `weights/step_*.npz` and `config.yaml` of run directories, and writes nothing.
 
     Args:
-        context: What TensorBoard says of itself.
+        context: TensorBoard's settings, among them the log directory.
     """
 
     plugin_name = "polysemantic"
@@ -49,28 +49,30 @@ class PolysemanticPlugin(TBPlugin):  # type: ignore[misc]  # TensorBoard has no 
 
     @override
     def frontend_metadata(self) -> FrontendMetadata:
-        # The tab has a button of its own to look for new runs.
+        # The tab has its own button to search for new runs.
         return FrontendMetadata(es_module_path="/index.js", tab_name="Polysemantic", disable_reload=True)
 
     @override
     def get_plugin_apps(self) -> dict[str, Callable[..., Any]]:
         routes = {"/runs": self._runs, "/run": self._run, "/weights": self._weights}
-        return {f"/{name}": _served(_asset(name)) for name in _ASSETS} | {at: _served(do) for at, do in routes.items()}
+        return {f"/{name}": _served(_asset(name)) for name in _ASSETS} | {
+            route: _served(answer) for route, answer in routes.items()
+        }
 
     def _runs(self, request: Request) -> _Answer:  # noqa: ARG002
         return _Answer([run.name for run in find_runs(self._logdir)])
 
     def _run(self, request: Request) -> _Answer:
-        # Only who looks at the tab waits for torch.
+        # Importing torch takes seconds, so only a visitor of the tab waits for it.
         from polysemantic.tensorboard_plugin.matrices import describe
 
-        run = self._asked(request)
+        run = self._requested(request)
         return _missing("run") if run is None else _Answer(describe(run))
 
     def _weights(self, request: Request) -> _Answer:
         from polysemantic.tensorboard_plugin.matrices import matrix
 
-        run = self._asked(request)
+        run = self._requested(request)
         step, instance = (request.args.get(name, -1, int) for name in ("step", "instance"))
         if run is None or step not in run.snapshots:
             return _missing("run or step")
@@ -79,7 +81,7 @@ class PolysemanticPlugin(TBPlugin):  # type: ignore[misc]  # TensorBoard has no 
         except ValueError as error:
             return _Answer(str(error), "text/plain", 422)
 
-    def _asked(self, request: Request) -> KeptRun | None:
+    def _requested(self, request: Request) -> KeptRun | None:
         name = request.args.get("run")
         return next((run for run in find_runs(self._logdir) if run.name == name), None)
 
@@ -94,11 +96,11 @@ def _missing(what: str) -> _Answer:
 
 
 def _served(answer: Callable[[Request], _Answer]) -> Callable[..., Any]:
-    """An application that lets nobody take what it serves for anything else."""
+    """A WSGI application for the answers of a function."""
 
     @Request.application
     def application(request: Request) -> Response:
-        # TensorBoard's own answers carry X-Content-Type-Options: nosniff.
+        # `Respond` sets X-Content-Type-Options: nosniff, so that browsers trust the content type.
         content, kind, status = answer(request)
         response: Response = Respond(request, content, kind, status)
         return response

@@ -14,12 +14,12 @@ _CPU = torch.device("cpu")
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """The consecutive entries along the first axis of a tensor that one process holds.
+    """The consecutive entries along one axis of a tensor that one process holds.
 
     Shards differ in size by one entry at most; those of the first processes are the larger ones.
 
     Args:
-        length: Number of entries of the whole tensor.
+        length: Number of entries of the whole axis.
         rank: Rank of this process, counted from 0.
         ranks: Number of processes.
         device: Device on which the processes exchange tensors.

@@ -15,17 +15,11 @@ from polysemantic.functional import coverage, polysemantic_neurons
 from polysemantic.storage.runs import load
 from tests.support.artifacts import ARTIFACTS
 from tests.support.small_runs import small_grid
+from tests.support.snapshots import write_snapshot
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
 MINUS = "\N{MINUS SIGN}"
 N_LARGE, M_LARGE = 256, 4096
-
-
-def keep(run, step, **arrays):
-    (run / "weights").mkdir(parents=True, exist_ok=True)
-    path = run / "weights" / f"step_{step:09d}.npz"
-    np.savez(path, step=np.array(step), **arrays)
-    return path
 
 
 def large_run(run):
@@ -36,12 +30,12 @@ def large_run(run):
     for at, step in enumerate((0, 1, 10, 100, 1000)):
         w = rng.normal(0, 0.02, (1, N_LARGE, M_LARGE)).astype(np.float32)
         w[0, np.arange(N_LARGE), home] = np.where(np.arange(N_LARGE) == 1, -1, 1) * at / 4
-        keep(run, step, W_enc=w, instance=np.array([0]))
+        write_snapshot(run, step, W_enc=w, instance=np.array([0]))
 
 
 def hostile_run(run):
-    keep(run, 0, W_enc=np.eye(3, dtype=np.float32)[None], instance=np.array([0]))
-    keep(run, 5, W_enc=np.eye(3, dtype=np.float32)[None], instance=np.array([0])).write_bytes(b"torn")
+    write_snapshot(run, 0, W_enc=np.eye(3, dtype=np.float32)[None], instance=np.array([0]))
+    write_snapshot(run, 5, W_enc=np.eye(3, dtype=np.float32)[None], instance=np.array([0])).write_bytes(b"torn")
     config = {"ensemble": {"seeds": 1, "vary": {HOSTILE: [1.0]}}}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
 
@@ -259,7 +253,7 @@ def test_a_hostile_name_is_a_name(tab, page):
 
 
 def test_new_snapshots_are_found_by_a_button(tab, logs):
-    keep(logs / "later", 3, W_enc=np.eye(2, dtype=np.float32)[None], instance=np.array([0]))
+    write_snapshot(logs / "later", 3, W_enc=np.eye(2, dtype=np.float32)[None], instance=np.array([0]))
     tab.locator("#reload").click()
     choose(tab, "later")
     assert tab.locator("#step-label").text_content() == "step 3"

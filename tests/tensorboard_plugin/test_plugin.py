@@ -13,15 +13,9 @@ from werkzeug.wrappers import Response
 
 from polysemantic.functional import effective_weight
 from polysemantic.tensorboard_plugin.plugin import PolysemanticPlugin
+from tests.support.snapshots import write_snapshot
 
 ROOT = Path(__file__).parents[2]
-
-
-def keep(run, step, **arrays):
-    (run / "weights").mkdir(parents=True, exist_ok=True)
-    path = run / "weights" / f"step_{step:09d}.npz"
-    np.savez(path, step=np.array(step), **arrays)
-    return path
 
 
 @pytest.fixture
@@ -30,9 +24,9 @@ def logdir(tmp_path):
     root = tmp_path / "logs"
     for step in (0, 10):
         tied = {"W_enc": np.full((2, 3, 4), step / 10, np.float32), "instance": np.array([0, 3])}
-        keep(root / "version_0", step, **tied)
+        write_snapshot(root / "version_0", step, **tied)
     W_enc, W_dec = torch.randn(2, 1, 3, 4)
-    keep(root / "nested" / "untied", 5, W_enc=W_enc.numpy(), W_dec=W_dec.numpy(), instance=np.array([7]))
+    write_snapshot(root / "nested" / "untied", 5, W_enc=W_enc.numpy(), W_dec=W_dec.numpy(), instance=np.array([7]))
     config = {"ensemble": {"seeds": 2, "vary": {"l1": [0.0, 0.1]}}}
     (root / "version_0" / "config.yaml").write_text(yaml.safe_dump(config))
     (root / "empty" / "weights").mkdir(parents=True)
@@ -90,12 +84,12 @@ def test_a_matrix_holds_effective_weights(logdir):
 def test_a_snapshot_written_anew_is_read_anew(logdir):
     query = {"run": "version_0", "step": 10, "instance": 0}
     ask(logdir, "/weights", **query)
-    keep(logdir / "version_0", 10, W_enc=np.full((1, 2, 2), -3e9, np.float32), instance=np.array([0]))
+    write_snapshot(logdir / "version_0", 10, W_enc=np.full((1, 2, 2), -3e9, np.float32), instance=np.array([0]))
     np.testing.assert_array_equal(weights_of(ask(logdir, "/weights", **query)), np.full((2, 2), -65504))
 
 
 def test_numbers_that_are_none_stay_so(logdir):
-    keep(logdir / "version_0", 20, W_enc=np.full((1, 2, 2), np.nan, np.float32), instance=np.array([0]))
+    write_snapshot(logdir / "version_0", 20, W_enc=np.full((1, 2, 2), np.nan, np.float32), instance=np.array([0]))
     assert np.isnan(weights_of(ask(logdir, "/weights", run="version_0", step=20, instance=0))).all()
 
 
@@ -115,7 +109,7 @@ def test_what_is_not_listed_is_not_found(logdir, query):
 
 
 def test_a_run_outside_the_log_directory_is_not_found(logdir, tmp_path):
-    keep(tmp_path / "secret", 0, W_enc=np.zeros((1, 1, 1)), instance=np.array([0]))
+    write_snapshot(tmp_path / "secret", 0, W_enc=np.zeros((1, 1, 1)), instance=np.array([0]))
     (logdir / "link").symlink_to(tmp_path / "secret", target_is_directory=True)
     for name in ("../secret", str(tmp_path / "secret"), "link"):
         assert ask(logdir, "/run", run=name).status_code == 404

@@ -7,7 +7,7 @@ from polysemantic.callbacks import StepCallback
 
 
 class Diary(StepCallback):
-    """Notes the mean loss in `diary.txt` of the run directory."""
+    """Writes the mean loss to `diary.txt` in the run directory."""
 
     def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         if module.loss is not None and trainer.is_global_zero:

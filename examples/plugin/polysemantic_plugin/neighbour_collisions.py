@@ -5,7 +5,7 @@ from polysemantic.metrics import InstanceMetric
 
 
 class NeighbourCollisions(InstanceMetric):
-    """Neurons that carry a feature together with the next one, counted once for each such pair."""
+    """Number of collisions between a feature and the next one, over all neurons."""
 
     group = "collisions"
     count_valued = True

@@ -6,7 +6,7 @@ from polysemantic.data import InputDataModule
 
 
 class Ring(InputDataModule):
-    """Features on a ring; each of its edges is active with a probability and turns both of its ends on.
+    """Features on a ring. Each edge is active with a probability, and then both of its features are on.
 
     Args:
         n_features: Features on the ring, at least 4.
@@ -32,6 +32,6 @@ class Ring(InputDataModule):
         on = 1 - (1 - p) ** 2
         near = torch.eye(self.n_features, dtype=p.dtype).roll(1, dims=0)
         near = near + near.mT
-        # Neighbours share an edge; if that is off, each needs its other one.
+        # Neighbours share an edge. If it is not active, both are on only if the other edge of each is active.
         joint = on**2 * (1 - near) + (p + (1 - p) * p**2) * near
         return joint.diagonal_scatter(on.squeeze(-1).expand(-1, self.n_features), dim1=-2, dim2=-1)

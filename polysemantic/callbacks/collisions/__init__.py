@@ -1,1 +1,1 @@
-"""Lives of collisions."""
+"""Callbacks for the lives of collisions."""

@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from polysemantic import theory
 from polysemantic.callbacks.measurements import Measurements
-from polysemantic.callbacks.tensorboard.board import curve_run
 from polysemantic.callbacks.tensorboard.charts import Charts
+from polysemantic.callbacks.tensorboard.drawing import curve_run
 from polysemantic.functional import hidden_excess_kurtosis_null
 from polysemantic.model.ensemble import point_label
 from polysemantic.results.intervals import intervals_of

@@ -10,7 +10,7 @@ from typing_extensions import override
 from polysemantic import theory
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
-from polysemantic.callbacks.tensorboard.board import curve_run, draws
+from polysemantic.callbacks.tensorboard.drawing import curve_run, draws
 from polysemantic.callbacks.tensorboard.event_files import event_writer
 from polysemantic.functional import hidden_excess_kurtosis_null
 from polysemantic.model.ensemble import point_label

@@ -10,7 +10,7 @@ from torch.utils.tensorboard.summary import hparams
 from typing_extensions import override
 
 from polysemantic.callbacks.results import Results
-from polysemantic.callbacks.tensorboard.board import curve_directory, draws
+from polysemantic.callbacks.tensorboard.drawing import curve_directory, draws
 from polysemantic.callbacks.tensorboard.event_files import end_writer
 from polysemantic.model.ensemble import point_label
 from polysemantic.training.module import EnsembleModule, ensemble_module

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from typing_extensions import override
 
-from polysemantic.callbacks.tensorboard.board import run_writer
+from polysemantic.callbacks.tensorboard.drawing import run_writer
 from polysemantic.data import InputDataModule
 from polysemantic.model.ensemble import Ensemble, point_label
 from polysemantic.training.module import ensemble_module

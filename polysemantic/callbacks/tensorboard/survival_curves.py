@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from typing_extensions import override
 
 from polysemantic.callbacks.collisions.survival import Survival
-from polysemantic.callbacks.tensorboard.board import curve_directory, draws
+from polysemantic.callbacks.tensorboard.drawing import curve_directory, draws
 from polysemantic.callbacks.tensorboard.event_files import end_writer, event_writer
 from polysemantic.results.lifetimes import Lifetimes
 

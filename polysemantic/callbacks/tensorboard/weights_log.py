@@ -1,43 +1,33 @@
 from __future__ import annotations
 
-import io
-import zlib
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Float64, Shaped
+from jaxtyping import Float64
 from lightning.pytorch import Callback, LightningModule, Trainer
-from PIL import Image
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch import Tensor
-from torch.nn.functional import pad
 from torch.utils.tensorboard import SummaryWriter
 from typing_extensions import override
 
 from polysemantic.callbacks.snapshots import Snapshots
-from polysemantic.callbacks.tensorboard.board import logs_to_tensorboard, run_writer
+from polysemantic.callbacks.tensorboard.drawing import logs_to_tensorboard, run_writer
 from polysemantic.callbacks.tensorboard.event_files import purge_from
+from polysemantic.callbacks.tensorboard.histograms import HISTOGRAM_LENGTH, add_histogram, histogram
+from polysemantic.callbacks.tensorboard.pictures import add_picture, picture
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble, point_label
 from polysemantic.training.allocator import default_malloc_thresholds
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 _NETWORKS = 6
-_LEAST_PIXELS, _MOST_PIXELS = 128, 512
-# Shades on either side of white. More would only make larger files: TensorBoard checksums each byte in Python.
-_SHADES = 63
-_BINS, _HEAD = 64, 5
-# The Okabe-Ito palette's blue and vermilion, told apart by colour-blind eyes too.
-_NEGATIVE, _POSITIVE = (0, 114, 178), (213, 94, 0)
 
 
 class WeightsLog(Callback):
     """Draws the snapshots in TensorBoard: effective weights and W Wᵀ as images, weights and activations as histograms.
 
     Rows of an image are features, its columns neurons; blue is -1 or less, white 0, vermilion 1 or more. A matrix with
-    more than 512 rows or columns is shown in blocks, each by its strongest entry. Untied networks have W_enc W_decᵀ.
-    Hidden activations are those of the first evaluation batch. The first six of the snapshots' instances are drawn.
+    more than 512 rows or columns is shown in blocks, each by its entry of largest magnitude. Untied networks have
+    W_enc W_decᵀ. Hidden activations are from the first evaluation batch. At most six instances are drawn.
 
     Args:
         snapshots: The callback that keeps weights.
@@ -91,7 +81,7 @@ class WeightsLog(Callback):
     def _activations(self, module: EnsembleModule) -> Float64[Tensor, "instance number"]:
         """The histogram of hidden activations of each instance of this process; zeros for instances not drawn."""
         networks, held = module.networks, module.shard.size
-        contents = torch.zeros(held, _HEAD + _BINS, dtype=torch.float64)
+        contents = torch.zeros(held, HISTOGRAM_LENGTH, dtype=torch.float64)
         # A network of the user's evaluates all instances or none.
         hidden = None if networks.is_standard else networks(module.evaluation_inputs(0))[0]
         for instance in self.snapshots.kept[:_NETWORKS]:
@@ -107,80 +97,11 @@ class WeightsLog(Callback):
         if not w.isfinite().all():
             return
         for tag, matrix in {"W": w, "W_WT": gram}.items():
-            _add_picture(writer, f"weights/{tag}/{label}", picture(matrix), step)
+            add_picture(writer, f"weights/{tag}/{label}", picture(matrix), step)
         # Tags that differ from the images' tags: TensorBoard shows one kind of content per tag.
         for tag, content in {"weights/effective": histogram(w), "activations/hidden": activations}.items():
             if content.isfinite().all():
-                _add_histogram(writer, f"{tag}/{label}", content, step)
-
-
-def picture(matrix: Float[Tensor, "row column"]) -> Image.Image:
-    """A matrix in colours, from blue (-1 or less) through white to vermilion (1 or more).
-
-    Example:
-        >>> shown = picture(torch.tensor([[0.0, 1.0]])).convert("RGB")
-        >>> shown.size, shown.getpixel((0, 0)), shown.getpixel((64, 0))
-        ((128, 64), (255, 255, 255), (213, 94, 0))
-    """
-    shades = (_SHADES * (1 + _strongest_of_blocks(matrix).clamp(-1, 1))).round().to(torch.uint8)
-    scale = max(1, _LEAST_PIXELS // max(shades.shape))
-    # With a palette: an image of three bytes per pixel takes five times as long to write.
-    shown = Image.fromarray(shades.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy())
-    shown.putpalette(_PALETTE)
-    return shown
-
-
-def _palette() -> list[int]:
-    share = np.linspace(-1, 1, 2 * _SHADES + 1)[:, None]
-    colours = np.where(share < 0, _NEGATIVE, _POSITIVE)
-    channels: list[int] = (255 + np.abs(share) * (colours - 255)).round().astype(int).flatten().tolist()
-    return channels
-
-
-_PALETTE = _palette()
-
-
-def _add_picture(writer: SummaryWriter, tag: str, shown: Image.Image, step: int) -> None:
-    content = io.BytesIO()
-    shown.save(content, format="PNG", compress_level=1, compress_type=zlib.Z_RLE)
-    png = content.getvalue()
-    image = Summary.Image(height=shown.height, width=shown.width, colorspace=3, encoded_image_string=png)
-    file: Any = writer.file_writer
-    file.add_summary(Summary(value=[Summary.Value(tag=tag, image=image)]), step)
-
-
-def _strongest_of_blocks(matrix: Float[Tensor, "row column"]) -> Float[Tensor, "height width"]:
-    rows, columns = (-(-size // _MOST_PIXELS) for size in matrix.shape)
-    if rows == columns == 1:
-        return matrix
-    whole = pad(matrix, (0, -matrix.shape[1] % columns, 0, -matrix.shape[0] % rows))
-    height, width = whole.shape[0] // rows, whole.shape[1] // columns
-    blocks = whole.view(height, rows, width, columns).transpose(1, 2).flatten(2)
-    return torch.take_along_dim(blocks, blocks.abs().argmax(-1, keepdim=True), -1).squeeze(-1)
-
-
-def histogram(values: Shaped[Tensor, "..."]) -> Float64[Tensor, " number"]:
-    """Lower end, upper end, number, sum and sum of squares of some values, then their counts in bins of equal width.
-
-    All are nan if a value is.
-    """
-    values = values.detach().cpu().double().flatten()
-    low, high = values.aminmax()
-    total = torch.stack([low, high, torch.tensor(float(len(values))).double(), values.sum(), values.dot(values)])
-    if not total.isfinite().all():
-        return values.new_full((_HEAD + _BINS,), torch.nan)
-    return torch.cat([total, torch.histc(values, _BINS, *_ends(float(low), float(high)))])
-
-
-def _ends(low: float, high: float) -> tuple[float, float]:
-    return (low, high) if low < high else (low - 0.5, high + 0.5)
-
-
-def _add_histogram(writer: SummaryWriter, tag: str, content: Float64[Tensor, " number"], step: int) -> None:
-    low, high, number, total, squares = content[:_HEAD].tolist()
-    start, stop = _ends(low, high)
-    limits = torch.linspace(start, stop, _BINS + 1, dtype=torch.float64)[1:].tolist()
-    writer.add_histogram_raw(tag, low, high, int(number), total, squares, limits, content[_HEAD:].tolist(), step)
+                add_histogram(writer, f"{tag}/{label}", content, step)
 
 
 def _label(ensemble: Ensemble, instance: int) -> str:

@@ -2,42 +2,17 @@ import io
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.plugins.custom_scalar import layout_pb2
 
-import polysemantic
-from polysemantic.callbacks import Snapshots
-from polysemantic.callbacks.tensorboard.weights_log import histogram, picture
+from polysemantic.callbacks.tensorboard.pictures import picture
 from polysemantic.data import IndependentBernoulli
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.results.intervals import interval_of
-
-WHITE, BLUE, VERMILION = [255, 255, 255], [0, 114, 178], [213, 94, 0]
-EVERYTHING = {"images": 0, "histograms": 0, "scalars": 0, "tensors": 0}
-
-
-def events(directory):
-    return EventAccumulator(str(directory), size_guidance=EVERYTHING).Reload()
+from tests.support.event_files import events
 
 
 def rgb(image):
     return np.asarray(image.convert("RGB"))
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    return polysemantic.fit(
-        IndependentBernoulli(6, 0.2, batch_size=32),
-        ensemble=Ensemble(seeds=3, vary={"l1": [0.001, 0.01]}),
-        n_hidden=10,
-        tied=False,
-        max_steps=40,
-        snapshots=Snapshots(),
-        trainer={"default_root_dir": str(tmp_path_factory.mktemp("drawn")), "enable_progress_bar": False},
-    )
 
 
 def test_weights_and_their_products_are_pictures_at_every_snapshot(run):
@@ -76,82 +51,5 @@ def test_no_tag_is_of_two_kinds(run):
     assert not set(tags["images"]) & set(tags["histograms"])
 
 
-def test_bands_are_the_intervals_of_the_history(run):
-    found = events(run.directory / "l1=0.01" / "bands")
-    history = run.history[run.history["l1"] == 0.01]
-    by_step = {step: torch.tensor(rows["loss"].to_numpy()) for step, rows in history.groupby("step")}
-    for curve in ("low", "mean", "high"):
-        recorded = {event.step: event.value for event in found.Scalars(f"with_bands/loss/{curve}")}
-        for step, losses in by_step.items():
-            assert recorded[step] == pytest.approx(float(getattr(interval_of("loss", losses), curve)), rel=1e-5)
-
-
-def test_no_curve_of_a_count_or_share_leaves_its_range(run):
-    bands = events(run.directory / "l1=0.01" / "bands")
-    for curve, tag in (("low", "collisions/polysemantic_neurons"), ("high", "features/coverage")):
-        within = [event.value for event in bands.Scalars(f"with_bands/{tag.rpartition('/')[2]}/{curve}")]
-        alone = [event.value for event in events(run.directory / "l1=0.01" / curve).Scalars(tag)]
-        assert within == alone
-        assert (min(within) == 0) if curve == "low" else (max(within) == 1)
-
-
-def test_the_layout_names_curves_that_were_written(run):
-    found = events(run.directory / "l1=0.001" / "bands")
-    layout = layout_pb2.Layout()
-    layout.ParseFromString(found.Tensors("custom_scalars__config__")[0].tensor_proto.string_val[0])
-    charts = {chart.title: chart.margin.series for category in layout.category for chart in category.chart}
-    assert len(charts) == 12
-    assert len(charts["polysemantic_neurons"]) == 2
-    named = {tag for series in charts.values() for one in series for tag in (one.value, one.lower, one.upper)}
-    assert named == set(found.Tags()["scalars"])
-
-
-def test_the_strongest_entry_of_a_block_decides_its_colour():
-    matrix = torch.zeros(4, 1030)
-    matrix[1, 4], matrix[1, 5] = 0.2, -2.0
-    matrix[3, 1029] = 1.0
-    shown = rgb(picture(matrix))
-    assert shown.shape == (4, 344, 3)
-    coloured = np.argwhere((shown != 255).any(-1)).tolist()
-    assert coloured == [[1, 1], [3, 343]]
-    assert (shown[1, 1].tolist(), shown[3, 343].tolist(), shown[0, 0].tolist()) == (BLUE, VERMILION, WHITE)
-
-
-@pytest.mark.parametrize("values", [[0.5], [0.0, 0.0], [-1.0, 0.25, 3.0]])
-def test_a_histogram_counts_every_value(values):
-    low, high, number, total, squares, *counts = histogram(torch.tensor(values)).tolist()
-    assert (low, high, number, total) == (min(values), max(values), len(values), sum(values))
-    assert squares == sum(value * value for value in values)
-    assert sum(counts) == number
-
-
-def test_a_diverged_network_has_no_histogram():
-    assert histogram(torch.tensor([1.0, torch.nan])).isnan().all()
-    assert histogram(torch.tensor([1.0, torch.inf])).isnan().all()
-
-
-@pytest.fixture(scope="module")
-def single(tmp_path_factory):
-    """One network without snapshots."""
-    return polysemantic.fit(
-        IndependentBernoulli(4, 0.2, batch_size=8),
-        ensemble=Ensemble(seeds=1),
-        n_hidden=4,
-        max_steps=2,
-        snapshots=Snapshots(instances=[]),
-        trainer={"default_root_dir": str(tmp_path_factory.mktemp("single")), "enable_progress_bar": False},
-    )
-
-
 def test_a_run_without_snapshots_is_not_drawn(single):
     assert not any(tag.startswith("weights/") for tag in events(single.directory).Tags()["images"])
-
-
-def test_one_network_has_a_line_for_a_band(single):
-    found = events(single.directory / "bands")
-    curves = [
-        [(point.step, point.value) for point in found.Scalars(f"with_bands/loss/{curve}")]
-        for curve in ("low", "mean", "high")
-    ]
-    assert curves[0] == curves[1] == curves[2]
-    assert [step for step, _ in curves[1]] == sorted(set(single.history["step"]))
