@@ -16,7 +16,7 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from polysemantic.cli.class_change import classes_start_anew
+from polysemantic.cli.class_change import discard_init_args_on_class_change
 from polysemantic.cli.main import PolysemanticCLI
 
 Config = dict[str, Any]
@@ -96,7 +96,7 @@ class Reader:
         ordered = sorted(options.items(), key=lambda item: item[0].count("."))
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said), classes_start_anew():
+            with contextlib.redirect_stderr(said), discard_init_args_on_class_change():
                 base = self._base
                 args = [f"--{key}={_text(value)}" for key, value in ordered]
                 config: Namespace = self._parser.parse_args(args, namespace=base)
