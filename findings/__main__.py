@@ -18,6 +18,7 @@ import pandas as pd
 from findings.conduct import gather, make_plans, run
 from findings.page import read_tables, write_page, write_tables
 from findings.questions import QUESTIONS
+from polysemantic.runtime.environment import set_library_defaults
 from polysemantic.storage.run_directories import RUNS
 from polysemantic.sweep.dry_run import cells_table
 from polysemantic.sweep.engines import Embedded, Engine
@@ -49,6 +50,8 @@ def main() -> None:
         parser.error(f"`workers` must be at least 1, got {options.workers}.")
     # Processes then end at a checkpoint, instead of being left to notice that this one is gone.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+    # The worker processes read it when they load torch.
+    set_library_defaults()
     names = _with_sources(options.questions or list(QUESTIONS))
     if options.dry_run:
         _list(names)

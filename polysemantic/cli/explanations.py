@@ -80,7 +80,7 @@ def _choices(message: str) -> list[str]:
     listed = re.findall(r"Expected a (?:typing[.])?Literal\[(.+?)\]", message)
     if listed and "Expected a <class 'bool'>" in message:
         listed.append("true, false")
-    return list(dict.fromkeys(word.strip(" '") for words in listed for word in words.split(",")))
+    return list(dict.fromkeys(choice.strip(" '") for choices in listed for choice in choices.split(",")))
 
 
 def _explain_class(key: str, name: str, message: str) -> str:

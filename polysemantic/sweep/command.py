@@ -121,7 +121,7 @@ def _in_this_process(options: argparse.Namespace) -> bool:
 
 @contextlib.contextmanager
 def _ended_by_sigterm(options: argparse.Namespace) -> Iterator[None]:
-    """Let SIGTERM end what runs in other processes; a run in this process takes the signal itself."""
+    """Let SIGTERM end the runs in other processes; a run in this process handles the signal itself."""
     if _in_this_process(options):
         yield
         return

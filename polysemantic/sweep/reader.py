@@ -21,17 +21,17 @@ from polysemantic.cli.main import PolysemanticCLI
 
 Config = dict[str, Any]
 
-# Where a run lies is no part of what it computes.
+# Paths say where a run lies and have no effect on its results.
 _PATHS = (("trainer", "default_root_dir"), ("ckpt_path",))
 
 
 class CellCLI(PolysemanticCLI):
-    """`fit` as the command line has it, with a parser that is built once for all runs of a process."""
+    """The command `fit`, with a parser that is built once for all runs of a process."""
 
     _built: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, args: list[str] | dict[str, Any], directory: Path | None = None) -> None:
-        # Lightning warns where the process has arguments of its own, here those of the sweep.
+        # Lightning warns if the process has arguments, which here are the sweep's.
         with mock.patch.object(sys, "argv", sys.argv[:1]):
             super().__init__(args, directory)
 
@@ -58,7 +58,7 @@ class CellCLI(PolysemanticCLI):
 
 
 class _Unrun(CellCLI):
-    """Reads its arguments, and leaves it at that."""
+    """Reads its arguments, and makes and trains nothing."""
 
     @override
     def instantiate_classes(self) -> None:
@@ -92,7 +92,7 @@ class Reader:
         Raises:
             ValueError: If an option is unknown or a value breaks its rule.
         """
-        # Options that choose a class come before those of its arguments.
+        # Options that choose a class come before the options of the class.
         ordered = sorted(options.items(), key=lambda item: item[0].count("."))
         said = io.StringIO()
         try:
@@ -120,12 +120,12 @@ def _text(value: Any) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """YAML by the fast loader where there is one."""
+    """The content of YAML, read by the loader in C where there is one."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def without_paths(config: Config) -> Config:
-    """A configuration without where its run lies and whether it prints."""
+    """A configuration without the paths of its run and without `quiet`."""
     for *groups, last in _PATHS:
         at = config
         for group in groups:

@@ -19,7 +19,7 @@ def test_the_newest_run_is_none_of_the_copies_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "- 1", "model: 1", "trainer: [1]", "model: [", "!!python/object:os.x y", "\x00"]
+    "text", ["", "- 1", "model: 1", "trainer: [1]", "model: [", "!!python/object:os.system x", "\x00"]
 )
 def test_the_newest_run_is_found_beside_files_that_are_no_configurations_wherever_it_lies(tmp_path, text):
     for name, content in (("version_0", "model: {}\ntrainer: {default_root_dir: elsewhere}"), ("version_1", text)):
