@@ -50,8 +50,6 @@ def main() -> None:
         parser.error(f"`workers` must be at least 1, got {options.workers}.")
     # Processes then end at a checkpoint, instead of being left to notice that this one is gone.
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    # The worker processes read it when they load torch.
-    set_library_defaults()
     names = _with_sources(options.questions or list(QUESTIONS))
     if options.dry_run:
         _list(names)
@@ -113,6 +111,7 @@ def _can_be_quick(name: str) -> bool:
 
 
 def _engine(n_workers: int) -> Engine:
+    set_library_defaults()  # the workers read the variables when they load torch
     return Embedded() if n_workers == 1 else LocalWorkers(n_workers)
 
 

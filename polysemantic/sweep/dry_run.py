@@ -31,7 +31,7 @@ def cells_table(plan: Plan) -> Table:
     )
     held = "\\[a, b]: held by the cell's ensemble. " if any(cell.moved for cell in plan.cells) else ""
     table.caption, table.caption_justify = (
-        f"{held}Time and memory within a factor of two or so, on this machine.",
+        f"{held}Within a factor of two or so on this machine where products dominate.",
         "left",
     )
     return table
