@@ -1,3 +1,6 @@
 """How fast a training step is, beside what else one could write: `python -m benchmarks`."""
 
-import polysemantic  # noqa: F401 - before torch, as in every run: it says how torch is to keep memory and to wait
+from polysemantic.runtime.environment import set_library_defaults
+
+# As in every run by a command, before any module imports torch.
+set_library_defaults()

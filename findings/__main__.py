@@ -18,6 +18,7 @@ import pandas as pd
 from findings.conduct import gather, make_plans, run
 from findings.page import read_tables, write_page, write_tables
 from findings.questions import QUESTIONS
+from polysemantic.runtime.environment import set_library_defaults
 from polysemantic.storage.run_directories import RUNS
 from polysemantic.sweep.dry_run import cells_table
 from polysemantic.sweep.engines import Embedded, Engine
@@ -110,6 +111,7 @@ def _can_be_quick(name: str) -> bool:
 
 
 def _engine(n_workers: int) -> Engine:
+    set_library_defaults()  # the workers read the variables when they load torch
     return Embedded() if n_workers == 1 else LocalWorkers(n_workers)
 
 

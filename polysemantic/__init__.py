@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,13 +11,6 @@ if TYPE_CHECKING:
     from polysemantic.model.ensemble import Ensemble
     from polysemantic.storage.runs import Run, load
     from polysemantic.training.module import EnsembleModule
-
-# What torch's libraries read when they are loaded, and never again. That for products would keep what it frees for
-# itself, ten megabytes for each kind of product, where a run has the C library keep memory for all
-# (`training.allocator`). And threads that have computed would wait busily for three milliseconds on cores that those of
-# spread steps (`polysemantic.engine.threaded`) are about to use.
-os.environ.setdefault("MKL_DISABLE_FAST_MM", "1")
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __all__ = ["Autoencoder", "Ensemble", "EnsembleModule", "Run", "fit", "load"]
 
@@ -30,14 +22,18 @@ _HOMES = {
     "fit": "api",
     "load": "storage.runs",
 }
+_PUBLIC_MODULES = ("callbacks", "data", "functional", "metrics", "random", "theory")
 
 
 def __getattr__(name: str) -> Any:
-    # Importing torch takes seconds: `--help` and shell completion should not wait for it.
+    # Importing torch takes seconds, for which `--help` and shell completion must not wait.
     if name in _HOMES:
         return getattr(importlib.import_module(f"polysemantic.{_HOMES[name]}"), name)
+    if name in _PUBLIC_MODULES:
+        return importlib.import_module(f"polysemantic.{name}")
     raise AttributeError(f"module 'polysemantic' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    special = {name for name in globals() if name.startswith("__")}
+    return sorted({*special, *__all__, *_PUBLIC_MODULES})

@@ -3,6 +3,8 @@ from __future__ import annotations
 import importlib
 import sys
 
+from polysemantic.runtime.environment import set_library_defaults
+
 HELP = """\
 usage: python -m polysemantic COMMAND ...
 
@@ -29,7 +31,7 @@ COMMANDS = {
 
 
 def main() -> int:
-    """Answer what needs no imports at once, and hand the rest to the command's own module."""
+    """Print the help or refuse an unknown command without heavy imports; else run the command from its own module."""
     first = sys.argv[1] if len(sys.argv) > 1 else "--help"
     if first in ("-h", "--help"):
         sys.stdout.write(HELP)
@@ -41,6 +43,8 @@ def main() -> int:
         meant = f"; did you mean {close[0]}?" if close else ""
         sys.stderr.write(f"error: the command must be one of {', '.join(COMMANDS)}, got {first!r}{meant}\n")
         return 2
+    # Before the command's module imports torch.
+    set_library_defaults()
     run = importlib.import_module(f"polysemantic.{COMMANDS[first]}").main
     # Lightning's command line reads the arguments of the process itself.
     return int(run() if COMMANDS[first] == "cli.main" else run(sys.argv[2:]))

@@ -23,6 +23,7 @@ from polysemantic.runtime.trainer import build_trainer
 from polysemantic.storage.continued_run import continued_run
 from polysemantic.storage.runs import Run, load
 from polysemantic.training.module import EnsembleModule
+from polysemantic.validation.replaced import REPLACED, replaced_option
 
 
 def fit(
@@ -42,7 +43,7 @@ def fit(
     ckpt_path: str | Path | None = None,
     **model: Any,
 ) -> Run:
-    """Train an ensemble, as `python -m polysemantic fit` does, and give what it left in its run directory.
+    """Train an ensemble, as `python -m polysemantic fit` does, and read its run directory.
 
     Args:
         data: Where the inputs come from.
@@ -66,6 +67,7 @@ def fit(
     Raises:
         ValueError: If an option breaks its rule.
     """
+    _check_replaced(model)
     ensemble = ensemble or Ensemble()
     module = EnsembleModule(data.n_features, n_hidden, ensemble, seed=seed_everything, **model)
     options = {"max_steps": max_steps, **(trainer or {})}
@@ -100,6 +102,13 @@ def fit(
     return load(runner.log_dir)
 
 
+def _check_replaced(model: dict[str, Any]) -> None:
+    known = inspect.signature(EnsembleModule).parameters
+    for name, value in model.items():
+        if name not in known and f"model.{name}" in REPLACED:
+            raise ValueError(replaced_option(f"model.{name}", value))
+
+
 def _class_path(kind: Any) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -107,8 +116,8 @@ def _class_path(kind: Any) -> str:
 def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, Any]:
     """The model's options as `fit --print_config` would show them."""
     parameters = inspect.signature(EnsembleModule).parameters.values()
-    linked = {"n_features", "ensemble", "seed"}
-    config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in linked}
+    left_out = {"n_features", "ensemble", "seed"} | {name.removeprefix("model.") for name in REPLACED}
+    config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in left_out}
     optimizer = module.optimization.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
     names = inspect.signature(type(optimizer)).parameters
     defaults = {name: value for name, value in optimizer.defaults.items() if name in names}
@@ -120,7 +129,7 @@ def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, An
 
 
 def _given(configured: Any) -> dict[str, Any]:
-    """The arguments of a callback or metric, of those that it keeps under their names."""
+    """The arguments of a callback or metric that it keeps as attributes of the same names."""
     kept = dict(vars(configured))
     if isinstance(configured, CollisionTracker):
         kept |= configured.thresholds._asdict()
@@ -137,7 +146,7 @@ def _describe(make: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """A value as YAML holds it: paths as text, numbers of numpy and torch as such, of other objects the class."""
+    """A value that YAML can hold: paths as text, numbers of numpy and torch as numbers, another object as its class."""
     if isinstance(value, dict):
         return {name: _plain(v) for name, v in value.items()}
     if isinstance(value, (list, tuple)):

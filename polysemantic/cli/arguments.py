@@ -1,4 +1,4 @@
-"""Plain command lines: the commands that need no configuration, and what all commands say about bad input."""
+"""Command lines of the commands that need no configuration."""
 
 from __future__ import annotations
 
@@ -10,22 +10,17 @@ from typing import Any, NoReturn
 
 from typing_extensions import override
 
+from polysemantic.cli.error_line import print_error
 from polysemantic.validation.suggestions import did_you_mean
 
 
-def say(message: str) -> int:
-    """Print an error on one line and give the exit status of bad input."""
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    return 2
-
-
 class OneLineArguments(argparse.ArgumentParser):
-    """A parser of the standard library whose errors are the one line that matters."""
+    """A parser of the standard library that explains each error on one line."""
 
     @override
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         args = sys.argv[1:] if args is None else args
-        # Before argparse, which would say that the option meant is missing.
+        # argparse would report an option with a typing error as missing, so unknown options are looked for first.
         for name in (arg.partition("=")[0] for arg in args if re.match(r"--\w", arg)):
             if name not in self._option_string_actions:
                 self.error(f"unknown option {name}{did_you_mean(name, self._option_string_actions)}")
@@ -35,20 +30,20 @@ class OneLineArguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         if missing := re.search(r"arguments are required: (.+)", message):
             message = f"missing: {missing[1]}"
-        sys.exit(say(re.sub(r"^argument (?:--)?(\w+): must ", r"`\1` must ", message)))
+        sys.exit(print_error(re.sub(r"^argument (?:--)?(\w+): must ", r"`\1` must ", message)))
 
 
 def whole_numbers(text: str) -> list[int]:
-    """Sizes between commas.
+    """Sizes from a text that separates them by commas.
 
     Raises:
-        ValueError: If one is no whole number of at least 1.
+        ArgumentTypeError: If a size is not a whole number of at least 1.
 
     Example:
         >>> whole_numbers("256,512")
         [256, 512]
     """
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+    sizes = text.split(",")
+    if not all(size.strip().isdecimal() and int(size) > 0 for size in sizes):
         raise argparse.ArgumentTypeError(f"must be whole numbers of at least 1 between commas, got {text!r}")
-    return [int(part) for part in parts]
+    return [int(size) for size in sizes]

@@ -1,3 +1,5 @@
+"""Arguments of a class are discarded when a later option names another class."""
+
 from __future__ import annotations
 
 import contextlib
@@ -15,18 +17,19 @@ _keep_shared = getattr(_typehints, _NAME)
 
 
 @contextlib.contextmanager
-def classes_start_anew() -> Iterator[None]:
-    """While options are read, one that names another class keeps no argument of the class before.
+def discard_init_args_on_class_change() -> Iterator[None]:
+    """Discard the arguments of a class, within this context, when a later option names another class.
 
-    jsonargparse hands on what both classes have. That is right for inputs, whose `n_features` outlives their law, but
-    SGD would decay weights because AdamW did.
+    jsonargparse keeps the arguments that both classes have. We keep them only for inputs, whose `n_features` stays the
+    same when the distribution changes. An optimiser starts from its defaults: SGD must not decay weights because an
+    AdamW before it did.
     """
     with mock.patch.object(_typehints, _NAME, _discard):
         yield
 
 
 def _discard(parser_or_action: Any, before: Any, now: Any) -> None:
-    """Take from the class before the arguments that the one now is not to have."""
+    """Discard the arguments in `before` that the class of `now` must not get."""
     if not before or "init_args" not in before or before["class_path"] == now["class_path"]:
         return
     kind = pkgutil.resolve_name(before["class_path"])

@@ -14,8 +14,10 @@ from typing_extensions import override
 
 import polysemantic.data  # noqa: F401  its classes are then known by their bare names
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
-from polysemantic.cli.class_change import classes_start_anew
-from polysemantic.cli.parser import OneLineParser, explain, say
+from polysemantic.cli.class_change import discard_init_args_on_class_change
+from polysemantic.cli.error_line import print_error
+from polysemantic.cli.explanations import explain
+from polysemantic.cli.parser import OneLineParser
 from polysemantic.data import InputDataModule
 from polysemantic.distributed import check_ranks
 from polysemantic.model.ensemble import Ensemble
@@ -81,7 +83,7 @@ class PolysemanticCLI(LightningCLI):
 
     @override
     def parse_arguments(self, *args: Any) -> None:
-        with classes_start_anew():
+        with discard_init_args_on_class_change():
             super().parse_arguments(*args)
 
     @override
@@ -134,13 +136,13 @@ def main(args: list[str] | None = None) -> int:
     except SIGTERMException:
         return 143
     except OmegaConfBaseException as error:
-        return say(f"the configuration must resolve: {str(error).splitlines()[0]}")
+        return print_error(f"the configuration must resolve: {str(error).splitlines()[0]}")
     except (ValueError, OSError, MemoryError, RuntimeError, MisconfigurationException) as error:
         if (fault := explain_fault(error)) is not None:
-            say(fault)
+            print_error(fault)
             return 1
-        # What has a note of the run that it happened in is no matter of input.
+        # Errors with the note of a run were raised while it trained (`ExceptionNotes`): they are not input errors.
         if hasattr(error, "__notes__") or isinstance(error, RuntimeError):
             raise
-        return say(explain(str(error)))
+        return print_error(explain(str(error)))
     return 0

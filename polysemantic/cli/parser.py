@@ -1,13 +1,10 @@
-"""Bad input, said on one line: what, the rule, what was given, and what was perhaps meant."""
+"""The parser of the commands that take a configuration."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import inspect
 import re
 import sys
-from collections.abc import Collection, Iterator
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
@@ -15,28 +12,26 @@ from jsonargparse._link_arguments import ActionLink
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
 
-from polysemantic.cli.arguments import say as say
-from polysemantic.data import InputDataModule
-from polysemantic.validation.suggestions import did_you_mean
-
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "a text",
-    "dict": "a mapping",
-    "list": "a list",
-}
-# Of Lightning's choices those that runs take.
-_OURS = {"trainer.precision": ["32", "64"]}
+from polysemantic.cli.error_line import print_error
+from polysemantic.cli.explanations import explain, option_names
+from polysemantic.validation.replaced import REPLACED, replaced_option
 
 
 class OneLineParser(LightningArgumentParser):
-    """A parser whose errors are the one line that matters."""
+    """A parser that explains each error on one line."""
+
+    @override
+    def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
+        # A class may still take an option that the command line no longer offers.
+        group = args[1] if len(args) > 1 else kwargs.get("nested_key")
+        parameters = inspect.signature(args[0]).parameters
+        skip = {name for name in parameters if f"{group}.{name}" in REPLACED}
+        names: list[str] = super().add_class_arguments(*args, **kwargs | ({"skip": skip} if skip else {}))
+        return names
 
     @override
     def _parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
-        # jsonargparse lets through what importing the class of a `type[...]` option raises.
+        # jsonargparse does not catch errors of the import of a class that a `type[...]` option names.
         try:
             return super()._parse_known_args(*args, **kwargs)
         except (ModuleNotFoundError, AttributeError) as error:
@@ -47,100 +42,25 @@ class OneLineParser(LightningArgumentParser):
     @override
     def parse_string(self, *args: Any, **kwargs: Any) -> Namespace:
         config: Namespace = super().parse_string(*args, **kwargs)
-        # jsonargparse refuses what is linked on the command line, and passes over it in a file.
+        # In a file jsonargparse accepts an option that is linked to another; on the command line it refuses it.
         for action in self._actions:
             if isinstance(action, ActionLink) and action.dest in config:
                 action()
+        self._refuse_replaced(config)
         return config
 
     @override
+    def validate(self, *args: Any, **kwargs: Any) -> None:
+        # Options of a group may be given together, as `--model '{l1: 0.1}'`, and never pass through `parse_string`.
+        self._refuse_replaced(args[0] if args else next(iter(kwargs.values())))
+        super().validate(*args, **kwargs)
+
+    def _refuse_replaced(self, config: Namespace) -> None:
+        options = config.get(config.get("subcommand") or "", config)
+        for name in REPLACED:
+            if name in options:
+                self.error(replaced_option(name, options[name]))
+
+    @override
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        sys.exit(say(explain(message, options=set(_options(self)))))
-
-
-def explain(message: str, options: Collection[str] = ()) -> str:
-    """The one line that matters of a message of jsonargparse.
-
-    Args:
-        message: What jsonargparse says, often over many lines.
-        options: The known options, without dashes.
-    """
-    if ours := re.search(r"`[^`\n]+` must [^\n]+, got [^\n]+", message):
-        return ours[0]
-    if unknown := re.search(
-        r"unrecognized arguments: (\S+)|[Oo]ption '([^']+)'|Key '([^']+)' is not expected", message
-    ):
-        name = next(filter(None, unknown.groups())).removeprefix("--").partition("=")[0]
-        dashes = "--" if unknown[1] else ""
-        return f"unknown option {dashes}{name}{did_you_mean(name, options)}"
-    if linked := re.search(r'Linked "([^"]+)" must be given via "([^"]+)"', message):
-        return f"`{linked[1]}` must be unset, it is that of `{linked[2]}`"
-    if required := re.search(r"arguments are required: (.+)", message):
-        return f"missing: {re.sub(r'(fit|validate|test)[.]', '', required[1])}"
-    if message.startswith("Unexpected config"):
-        return f"`config` must hold a mapping of options, got {message.partition(':')[2].strip() or 'nothing'}"
-    if "parsing config" in message:
-        return f"`config` must be YAML, got an error {' '.join(message.split(':', 1)[1].split())}"
-    key = re.match(r'Parser key "([^"]+)":', message)
-    return message if key is None else _explain_key(key[1], message)
-
-
-def _explain_key(key: str, message: str) -> str:
-    if "File does not exist" in message or re.match(r".*not (a file|accessible)", message):
-        return f"`{key}` must be an existing file, got {message.rpartition(': ')[2]}"
-    given = re.search(r"(?:Given value|Got value): (.+)", message)
-    value = given[1] if given else ""
-    if choices := _OURS.get(key) or _choices(message):
-        return f"`{key}` must be one of {', '.join(choices)}, got {value!r}{did_you_mean(value, choices)}"
-    kinds = [kind for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in _KINDS]
-    path = re.search(
-        r"dot import path string: (\S+)|given class_path '([^']+)'|expects a function or a callable", message
-    )
-    # A number may also be given as an object of some class, which nobody means who mistypes a number.
-    if path and not {"int", "float"} & set(kinds):
-        return _explain_class(key, path[1] or path[2] or value, message)
-    if base := re.search(r"not correspond to a subclass of (\S+)|corresponding to a type\[[\w.]*?(\w+)\]", message):
-        return f"`{key}` must name a subclass of {base[1] or base[2]}, got {value}"
-    if kinds:
-        return f"`{key}` must be {' or '.join(_KINDS[kind] for kind in dict.fromkeys(kinds))}, got {value!r}"
-    return message
-
-
-def _choices(message: str) -> list[str]:
-    """The words of every `Literal` that a value did not match, and those of a truth value beside them."""
-    listed = re.findall(r"Expected a (?:typing[.])?Literal\[(.+?)\]", message)
-    if listed and "Expected a <class 'bool'>" in message:
-        listed.append("true, false")
-    return list(dict.fromkeys(word.strip(" '") for words in listed for word in words.split(",")))
-
-
-def _explain_class(key: str, name: str, message: str) -> str:
-    known = {kind.__name__ for kind in _subclasses(InputDataModule) if kind.__module__.startswith("polysemantic.")}
-    if key.rpartition(".")[2] == "data" and "." not in name:
-        listed = ", ".join(sorted(known))
-        return f"`{key}` must be one of {listed} or package.Class, got {name!r}{did_you_mean(name, known)}"
-    package, _, last = name.rpartition(".")
-    try:
-        near = did_you_mean(last, dir(importlib.import_module(package)))
-    except (ImportError, ValueError):
-        near = ""
-    reason = re.search(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'", message)
-    return f"`{key}` must name a class that can be imported, got {name!r}{f' ({reason[0]})' if reason else ''}{near}"
-
-
-def _options(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """Every option of a parser and its commands, and of every input distribution that it takes, without dashes."""
-    for action in parser._actions:
-        if action.dest == "data":
-            for kind in _subclasses(InputDataModule):
-                yield from (f"data.{name}" for name in inspect.signature(kind).parameters)
-        yield from (option.removeprefix("--") for option in action.option_strings)
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from _options(command)
-
-
-def _subclasses(kind: type[Any]) -> Iterator[type[Any]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _subclasses(child)
+        sys.exit(print_error(explain(message, options=set(option_names(self)))))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polysemantic.cli.arguments import OneLineArguments, say
+from polysemantic.cli.arguments import OneLineArguments
+from polysemantic.cli.error_line import print_error
 from polysemantic.storage.files import write_whole
 
 
@@ -20,9 +21,9 @@ def main(args: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if error.name != "plotly":
             raise
-        return say("`report` must have plotly, got none: pip install 'polysemantic[report]'")
+        return print_error("`report` must have plotly, got none: pip install 'polysemantic[report]'")
     except (ValueError, OSError) as error:
-        return say(str(error))
+        return print_error(str(error))
     return 0
 
 

@@ -16,7 +16,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed."""
     allocators = ("DefaultCPUAllocator", "not enough memory")
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or (
-        isinstance(error, RuntimeError) and any(words in str(error) for words in allocators)
+        isinstance(error, RuntimeError) and any(text in str(error) for text in allocators)
     )
 
 
@@ -36,5 +36,5 @@ def explain_fault(error: BaseException) -> str | None:
 def _is_of_another_process(error: BaseException) -> bool:
     lost = ("gloo", "Connection closed", "Connection reset", "Broken pipe")
     return isinstance(error, distributed.DistError) or (
-        type(error) is RuntimeError and any(words in str(error) for words in lost)
+        type(error) is RuntimeError and any(text in str(error) for text in lost)
     )

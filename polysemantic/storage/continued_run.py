@@ -110,7 +110,11 @@ def _holds_same_run(path: Path, wanted: dict[str, Any]) -> bool:
         config = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return False
-    return isinstance(config, dict) and _identity(config) == wanted
+    return _is_configuration(config) and _identity(config) == wanted
+
+
+def _is_configuration(content: Any) -> bool:
+    return isinstance(content, dict) and all(isinstance(content.get(name) or {}, dict) for name in ("model", "trainer"))
 
 
 def _identity(config: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ _UNFINISHED = ".part"
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[io.BufferedWriter]:
-    """A file to write beside its target, flushed to the disk and moved into place at the end, or gone."""
+    """An open file beside its target, which replaces the target at the end; after an error it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_UNFINISHED, dir=path.parent)
     try:

@@ -10,13 +10,13 @@ RUNS = "lightning_logs"
 
 
 def run_number(directory: Path) -> int | None:
-    """The N of a `version_N`, None for what people put beside those."""
+    """The N of a `version_N`; None for another name, which a user gave."""
     number = directory.name.removeprefix("version_")
     return int(number) if number.isdecimal() else None
 
 
 def new_run_directory(root: Path) -> Path:
-    """Make and give the next free `version_N` under the root's run directories; safe between processes."""
+    """Make the next free `version_N` under a root and return it; processes that do so at once get different ones."""
     runs = root / RUNS
     runs.mkdir(parents=True, exist_ok=True)
     taken = [number for path in runs.glob("version_*") if (number := run_number(path)) is not None]

@@ -17,10 +17,10 @@ _HERE = {"accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1,
 
 
 class Checker:
-    """Checks runs of the same classes as they will be when they start, without their start.
+    """Checks runs of the same classes as they would be checked when they start, without starting them.
 
     Args:
-        made: The objects of one of them.
+        made: The objects of one of the runs.
     """
 
     def __init__(self, made: Namespace) -> None:
@@ -35,10 +35,10 @@ class Checker:
         self._trainers: set[str] = set()
 
     def check(self, config: Config) -> InputDataModule:
-        """Refuse a run that would not start, and give its inputs.
+        """Refuse a run that would not start, and return its inputs.
 
         Args:
-            config: A configuration that differs in numbers and words alone.
+            config: A configuration that differs from the others only in numbers and texts.
 
         Raises:
             ValueError: If a value breaks its rule.
@@ -53,7 +53,7 @@ class Checker:
         return data
 
     def _numbers(self, config: Config) -> Config:
-        """Arguments of the data that are plain, where those of classes are objects."""
+        """The arguments of the data that are not objects of classes."""
         given = config["data"].get("init_args", {})
         return {name: value for name, value in given.items() if not isinstance(value, (dict, list))}
 

@@ -6,11 +6,9 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from typing_extensions import override
-
-from polysemantic.validation.suggestions import did_you_mean
+from polysemantic.cli.arguments import OneLineArguments
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,17 +18,8 @@ if TYPE_CHECKING:
 _WIDE = 200
 
 
-class _Parser(argparse.ArgumentParser):
-    @override
-    def error(self, message: str) -> NoReturn:
-        if message.startswith("unrecognized arguments: "):
-            name = message.split()[2].partition("=")[0]
-            message = f"unknown option {name}{did_you_mean(name, self._option_string_actions)}"
-        self.exit(2, f"error: {message}\n")
-
-
-def _parser() -> _Parser:
-    parser = _Parser("python -m polysemantic sweep", allow_abbrev=False, description="Train a grid of runs.")
+def _parser() -> OneLineArguments:
+    parser = OneLineArguments("python -m polysemantic sweep", allow_abbrev=False, description="Train a grid of runs.")
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE", help="what to train: base, overrides, axes, zip, exclude")
     what.add_argument("--collect", type=Path, metavar="DIR_OR_FILE", help="only rebuild the table of finished cells")
@@ -54,7 +43,8 @@ def main(args: Sequence[str]) -> int:
         sys.path.insert(0, str(Path.cwd()))
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from polysemantic.cli.parser import explain, say
+    from polysemantic.cli.error_line import print_error
+    from polysemantic.cli.explanations import explain
 
     try:
         return _collect(options.collect) if options.config is None else _sweep(options)
@@ -63,7 +53,7 @@ def main(args: Sequence[str]) -> int:
     except SIGTERMException:
         return 143
     except (ValueError, OSError) as error:
-        return say(explain(str(error)))
+        return print_error(explain(str(error)))
 
 
 def _collect(path: Path) -> int:
@@ -131,7 +121,7 @@ def _in_this_process(options: argparse.Namespace) -> bool:
 
 @contextlib.contextmanager
 def _ended_by_sigterm(options: argparse.Namespace) -> Iterator[None]:
-    """Let SIGTERM end what runs in other processes; a run in this process takes the signal itself."""
+    """Let SIGTERM end the runs in other processes; a run in this process handles the signal itself."""
     if _in_this_process(options):
         yield
         return

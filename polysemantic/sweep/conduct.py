@@ -15,7 +15,7 @@ _PATIENCE = 1.0
 
 
 def conduct(plan: Plan, engine: Engine) -> int:
-    """Run every cell of a sweep that is not finished, and give the number of those that failed.
+    """Run every cell of a sweep that is not finished, and return how many failed.
 
     Args:
         plan: The sweep.

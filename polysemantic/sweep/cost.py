@@ -7,28 +7,34 @@ import torch
 
 from polysemantic.sweep.plan import Cell
 
-# Of benchmarks/README.md: products of a step run at about half of the peak rate, and beside them it passes over
-# parameters and optimiser state; calls cost what a step of the tiny case takes, less where they are compiled;
-# in a run's memory are 8 times the parameters, and draws of several steps.
+# Measured in benchmarks/README.md. The products of a step run at about half of the peak rate. Besides them, a step
+# passes over the parameters and the state of the optimiser.
 _SHARE_OF_PEAK = 0.5
-_SECONDS_PER_RUN = 0.3
-_SECONDS_PER_STEP = 1.5e-4
 _SECONDS_PER_PARAMETER = 2e-9
+# The calls of a step of the smallest case, and the start of a run.
+_SECONDS_PER_STEP = 1.5e-4
+_SECONDS_PER_RUN = 0.3
+# Memory of a run as multiples of its parameters and of the activations of a step, of which it holds several draws.
 _PARAMETERS_HELD = 8
 _ACTIVATIONS_HELD = 4
 _BYTES = 4
-# What a process with torch holds before any run.
+# Memory of a process with torch before any run.
 _PROCESS = 5e8
 _SIDE = 512
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a run takes, roughly: within a factor of two on the machine that it is estimated on.
+    """Time and memory of a run, roughly.
+
+    The time is within a factor of two, on the machine that estimates it, for the cases of benchmarks/README.md with
+    64 x 128 weights or more, whose products take most of a step. Steps of smaller networks are bound by calls, for
+    which the estimate is that of one call after the other: 150 µs a step. Engines that take many steps with one call
+    need a tenth of it in long runs.
 
     Args:
-        seconds: Time, alone on this machine's processors.
-        bytes: Memory.
+        seconds: Time of the run, alone on this machine's processors.
+        bytes: Memory of its process.
     """
 
     seconds: float

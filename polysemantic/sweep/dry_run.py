@@ -13,7 +13,7 @@ _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
 def cells_table(plan: Plan) -> Table:
-    """What a sweep would run: for each cell its axes, those that its ensemble holds in brackets, instances and cost."""
+    """The cells of a sweep, each with its axes (in brackets the values that its ensemble holds), instances and cost."""
     peak = peak_rate()
     names = short_names(plan.spec.options)
     table = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
@@ -31,7 +31,7 @@ def cells_table(plan: Plan) -> Table:
     )
     held = "\\[a, b]: held by the cell's ensemble. " if any(cell.moved for cell in plan.cells) else ""
     table.caption, table.caption_justify = (
-        f"{held}Time and memory within a factor of two or so, on this machine.",
+        f"{held}Within a factor of two or so on this machine where products dominate.",
         "left",
     )
     return table

@@ -15,7 +15,7 @@ LOSSES = 5
 
 
 class Task(NamedTuple):
-    """What to hand to `run_cell`.
+    """The arguments of `run_cell`.
 
     Args:
         directory: The run directory.
@@ -28,7 +28,7 @@ class Task(NamedTuple):
     home: Path
 
 
-# None: it has begun.
+# Without an outcome, the task has begun.
 Event = tuple[Task, Outcome | None]
 
 
@@ -37,7 +37,7 @@ class Engine(ABC):
 
     @abstractmethod
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-        """Run each task once, in any order, and say so when one begins and when it ends."""
+        """Run each task once, in any order, and yield an event when a task begins and when it ends."""
 
     @abstractmethod
     def close(self) -> None:
@@ -71,7 +71,7 @@ def run_all(engine: Engine, tasks: Iterable[Task], wait: Callable[[], None]) -> 
     Args:
         engine: Where to run.
         tasks: What to run.
-        wait: What to do before asking again for those that other processes are at.
+        wait: What to do before trying again the tasks that other processes are at.
     """
     left = list(tasks)
     while left:

@@ -63,14 +63,14 @@ class Plan:
 
     @property
     def content(self) -> Config:
-        """What makes this sweep."""
+        """The content by whose hash the sweep is named."""
         spec = self.spec
         axes = {"axes": spec.axes, "zip": spec.zip, "exclude": spec.exclude}
         return {"name": spec.name, "base": without_paths(self.base), **axes}
 
     @property
     def directory(self) -> Path:
-        """Where the sweep lies."""
+        """The directory of the sweep."""
         root = Path(self.base["trainer"]["default_root_dir"] or ".").absolute()
         return root / RUNS / SWEEPS / f"{self.spec.name}-{short_hash(self.content)}"
 
@@ -78,8 +78,8 @@ class Plan:
 def make_plan(spec: SweepSpec) -> Plan:
     """Resolve and check every run of a sweep.
 
-    Reading a configuration takes the command line's parser a tenth of a second. So each combination of what chooses
-    classes is read, and of the numbers and words one of a kind; runs are then put together from what was read.
+    The parser of the command line takes a tenth of a second to read a configuration. So it reads each combination of
+    options that choose classes, and of the numbers and texts one value of a kind. The runs are put together from these.
 
     Args:
         spec: The sweep's file.
@@ -103,7 +103,7 @@ def make_plan(spec: SweepSpec) -> Plan:
 
 
 def _path(key: str) -> tuple[str, ...]:
-    """Where an option is in a resolved configuration."""
+    """The path of an option in a resolved configuration."""
     names = canonical(key).split(".")
     return ("data", "init_args", *names[1:]) if names[0] == "data" and len(names) > 1 else tuple(names)
 
@@ -113,18 +113,18 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_simple(key: str, values: list[Any], base: Config) -> bool:
-    """Whether an option is a number or word that has no effect on what other options there are."""
+    """Whether an option is a number or text on which the presence of other options does not depend."""
     section, *names = canonical(key).split(".")
     if key != "seed_everything" and (section not in ("model", "data", "trainer", "ensemble") or len(names) != 1):
         return False
-    words = not isinstance(get_at(base, _path(key)), (str, bool))
+    is_number = not isinstance(get_at(base, _path(key)), (str, bool))
     return not any(
-        value is None or isinstance(value, (dict, list) if not words else (dict, list, str)) for value in values
+        value is None or isinstance(value, (dict, list, str) if is_number else (dict, list)) for value in values
     )
 
 
 def _kind(value: Any) -> Any:
-    """What values of an option are read alike."""
+    """The kind of a value: the parser reads all values of one kind alike."""
     return type(value) if _is_number(value) else (type(value), value)
 
 
@@ -167,7 +167,7 @@ class _Group:
         return moved
 
     def cells(self) -> Iterator[Cell]:
-        """The runs, each checked; those that differ in what the ensemble holds are one."""
+        """The runs, each checked; points that differ only in what the ensemble holds are one run."""
         seen = set()
         for point in self.points:
             fixed = {key: value for key, value in point.items() if key not in self.moved}
@@ -190,6 +190,6 @@ class _Group:
         return Cell(point, config, tuple(self.moved), batch, data.n_features)
 
     def _resolved(self, key: str, value: Any) -> Any:
-        """A value as the parser would have it, by one of its kind that the parser had."""
+        """A value as the parser would read it, known from a value of the same kind that it has read."""
         read = self.read[key, _kind(value)]
         return type(read)(value) if _is_number(value) else read

@@ -11,7 +11,8 @@ from typing import Any
 from typing_extensions import override
 
 from polysemantic.sweep.engines import LOSSES, Engine, Event, Task, lost
-from polysemantic.sweep.run import STATE, Outcome, run_cell
+from polysemantic.sweep.ray_worker import run_cell_in_worker
+from polysemantic.sweep.run import STATE, Outcome
 
 # Results go through files; Ray itself moves configurations.
 _OBJECT_STORE = 100 * 2**20
@@ -57,7 +58,7 @@ class RayCluster(Engine):
             raise ValueError(f"`RAY_ADDRESS` must be that of a cluster, got {address!r}: {error}") from error
         # A run that fails is a result; one whose worker or node dies goes on elsewhere.
         options = {"max_retries": LOSSES - 1, "retry_exceptions": False, "num_cpus": cpus, "num_gpus": gpus}
-        self._task = ray.remote(**options)(run_cell)
+        self._task = ray.remote(**options)(run_cell_in_worker)
 
     @override
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:

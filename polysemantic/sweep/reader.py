@@ -16,22 +16,22 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
-from polysemantic.cli.class_change import classes_start_anew
+from polysemantic.cli.class_change import discard_init_args_on_class_change
 from polysemantic.cli.main import PolysemanticCLI
 
 Config = dict[str, Any]
 
-# Where a run lies is no part of what it computes.
+# Paths say where a run lies and have no effect on its results.
 _PATHS = (("trainer", "default_root_dir"), ("ckpt_path",))
 
 
 class CellCLI(PolysemanticCLI):
-    """`fit` as the command line has it, with a parser that is built once for all runs of a process."""
+    """The command `fit`, with a parser that is built once for all runs of a process."""
 
     _built: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, args: list[str] | dict[str, Any], directory: Path | None = None) -> None:
-        # Lightning warns where the process has arguments of its own, here those of the sweep.
+        # Lightning warns if the process has arguments, which here are the sweep's.
         with mock.patch.object(sys, "argv", sys.argv[:1]):
             super().__init__(args, directory)
 
@@ -58,7 +58,7 @@ class CellCLI(PolysemanticCLI):
 
 
 class _Unrun(CellCLI):
-    """Reads its arguments, and leaves it at that."""
+    """Reads its arguments, and makes and trains nothing."""
 
     @override
     def instantiate_classes(self) -> None:
@@ -92,11 +92,11 @@ class Reader:
         Raises:
             ValueError: If an option is unknown or a value breaks its rule.
         """
-        # Options that choose a class come before those of its arguments.
+        # Options that choose a class come before the options of the class.
         ordered = sorted(options.items(), key=lambda item: item[0].count("."))
         said = io.StringIO()
         try:
-            with contextlib.redirect_stderr(said), classes_start_anew():
+            with contextlib.redirect_stderr(said), discard_init_args_on_class_change():
                 base = self._base
                 args = [f"--{key}={_text(value)}" for key, value in ordered]
                 config: Namespace = self._parser.parse_args(args, namespace=base)
@@ -120,12 +120,12 @@ def _text(value: Any) -> str:
 
 
 def parse_yaml(text: str) -> Any:
-    """YAML by the fast loader where there is one."""
+    """The content of YAML, read by the loader in C where there is one."""
     return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def without_paths(config: Config) -> Config:
-    """A configuration without where its run lies and whether it prints."""
+    """A configuration without the paths of its run and without `quiet`."""
     for *groups, last in _PATHS:
         at = config
         for group in groups:

@@ -17,16 +17,16 @@ from polysemantic.sweep.reader import CellCLI, Config, config_hash, parse_yaml
 STATE = "cell.yaml"
 _LOCK = ".cell.lock"
 _OUTPUT = "output.txt"
-# What the command line's parser exits with when it has said on one line what is wrong.
+# The exit status of the command line's parser after it has printed an error on one line.
 _BAD_INPUT = 2
 
 
 class Outcome(NamedTuple):
-    """What became of a run: busy is one that another process is at.
+    """The end of a call of `run_cell`; busy means that another process is at the run.
 
     Args:
-        state: How it ended.
-        error: What made it fail, on one line.
+        state: Whether the run is finished, failed or busy.
+        error: Why it failed, on one line.
     """
 
     state: Literal["finished", "failed", "busy"]
@@ -34,7 +34,7 @@ class Outcome(NamedTuple):
 
 
 def run_cell(directory: Path, config: Config, home: Path) -> Outcome:
-    """Finish a run in its own directory: nothing to do, go on from its checkpoint, or begin.
+    """Finish a run in its own directory: do nothing if it is finished, else go on from its checkpoint, or begin.
 
     Any number of processes may call this at once with the same arguments, be killed, and call it again.
 
@@ -46,7 +46,7 @@ def run_cell(directory: Path, config: Config, home: Path) -> Outcome:
     with contextlib.chdir(home):
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            # Not the lock of the fit itself, which it takes in the same process.
+            # A lock besides that of `fit`, which takes its own in this process.
             lock = occupy(directory, name=_LOCK)
         except ValueError:
             return Outcome("busy")
@@ -60,7 +60,7 @@ def run_cell(directory: Path, config: Config, home: Path) -> Outcome:
 
 
 def is_finished(directory: Path) -> bool:
-    """Whether a run has its results, and they are those of the configuration that names its directory."""
+    """Whether a directory holds results of the configuration that names it."""
     if not (directory / "results.parquet").is_file():
         return False
     return config_hash(parse_yaml((directory / "config.yaml").read_text())) == directory.name
@@ -73,7 +73,7 @@ def note(directory: Path, state: str, error: str | None = None) -> None:
 
 
 def _fit(directory: Path, config: Config) -> str | None:
-    """Train, and give the error that ended it."""
+    """Train, and return the error that ended the run, on one line; None if none did."""
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     with (directory / _OUTPUT).open("a") as output:
@@ -95,9 +95,10 @@ def _fit(directory: Path, config: Config) -> str | None:
 
 
 def _checkpoint(directory: Path, max_steps: int) -> str | None:
-    """The newest whole checkpoint to train on from, None if there is none: what was shown of the run is then forgotten.
+    """The newest whole checkpoint to train on from; without one, None, and the run's TensorBoard events are removed.
 
-    That of the last step is none: without training, nothing would observe the collisions that the results count.
+    The checkpoint of the last step does not count: without training, nothing would observe the collisions that the
+    results count.
     """
     for name in ("last.ckpt", "previous.ckpt"):
         with contextlib.suppress(FileNotFoundError, CorruptFileError):

@@ -23,7 +23,7 @@ class SweepSpec:
     Args:
         name: Name of the sweep, that of its file.
         base: The configuration that every run starts from.
-        overrides: Options of every run, over those of `base`.
+        overrides: Options of every run, which replace options of `base`.
         axes: For each option its values; every combination is a run.
         zip: Groups of options whose values go together, first with first; each group is one more axis.
         exclude: Combinations to leave out: for each option a value, or a list of values.
@@ -60,13 +60,13 @@ class SweepSpec:
         return self.axes | {key: values for group in self.zip for key, values in group.items()}
 
     def points(self) -> Iterator[Point]:
-        """A value for every such option, for each combination that is not excluded; the last axis changes fastest."""
+        """The combinations that are not excluded, each a value for every option; the last axis changes fastest."""
         axes = [[{key: value} for value in values] for key, values in self.axes.items()]
         groups = [
             [dict(zip(group, row, strict=True)) for row in zip(*group.values(), strict=True)] for group in self.zip
         ]
-        for parts in itertools.product(*axes, *groups):
-            point = {key: value for part in parts for key, value in part.items()}
+        for combination in itertools.product(*axes, *groups):
+            point = {key: value for values in combination for key, value in values.items()}
             if not any(_matches(point, rule) for rule in self.exclude):
                 yield point
 

@@ -24,7 +24,7 @@ SWEEP = "sweep.yaml"
 CELLS = "cells"
 RESULTS = "results.parquet"
 _CLASS = re.compile(r"(\w+[.])+[A-Z]\w*")
-# What the table of a sweep shows, by its heading.
+# Columns that the table of a sweep shows, by their headings.
 _SHOWN = {"polysemantic": "polysemantic_neurons", "coverage": "coverage", "carriers": "carriers"}
 _THEORY = ("n²/4m", "n(n-1)/2(2m-1)")
 # Rows that a terminal shows at most.
@@ -32,7 +32,7 @@ _ROWS = 60
 
 
 def write_sweep(plan: Plan) -> None:
-    """Write `sweep.yaml`: the resolved sweep, and of each run what its ensemble does not hold."""
+    """Write `sweep.yaml`: the resolved sweep, and for each run the values that its ensemble does not hold."""
     cells = {
         cell.hash: {key: value for key, value in cell.point.items() if key not in cell.moved} for cell in plan.cells
     }
@@ -58,7 +58,7 @@ def label(value: Any) -> Any:
 
 
 def collect(directory: Path) -> pd.DataFrame:
-    """Rebuild a sweep's `results.parquet` from those of its finished runs, and give it.
+    """Rebuild a sweep's `results.parquet` from the tables of its finished runs, and return it.
 
     Args:
         directory: The sweep's directory.
@@ -116,7 +116,7 @@ def _names(sweep: dict[str, Any]) -> dict[str, str]:
 
 
 def summary(results: pd.DataFrame, axes: list[str]) -> Table:
-    """Polysemantic neurons of each run and grid point, with 95 % intervals over seeds, beside coverage and theory."""
+    """Polysemantic neurons, coverage and theory of each run and grid point, with 95 % intervals over seeds."""
     table = _table(results, axes, str)
     return _table(results, axes, narrow) if too_wide(table) else table
 

@@ -18,7 +18,7 @@ _LONG = 10**6
 
 
 class View:
-    """Shows how far a sweep is: cells done, running and failed, and the time left by their estimated cost.
+    """Shows the progress of a sweep: cells done, running and failed, and the time left by their estimated cost.
 
     Where the output is no terminal, a line for each cell that ends.
 
@@ -32,7 +32,7 @@ class View:
         self._done, self._total = done, done + len(seconds)
         self._failed = 0
         self._running: dict[str, str] = {}
-        # Not by whatever sys.stdout is when it draws: a run in this process has its own.
+        # Keep this stream: while a run trains in this process, `sys.stdout` is another stream.
         self._console = Console(file=sys.stdout)
         columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
         self._progress = Progress(*columns, console=self._console, speed_estimate_period=_LONG)
@@ -81,6 +81,6 @@ class View:
 
 
 def describe(cell: Cell) -> str:
-    """A cell in words: its directory's name and what its ensemble does not hold."""
+    """A cell as text: its directory's name and the values that its ensemble does not hold."""
     fixed = (f"{key}={label(value)}" for key, value in cell.point.items() if key not in cell.moved)
     return " ".join([cell.hash, *fixed])

@@ -18,14 +18,14 @@ from polysemantic.sweep.run import Outcome, run_cell
 
 
 class LocalWorkers(Engine):
-    """Runs in processes of this machine, that share its threads.
+    """Runs in processes of this machine, which share its threads.
 
     Args:
         n_workers: Processes.
     """
 
     def __init__(self, n_workers: int) -> None:
-        # A pool of one each: a process that is killed takes its own pool with it, and no other.
+        # A pool of one process each: a killed process breaks its own pool and no other.
         self._threads = max(1, torch.get_num_threads() // n_workers)
         self._pools = [self._pool() for _ in range(n_workers)]
 
@@ -35,7 +35,7 @@ class LocalWorkers(Engine):
 
     @override
     def run(self, tasks: Iterable[Task]) -> Iterator[Event]:
-        """Run each task once; one whose process is killed goes on in another."""
+        """Run each task once; a task whose process is killed goes on in another process."""
         waiting, free = collections.deque(tasks), list(range(len(self._pools)))
         running: dict[Future[Outcome], tuple[int, Task]] = {}
         losses: collections.Counter[str] = collections.Counter()
@@ -59,7 +59,7 @@ class LocalWorkers(Engine):
 
     @override
     def close(self) -> None:
-        """End the processes, those at work at a checkpoint."""
+        """End the processes; a process that trains writes a checkpoint first."""
         for child in multiprocessing.active_children():
             child.terminate()
         for pool in self._pools:
@@ -72,7 +72,7 @@ def _begin(threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone: a run is then saved, as at any SIGTERM."""
+    """End this process by SIGTERM, so that its run is saved, when the process that started it is gone."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,4 +1,4 @@
-"""Rules that options must keep, each said in the same words everywhere."""
+"""Rules that options must keep, each with the same error everywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polysemantic.validation.suggestions import did_you_mean
 
 
 def check_at_least_one(**sizes: Any) -> None:
-    """Refuse a size that is no whole number or below 1; None is no size."""
+    """Refuse a size that is not a whole number or is below 1; None is accepted."""
     for name, size in sizes.items():
         if size is None:
             continue
@@ -21,7 +21,7 @@ def check_at_least_one(**sizes: Any) -> None:
 
 
 def check_choice(**choices: tuple[str, Any]) -> None:
-    """Refuse a word that is not of its `Literal`."""
+    """Refuse a choice that its `Literal` does not have."""
     for name, (choice, literal) in choices.items():
         known = get_args(literal)
         if choice not in known:
@@ -36,7 +36,7 @@ def check_not_negative(**numbers: float) -> None:
 
 
 def check_positive(**numbers: float | None) -> None:
-    """Refuse a number that is 0, negative, infinite or nan; None is no number."""
+    """Refuse a number that is 0, negative, infinite or nan; None is accepted."""
     for name, number in numbers.items():
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"`{name}` must be positive and finite, got {number}.")

@@ -98,7 +98,7 @@ def test_a_run_of_which_nothing_is_left_stops_if_told_to(tmp_path):
 
 
 def test_validation_of_a_checkpoint_shows_no_measurements_of_what_diverged(run_cli):
-    options = ["--data", "OneHot", "--data.n_features", 16, "--model.n_hidden", 8, "--model.compile", "false",
+    options = ["--data", "OneHot", "--data.n_features", 16, "--model.n_hidden", 8,
                "--model.optimizer", "torch.optim.SGD", "--model.optimizer.lr", 0.05,
                "--ensemble.vary", "{init_scale: [1.0, 30.0]}", "--ensemble.seeds", 2,
                "--trainer.max_steps", 50]  # fmt: skip

@@ -1,7 +1,5 @@
 import multiprocessing
 import os
-import subprocess
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -53,14 +51,3 @@ def test_freed_memory_is_kept_until_it_is_handed_back(process):
 def test_freed_memory_returns_at_once_where_it_is_not_to_be_kept(process):
     returned, kept = process.submit(returned_then_kept).result()
     assert returned < PAGES // 2 < kept
-
-
-@pytest.mark.parametrize(("name", "default"), [("MKL_DISABLE_FAST_MM", "1"), ("GOMP_SPINCOUNT", "20000")])
-def test_libraries_are_told_before_torch_loads_them_unless_the_user_has_told_them(name, default):
-    look = f"import os, sys, polysemantic; print('torch' in sys.modules, os.environ['{name}'])"
-    others = {key: value for key, value in os.environ.items() if key != name}
-    for chosen, told in (({}, default), ({name: "7"}, "7")):
-        done = subprocess.run(
-            [sys.executable, "-c", look], capture_output=True, text=True, check=True, env=others | chosen
-        )
-        assert done.stdout.split() == ["False", told]

@@ -1,6 +1,6 @@
-from polysemantic.cli.theory import COLUMNS, LEGEND, cells, predictions
 from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.material import Material
+from polysemantic.results.predictions import COLUMNS, LEGEND, cells, predictions
 
 
 def theory(material: Material) -> Section:

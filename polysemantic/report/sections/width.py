@@ -2,11 +2,11 @@ import dataclasses
 
 import numpy as np
 
-from polysemantic.cli.theory import COLUMNS
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
+from polysemantic.results.predictions import COLUMNS
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
 _TICKS = 12
