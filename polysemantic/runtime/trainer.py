@@ -25,7 +25,6 @@ from polysemantic.callbacks import (
     Checkpoint,
     CollisionTracker,
     Convergence,
-    CostlyMeasurements,
     HParams,
     InputsLog,
     Measurements,
@@ -241,18 +240,17 @@ def standard_callbacks(
     quiet: bool = False,
 ) -> list[Callback]:
     """The callbacks of every run, in the order in which they act; if `quiet`, they print nothing but warnings."""
-    costly = CostlyMeasurements(measurements)
     progress = StepProgress(measurements)
     if quiet:
         # Without any bar Lightning would bring its own.
         progress.disable()
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
     shown = [*drawn, progress, Survival(collisions, convergence, quiet=quiet)]
-    results = Results(measurements, convergence, collisions, costly, quiet=quiet)
+    results = Results(measurements, convergence, collisions, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Convergence comes first, as the others then find what diverged frozen.
     first = [WholeSteps(), ConfigFile(config)]
-    return [*first, convergence, measurements, costly, collisions, snapshots, *derived, checkpoint]
+    return [*first, convergence, measurements, collisions, snapshots, *derived, checkpoint]
 
 
 def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: bool = True, **options: Any) -> Trainer:

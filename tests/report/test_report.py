@@ -31,7 +31,7 @@ from polysemantic.report.command import main
 from polysemantic.report.groups import in_words, panels, statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.labels import MEASURES, PALETTE
-from polysemantic.report.material import read_material
+from polysemantic.report.reading import read_material
 from polysemantic.report.sections import SECTIONS, dose, frontier, width
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
 from tests.support.small_runs import make_sweep, small_grid, small_one_hot

@@ -54,7 +54,7 @@ class Bands(Charts):
         expected = _expected(module)
         curves: list[dict[str, float]] = [{} for _ in points]
         columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in self._shown}
-        for column, (mean, *ends) in intervals_of(columns).items():
+        for column, (mean, *ends) in intervals_of(columns, self.measurements.columns).items():
             # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
             low, high = (mean.where(end.isnan(), end) for end in ends)
             for name, bound in {"mean": mean, "low": low, "high": high}.items():
