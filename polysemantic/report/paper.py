@@ -43,12 +43,19 @@ _SIGNS = LinearSegmentedColormap.from_list("signs", DIVERGING)
 
 def draw(chart: Chart | Phase | Slides) -> dict[str, bytes]:
     """A chart as PDF and PNG, by file name; of several views the first, of a slider the first and the last step."""
+    figure = arranged(chart)
+    with mpl.rc_context(_STYLE):
+        return {f"{chart.key}.{kind}": _saved(figure, kind) for kind in ("pdf", "png")}
+
+
+def arranged(chart: Chart | Phase | Slides) -> Figure:
+    """The figure of a chart, with all its parts in their places."""
     with mpl.rc_context(_STYLE):
         figure = _figure(chart)
         figure.draw_without_rendering()
         # Once is enough: arranging the parts costs more than drawing them.
         figure.set_layout_engine("none")
-        return {f"{chart.key}.{kind}": _saved(figure, kind) for kind in ("pdf", "png")}
+        return figure
 
 
 def _saved(figure: Figure, kind: str) -> bytes:
