@@ -2,7 +2,6 @@ from polysemantic.callbacks.checkpoint import Checkpoint
 from polysemantic.callbacks.collisions.survival import Survival
 from polysemantic.callbacks.collisions.tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
-from polysemantic.callbacks.costly import CostlyMeasurements
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.callbacks.progress import StepProgress
 from polysemantic.callbacks.results import Results
@@ -22,7 +21,6 @@ __all__ = [
     "Checkpoint",
     "CollisionTracker",
     "Convergence",
-    "CostlyMeasurements",
     "HParams",
     "InputsLog",
     "Measurements",

@@ -1,16 +1,15 @@
+"""Measurements that take as long as many optimiser steps."""
+
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import torch
 from jaxtyping import Float64
-from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
-from typing_extensions import override
 
-from polysemantic.callbacks.measurements import Measurements, gathered
-from polysemantic.callbacks.rotation import instance_blocks, matrices, rotation_gap, without
+from polysemantic.callbacks.networks import gathered, instance_blocks, matrices, without
+from polysemantic.callbacks.rotation_gap import rotation_gap
 from polysemantic.functional import (
     all_finite,
     classify_same_sign,
@@ -22,82 +21,32 @@ from polysemantic.functional import (
     same_sign_counts,
 )
 from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.results.columns import COSTLY
 from polysemantic.training.allocator import default_malloc_thresholds, trim_heap
+from polysemantic.training.module import EnsembleModule
 
-# One in so many measurements takes these in.
-_EVERY = 20
 # Collisions of one instance beyond which they are not told apart: an untrained dense network has millions.
 _COLLISIONS = 100_000
-_KINDS = ("collisions_compensated", "collisions_disambiguated", "collisions_costly")
-_TAGS = {name: f"collisions/{name}" for name in ("collision_cost", "collision_excess_cost", *_KINDS)} | {
-    "rotation_gap": "basis/rotation_gap"
-}
-_COLUMNS = (*_TAGS, "disambiguation_neuron")
 
 
-class CostlyMeasurements(Callback):
-    """What takes too long to be measured every time: the rotation gap and what collisions cost.
+@torch.no_grad()
+def measure_costly(module: EnsembleModule, partition: Tensor | None) -> dict[str, Float64[Tensor, " instance"]]:
+    """The rotation gap and what collisions cost, for each instance of the run, on the CPU; nan where they do not apply.
 
     A rotation gap without closed form takes 32 evaluations of the objective or more, and telling collisions apart the
-    interference cost of every pair of features: together some ten optimiser steps or more. So both are measured at
-    every twentieth measurement and the last one only, and are missing from the history in between.
+    interference cost of every pair of features: together some ten optimiser steps or more.
 
     Args:
-        measurements: The callback that measures, to whose history these columns are added.
-
-    Raises:
-        ValueError: If a metric of `measurements` has one of these columns.
+        module: The networks, and their inputs.
+        partition: +1 or -1 for each feature, the two parts that a neuron may tell apart; None if there are none.
     """
-
-    def __init__(self, measurements: Measurements) -> None:
-        measurements.check_columns(_COLUMNS)
-        self.measurements = measurements
-
-    @override
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        # Here, as `measurements` may have been through another run, and begins anew.
-        self.measurements.tags |= _TAGS
-        self.measurements.whole |= {*_KINDS, "disambiguation_neuron"}
-
-    @override
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._follow(trainer, pl_module)
-
-    @override
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self._follow(trainer, pl_module)
-
-    @override
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._follow(trainer, pl_module)
-
-    def _follow(self, trainer: Trainer, module: Any) -> None:
-        """Add a row for each measurement that has none yet."""
-        steps, history = self.measurements.steps, self.measurements.history
-        last = trainer.global_step >= trainer.max_steps or trainer.should_stop
-        for at in range(len(history.get("rotation_gap", [])), len(steps)):
-            due = steps[at] == trainer.global_step and (at % _EVERY == 0 or last)
-            for name, values in (self.measure(module) if due else _missing(module)).items():
-                history.setdefault(name, []).append(values)
-
-    @torch.no_grad()
-    def measure(self, module: Any) -> dict[str, Float64[Tensor, " instance"]]:
-        """The costly columns for each instance of the run, on the CPU; nan where they do not apply."""
-        trim_heap()  # Earlier measurements have freed allocations of other sizes.
-        with default_malloc_thresholds():
-            columns = _pairs(module, self.measurements.partition_of(module.data))
-            columns["rotation_gap"] = rotation_gap(module)
-        return gathered({name: values.double().cpu() for name, values in columns.items()}, module.shard)
+    trim_heap()  # The measurements before left pieces of other sizes.
+    with default_malloc_thresholds():
+        columns = _pairs(module, partition) | {"rotation_gap": rotation_gap(module)}
+    return gathered({name: columns[name].double().cpu() for name in COSTLY}, module.shard)
 
 
-def _missing(module: Any) -> dict[str, Tensor]:
-    nothing = torch.full((module.shard.length,), torch.nan, dtype=torch.float64)
-    return dict.fromkeys(_COLUMNS, nothing)
-
-
-def _pairs(module: Any, partition: Tensor | None) -> dict[str, Tensor]:
+def _pairs(module: EnsembleModule, partition: Tensor | None) -> dict[str, Tensor]:
     """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
     parts = []

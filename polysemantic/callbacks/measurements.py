@@ -10,19 +10,22 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float
-from lightning.pytorch import Trainer
+from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
 
+from polysemantic.callbacks.costly import measure_costly
+from polysemantic.callbacks.networks import gathered
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, cache_blocks, numbers_at_once, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.results.columns import COSTLY, NO_METRICS, by_name, described
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
 from polysemantic.training.cadence import default_interval
-from polysemantic.training.shard import Shard
+from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.step_callback import StepCallback
 from polysemantic.validation.suggestions import did_you_mean
 
@@ -31,16 +34,15 @@ _AT_ONCE = 3 * 2**18
 # What the `update` of a metric may ask for.
 _AT_START = ("led_at_start", "signs_at_start", "w_start")
 _GIVEN = ("W_enc", "W_dec", "b_dec", *_AT_START, "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
-# Columns of the tables that are no metric's; `CostlyMeasurements` and what varies have further ones.
-_TAKEN = (
-    *("instance", "seed", "n_features", "n_hidden", "data", "step", "converged_step", "diverged_step"),
-    *("collisions_born", "collisions_settled", "collisions_resolved"),
-    *("expected_polysemantic_neurons", "exposures", "expected_companions"),
-)
+# One in so many measurements, and the last, takes the costly columns in.
+_EVERY = 20
 
 
 class Measurements(StepCallback):
     """Measures every instance at a cadence and keeps the history of it.
+
+    What takes as long as many optimiser steps is measured at every twentieth measurement and at the last one only, and
+    is missing from the history in between (`callbacks.costly`).
 
     Args:
         every_n_steps: Steps between two measurements; None for a thirty-second of the run, or 150 steps where that
@@ -67,38 +69,40 @@ class Measurements(StepCallback):
         self.metrics = [kind() for kind in STANDARD] + list(metrics or [])
         for metric in self.metrics:
             _check_arguments(metric)
+        self.columns = by_name(map(described, self.metrics)) | COSTLY
+        """What is measured: the columns of the metrics, and the costly ones."""
         columns = [metric.column() for metric in self.metrics]
         for column in columns:
             if columns.count(column) > 1:
                 raise ValueError(f"`metrics` must have distinct columns, got {column} twice.")
-        self.check_columns(_TAKEN)
+        self._check_columns(NO_METRICS)
         self._start_anew()
 
-    def check_columns(self, taken: Iterable[str]) -> None:
+    def _check_columns(self, taken: Iterable[str]) -> None:
         """Refuse metrics whose columns are taken."""
         for column in {metric.column() for metric in self.metrics}.intersection(taken):
             raise ValueError(f"`metrics` must have columns that the run does not have anyway, got {column}.")
 
     def _start_anew(self) -> None:
-        self.tags = {metric.column(): f"{metric.group}/{metric.column()}" for metric in self.metrics}
-        self.whole = {metric.column() for metric in self.metrics if metric.count_valued}
         self.steps: list[int] = []
         self.history: dict[str, list[Tensor]] = {}
 
     @override
-    def setup(self, trainer: Trainer, pl_module: Any, stage: str) -> None:
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        self.check_columns(pl_module.ensemble.vary)
-        self._constant: dict[str, Any] = {}
+        module = ensemble_module(pl_module)
+        self._check_columns(module.ensemble.vary)
+        self._constant: dict[str, Tensor] = {}
         if stage == "fit":
             self._start_anew()
-        if self.partition is not None and len(self.partition) != pl_module.n_features:
-            rule = f"`partition` must hold a number for each of {pl_module.n_features} features"
+        if self.partition is not None and len(self.partition) != module.n_features:
+            rule = f"`partition` must hold a number for each of {module.n_features} features"
             raise ValueError(f"{rule}, got {len(self.partition)}.")
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        self._default_interval = default_interval(trainer.max_steps, pl_module.n_features, pl_module.data.batch_size)
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        module = ensemble_module(pl_module)
+        self._default_interval = default_interval(trainer.max_steps, module.n_features, module.data.batch_size)
         super().on_train_start(trainer, pl_module)
 
     def partition_of(self, data: InputDataModule) -> Float[Tensor, " feature"] | None:
@@ -108,20 +112,31 @@ class Measurements(StepCallback):
         return torch.tensor(self.partition, dtype=torch.float32, device=data.device)
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Where TensorBoard draws each column that it has a curve of."""
+        return {name: column.tag for name, column in self.columns.items() if not column.at_end}
+
+    @property
     def latest(self) -> dict[str, Tensor]:
         """The last measurement, a value for each instance under each column."""
         return {column: values[-1] for column, values in self.history.items()}
 
     @override
-    def act(self, trainer: Trainer, module: Any) -> None:
-        self.steps.append(trainer.global_step)
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         self.begin(module)
         for batch in module.data.val_dataloader():
             self.update(batch)
-        for column, values in self.compute().items():
+        measured = self.compute()
+        last = trainer.global_step >= trainer.max_steps or trainer.should_stop
+        if last or len(self.steps) % _EVERY == 0:
+            measured |= self.compute_costly()
+        else:
+            measured |= dict.fromkeys(COSTLY, torch.full_like(measured["loss"], torch.nan))
+        self.steps.append(trainer.global_step)
+        for column, values in measured.items():
             self.history.setdefault(column, []).append(values)
 
-    def begin(self, module: Any) -> None:
+    def begin(self, module: EnsembleModule) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
         trim_heap()  # The steps have freed allocations of other sizes.
         raise_malloc_thresholds()
@@ -133,7 +148,7 @@ class Measurements(StepCallback):
             self._constant |= {name: kept.to(weights.W_enc.device) for name, kept in module.start._asdict().items()}
             if any(metric._filter_kwargs(w_start=0) for metric in self.metrics):
                 self._constant["w_start"] = module.w_start.to(weights.W_enc)
-            self._shardition = self.partition_of(module.data)
+            self._partition = self.partition_of(module.data)
         for metric in self.metrics:
             # Values are put together once for all metrics, in `compute`.
             metric.distributed_available_fn = _alone
@@ -150,7 +165,7 @@ class Measurements(StepCallback):
         if not networks.is_standard:  # a user's, of which only all can be evaluated
             of_instances |= module.evaluate(module.evaluation_inputs(batch), networks)
         for block in _blocks(networks, module.data.evaluation_rows):
-            here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._shardition}
+            here = {name: values[block] for name, values in of_instances.items()} | {"partition": self._partition}
             with sharing():
                 if networks.is_standard:
                     some = networks.subset(block)
@@ -173,6 +188,10 @@ class Measurements(StepCallback):
         columns = {metric.column(): metric.compute().double() for metric in self.metrics}
         return gathered({name: v.where(self._finite, torch.nan).cpu() for name, v in columns.items()}, self._shard)
 
+    def compute_costly(self) -> dict[str, Tensor]:
+        """The costly columns of the networks that `begin` took, for each instance of the run."""
+        return measure_costly(self._module, self._partition)
+
     def history_table(self, labels: pd.DataFrame) -> pd.DataFrame:
         """One row for each step and instance, with the instance's labels."""
         steps = np.repeat(np.array(self.steps, dtype=np.int64), len(labels))
@@ -190,11 +209,11 @@ class Measurements(StepCallback):
         super().load_state_dict(state_dict)
         self.steps = list(state_dict["steps"])
         self.history = {column: list(values.cpu()) for column, values in state_dict["history"].items()}
-
-
-def gathered(columns: dict[str, Tensor], shard: Shard) -> dict[str, Tensor]:
-    """Columns with the values of all instances, from columns with those of the instances held here."""
-    return dict(zip(columns, shard.gather(torch.stack(list(columns.values()), 1)).unbind(1), strict=True))
+        # Earlier versions could write a checkpoint between a measurement and its costly columns.
+        for name in COSTLY if self.steps else ():
+            known = self.history.get(name, [])
+            missing = self.history["loss"][len(known) :]
+            self.history[name] = [*known, *(torch.full_like(values, torch.nan) for values in missing)]
 
 
 def _check_arguments(metric: InstanceMetric) -> None:

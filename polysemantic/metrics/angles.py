@@ -19,6 +19,9 @@ class MinAngle(InstanceMetric):
     """
 
     group = "geometry"
+    label = "smallest angle between encodings"
+    unit = "degrees"
+    range = (0, 180)
 
     @override
     def update(self, W_enc: Matrix) -> None:
@@ -45,6 +48,8 @@ class ShareAnglesBelow90(InstanceMetric):
     """
 
     group = "geometry"
+    label = "share of angles below 90 degrees"
+    range = (0, 1)
 
     def __init__(self, tolerance: float = 1.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 import torch
@@ -31,14 +32,31 @@ class InstanceMetric(Metric):
 
     It is updated once, or once for each batch of evaluation draws if it takes one of the last four.
 
-    The class name in snake case is the name of its column in the results. `testing.check_metric` checks a new one.
+    The class name in snake case is the name of its column in the results. The class attributes below describe this
+    column: tables, intervals, charts and TensorBoard read them. `testing.check_metric` checks a new metric.
+
+    Example:
+        >>> class ShareOfLargeWeights(InstanceMetric):
+        ...     label, unit, range = "large weights", "share of weights", (0, 1)
+        ...     def update(self, W_enc):
+        ...         self.add((W_enc.abs() > 0.5).double().mean((1, 2)))
+        >>> ShareOfLargeWeights.column()
+        'share_of_large_weights'
     """
 
     full_state_update = False
     is_differentiable = False
-    group = "measurements"
+    group: str = "measurements"
     """First part of its tag in TensorBoard."""
-    count_valued = False
+    label: str = ""
+    """What axes call it; empty for the name of its column in words."""
+    unit: str = ""
+    """What its values are in, or how to read them; axes show it in brackets behind the label."""
+    short_label: str = ""
+    """What the tables of a terminal call it; empty for `label`."""
+    range: tuple[float, float] = (-inf, inf)
+    """The least and the greatest value that it can have: intervals end there."""
+    count_valued: bool = False
     """Whether values are whole numbers, and so the column's."""
     others: tuple[int, int] = (0, 0)
     """How many instances other processes hold before and after those of this one, which sees nothing of them."""

@@ -1,3 +1,4 @@
+from math import inf
 from typing import Any
 
 from typing_extensions import override
@@ -27,6 +28,9 @@ class Coverage(ThresholdMetric):
     """
 
     group = "features"
+    label = "coverage"
+    unit = "share of features"
+    range = (0, 1)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -46,6 +50,9 @@ class Represented(ThresholdMetric):
     """
 
     group = "features"
+    label = "represented"
+    unit = "share of features"
+    range = (0, 1)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -65,6 +72,9 @@ class Carriers(ThresholdMetric):
     """
 
     group = "features"
+    label = "carriers"
+    unit = "neurons per covered feature"
+    range = (1, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -84,6 +94,9 @@ class PolysemanticNeurons(ThresholdMetric):
     """
 
     group = "collisions"
+    label = "polysemantic neurons"
+    short_label = "polysemantic"
+    range = (0, inf)
     count_valued = True
 
     @override
@@ -112,6 +125,9 @@ class PolysemanticNeuronsBand(InstanceMetric):
     """
 
     group = "collisions"
+    label = "polysemantic neurons in the band 0.8 to 1.2"
+    short_label = "in band"
+    range = (0, inf)
     count_valued = True
 
     def __init__(self, low: float = 0.8, high: float = 1.2, **kwargs: Any) -> None:

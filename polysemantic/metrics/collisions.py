@@ -1,3 +1,5 @@
+from math import inf
+
 from typing_extensions import override
 
 from polysemantic.functional import collision_counts, excess_polysemantic_neurons
@@ -18,6 +20,9 @@ class CollisionsOppositeSign(ThresholdMetric):
     """
 
     group = "collisions"
+    label = "opposite-sign collisions"
+    short_label = "opposite"
+    range = (0, inf)
     count_valued = True
 
     @override
@@ -38,6 +43,9 @@ class CollisionsSameSign(ThresholdMetric):
     """
 
     group = "collisions"
+    label = "same-sign collisions"
+    short_label = "same sign"
+    range = (0, inf)
     count_valued = True
 
     @override
@@ -58,6 +66,7 @@ class ExcessPolysemanticNeurons(ThresholdMetric):
     """
 
     group = "collisions"
+    label = "polysemantic neurons beyond necessary"
     count_valued = True
 
     @override

@@ -20,6 +20,8 @@ class FeatureDimensionality(ThresholdMetric):
     """
 
     group = "geometry"
+    label = "feature dimensionality"
+    range = (0, 1)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -1,3 +1,5 @@
+from math import inf
+
 from typing_extensions import override
 
 from polysemantic.functional import effective_weight, features_per_neuron
@@ -18,6 +20,8 @@ class FeaturesPerNeuron(ToleranceMetric):
     """
 
     group = "basis"
+    label = "features per neuron"
+    range = (1, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -1,3 +1,5 @@
+from math import inf
+
 from typing_extensions import override
 
 from polysemantic.functional import effective_weight, fourth_norm, privilege, privilege_z
@@ -17,6 +19,9 @@ class FourthNorm(InstanceMetric):
     """
 
     group = "basis"
+    label = "fourth norm"
+    unit = "mean over features"
+    range = (0, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -36,6 +41,9 @@ class Privilege(InstanceMetric):
     """
 
     group = "basis"
+    label = "basis privilege"
+    unit = "0 none, 1 full"
+    range = (-inf, 1)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -55,6 +63,8 @@ class PrivilegeZ(InstanceMetric):
     """
 
     group = "basis"
+    label = "basis privilege"
+    unit = "standard deviations"
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -1,3 +1,5 @@
+from math import inf
+
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
@@ -19,6 +21,8 @@ class HiddenExcessKurtosis(InstanceMetric):
     """
 
     group = "basis"
+    label = "excess kurtosis of hidden activations"
+    range = (-2, inf)
 
     @override
     def update(self, h: Float[Tensor, "instance batch hidden"]) -> None:

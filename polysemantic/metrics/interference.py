@@ -1,3 +1,5 @@
+from math import inf
+
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
@@ -19,6 +21,8 @@ class MeanInterference(InstanceMetric):
     """
 
     group = "geometry"
+    label = "mean interference"
+    range = (0, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -38,6 +42,8 @@ class WeightedInterference(InstanceMetric):
     """
 
     group = "geometry"
+    label = "interference weighted by co-occurrence"
+    range = (0, inf)
 
     @override
     def update(

@@ -1,3 +1,5 @@
+from math import inf
+
 from typing_extensions import override
 
 from polysemantic.functional import participation_ratio
@@ -18,6 +20,9 @@ class ParticipationRatio(ThresholdMetric):
     """
 
     group = "basis"
+    label = "participation ratio"
+    unit = "neurons per feature"
+    range = (1, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -20,6 +20,7 @@ class PartitionEnergy(InstanceMetric):
     """
 
     group = "partition"
+    label = "partition energy"
 
     @override
     def update(
@@ -41,6 +42,7 @@ class PartitionConcentration(InstanceMetric):
     """
 
     group = "partition"
+    label = "partition concentration"
 
     @override
     def update(

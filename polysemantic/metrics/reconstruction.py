@@ -1,3 +1,5 @@
+from math import inf
+
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
@@ -17,6 +19,8 @@ class Loss(InstanceMetric):
     """
 
     group = "evaluation"
+    label = "loss"
+    range = (0, inf)
 
     @override
     def update(self, x: Float[Tensor, "instance batch feature"], loss: Float[Tensor, " instance"]) -> None:
@@ -34,6 +38,9 @@ class ReconstructionError(InstanceMetric):
     """
 
     group = "evaluation"
+    label = "reconstruction error"
+    unit = "squared, summed over features"
+    range = (0, inf)
 
     @override
     def update(

@@ -1,3 +1,5 @@
+from math import inf
+
 from typing_extensions import override
 
 from polysemantic.functional import effective_weight, l1_norm, sparsity_count
@@ -18,6 +20,8 @@ class L1Norm(InstanceMetric):
     """
 
     group = "sparsification"
+    label = "L1 norm of a feature"
+    range = (0, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -37,6 +41,8 @@ class SparsityCount(ToleranceMetric):
     """
 
     group = "sparsification"
+    label = "neurons per feature m'"
+    range = (0, inf)
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

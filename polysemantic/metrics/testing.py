@@ -25,9 +25,10 @@ Update = Mapping[str, Tensor | None]
 def check_metric(make: Callable[[], InstanceMetric], updates: Sequence[Update]) -> None:
     """Check that a metric keeps the contract of `InstanceMetric`.
 
-    Its `update` takes what measuring supplies and leaves it as it is; its value is one float64 for each instance,
-    whatever the other instances, and the same for any order and split of the inputs, and when halves of them or of the
-    instances are merged; it resets, clones, pickles, saves, plots, joins a `MetricCollection` and warns when empty.
+    Its `update` takes what measuring supplies and leaves it as it is; its value is one float64 in `range` for each
+    instance, whatever the other instances, and the same for any order and split of the inputs, and when halves of
+    them or of the instances are merged; it resets, clones, pickles, saves, plots, joins a `MetricCollection` and warns
+    when empty.
 
     Args:
         make: Makes the metric.
@@ -116,6 +117,9 @@ def _check_value(
     _require(dtype == torch.float64, f"`compute` must give float64, got {dtype}.")
     alone = _updated(make(), _some_instances(updates, slice(1))).compute()
     _require_same(alone, expected[:1], "`compute` must give an instance the same value on its own.")
+    least, most = make().range
+    inside = expected.isnan() | ((expected >= least - 1e-9) & (expected <= most + 1e-9))
+    _require(inside.all(), f"Values must lie in `range`, [{least}, {most}], got {expected.tolist()}.")
     if make().count_valued:
         counts = _updated(make(), updates[:1]).compute()
         whole = counts.isnan() | (counts == counts.round())

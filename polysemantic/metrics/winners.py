@@ -21,6 +21,9 @@ class WinnerWasLargest(ThresholdMetric):
     """
 
     group = "features"
+    label = "winners that were largest at first"
+    unit = "share"
+    range = (0, 1)
 
     @override
     def update(
@@ -43,6 +46,9 @@ class WinnerKeptSign(ThresholdMetric):
     """
 
     group = "features"
+    label = "winners that kept their sign"
+    unit = "share"
+    range = (0, 1)
 
     @override
     def update(

@@ -9,6 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from polysemantic.results.columns import COLUMNS, Column
+
 Kind = Literal["points", "mean", "line", "band", "theory", "life", "mark"]
 
 
@@ -109,6 +111,7 @@ class Phase:
         table: One row a grid point: axes, measurements averaged over networks, and their number as `networks`.
         axes: Columns to choose the two axes from.
         measures: Columns to choose the measurement from.
+        columns: What is known of these columns.
     """
 
     key: str
@@ -116,6 +119,7 @@ class Phase:
     table: pd.DataFrame
     axes: list[str]
     measures: list[str]
+    columns: dict[str, Column] = dataclasses.field(default_factory=lambda: COLUMNS)
 
 
 @dataclasses.dataclass

@@ -28,8 +28,8 @@ def main(args: list[str] | None = None) -> int:
 
 
 def _write(runs: list[Path], output: Path, figures: Path | None) -> None:
-    from polysemantic.report.material import read_material
     from polysemantic.report.page import page
+    from polysemantic.report.reading import read_material
     from polysemantic.report.sections import SECTIONS
 
     material = read_material(runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import torch
 from polysemantic.report.charts import Panel, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
-from polysemantic.results.intervals import COUNTS, interval_of, interval_text
+from polysemantic.results.columns import COLUMNS, Column, look_up
+from polysemantic.results.intervals import interval_of, interval_text
 
 SHARE = (-0.02, 1.04)
 """An axis from 0 to 1 on which marks at both ends are whole."""
@@ -23,14 +24,14 @@ SHARE = (-0.02, 1.04)
 _POINTS = 1500
 
 
-def statistics(rows: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
+def statistics(rows: pd.DataFrame, by: list[str], column: str, columns: Mapping[str, Column] = COLUMNS) -> pd.DataFrame:
     """Mean of a column in each group, 95 % interval and number of networks that have one."""
     groups = rows.groupby(by, sort=True, dropna=False)
     sizes = groups.size()
     # One row a group, filled up with nan: thousands of intervals then cost as much as one.
     values = np.full((len(sizes), int(sizes.max()) if len(sizes) else 0), np.nan)
     values[groups.ngroup(), groups.cumcount()] = rows[column].to_numpy(dtype=float, na_value=math.nan)
-    mean, *ends = (part.numpy() for part in interval_of(column, torch.from_numpy(values)))
+    mean, *ends = (part.numpy() for part in interval_of(column, torch.from_numpy(values), columns))
     low, high = (np.where(np.isnan(end), mean, end) for end in ends)
     numbers = {"mean": mean, "low": low, "high": high, "networks": (~np.isnan(values)).sum(1)}
     return sizes.index.to_frame(index=False).assign(**numbers)
@@ -57,7 +58,7 @@ def _networks(material: Material, rows: pd.DataFrame, x: str, column: str, empty
 
 
 def thinned(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of single networks, spread evenly if all of them would make too many points."""
+    """Rows of single networks, evenly from all of them if these would make too many points."""
     return rows.iloc[:: math.ceil(len(material.results) / _POINTS)]
 
 
@@ -111,16 +112,16 @@ def panels(x: str, columns: list[str], *, log_x: bool = False, log_y: bool = Fal
             label(column),
             log_x,
             log_y and at == 0,
-            zero_x=x in COUNTS,
-            zero_y=column in COUNTS,
-            limits=SHARE if column == "coverage" else None,
+            zero_x=look_up(x).from_zero,
+            zero_y=look_up(column).from_zero,
+            limits=SHARE if look_up(column).is_share else None,
         )
         for at, column in enumerate(columns)
     ]
 
 
 def spans_decades(values: pd.Series[Any]) -> bool:
-    """Whether positive numbers are spread so far that a logarithmic axis shows them better."""
+    """Whether positive numbers span so much that a logarithmic axis shows them better."""
     if not pd.api.types.is_numeric_dtype(values):
         return False
     known = values.dropna()

@@ -12,7 +12,7 @@ import pandas as pd
 
 from polysemantic.report.charts import Chart, Matrices, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DASHES, PALETTE, SYMBOLS, THEORY, label, look, markup, value_text
-from polysemantic.results.intervals import SHARES
+from polysemantic.results.columns import look_up
 
 Json = dict[str, Any]
 
@@ -97,11 +97,11 @@ def _trace(series: Series, panel: Panel) -> list[Json]:
 
 def _hover(series: Series, panel: Panel) -> str:
     interval = series.low is not None
-    spread = "<br>95 % interval or spread %{text}" if interval and series.kind != "points" else ""
+    ends = "<br>95 % interval %{text}" if interval and series.kind != "points" else ""
     x = "%{x:.5~g}" if all(not isinstance(value, str) for value in series.x) else "%{x}"
     y = "%{y}" if panel.categories else "%{y:.5~g}"
     more = "<br>%{customdata}" if series.detail is not None else ""
-    return f"<b>%{{fullData.name}}</b><br>{markup(panel.x)}: {x}<br>{markup(panel.y)}: {y}{spread}{more}<extra></extra>"
+    return f"<b>%{{fullData.name}}</b><br>{markup(panel.x)}: {x}<br>{markup(panel.y)}: {y}{ends}{more}<extra></extra>"
 
 
 def _interval_text(series: Series) -> list[str]:
@@ -232,14 +232,14 @@ def _words(panel: Panel) -> Json:
 
 
 def _phase(phase: Phase) -> Json:
-    names = {column: label(column) for column in (*phase.axes, *phase.measures)}
+    names = {column: label(column, phase.columns) for column in (*phase.axes, *phase.measures)}
     return {
         "table": table(phase.table),
         "axes": phase.axes,
         "measures": phase.measures,
         "labels": names,
         "coverage": "coverage" if "coverage" in phase.measures else None,
-        "shares": [measure for measure in phase.measures if measure in SHARES],
+        "shares": [measure for measure in phase.measures if look_up(measure, phase.columns).is_share],
     }
 
 

@@ -1,13 +1,14 @@
-"""What columns are called on axes, and the colours of every chart."""
+"""What charts call columns, and the colours of every chart."""
 
 from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from polysemantic.model.ensemble import short_text
+from polysemantic.results.columns import COLUMNS, ROW, RUN, Column, by_name, look_up
 
 # Okabe and Ito's, told apart with every common kind of colour blindness, and dark enough for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C4B8A", "#7F7F7F")
@@ -18,70 +19,33 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.", (0, (8, 2)), (0, (8, 2, 1, 2)))
 DIVERGING = ("#0072B2", "#FFFFFF", "#D55E00")
 
-LABELS = {
-    "n_features": "features n",
-    "n_hidden": "neurons m",
-    "polysemantic_neurons": "polysemantic neurons",
-    "polysemantic_neurons_band": "polysemantic neurons in the band 0.8 to 1.2",
-    "excess_polysemantic_neurons": "polysemantic neurons beyond necessary",
-    "coverage": "coverage (share of features)",
-    "represented": "represented (share of features)",
-    "carriers": "carriers (neurons per covered feature)",
-    "loss": "loss",
-    "reconstruction_error": "reconstruction error (squared, summed over features)",
-    "collisions_opposite_sign": "opposite-sign collisions",
-    "collisions_same_sign": "same-sign collisions",
-    "collisions_compensated": "compensated collisions",
-    "collisions_disambiguated": "disambiguated collisions",
-    "collisions_costly": "costly collisions",
-    "collision_cost": "interference cost of collisions",
-    "collision_excess_cost": "excess interference cost of collisions",
-    "collisions_born": "collisions born",
-    "collisions_settled": "collisions settled",
-    "collisions_resolved": "collisions resolved",
-    "fourth_norm": "fourth norm (mean over features)",
-    "participation_ratio": "participation ratio (neurons per feature)",
-    "privilege": "basis privilege (0 none, 1 full)",
-    "privilege_z": "basis privilege (standard deviations)",
-    "hidden_excess_kurtosis": "excess kurtosis of hidden activations",
-    "features_per_neuron": "features per neuron",
-    "feature_dimensionality": "feature dimensionality",
-    "rotation_gap": "rotation gap (loss)",
-    "min_angle": "smallest angle between encodings (degrees)",
-    "share_angles_below_90": "share of angles below 90 degrees",
-    "partition_energy": "partition energy",
-    "partition_concentration": "partition concentration",
-    "mean_interference": "mean interference",
-    "weighted_interference": "interference weighted by co-occurrence",
-    "winner_was_largest": "winners that were largest at first (share)",
-    "winner_kept_sign": "winners that kept their sign (share)",
-    "sparsity_count": "neurons per feature m'",
-    "l1_norm": "L1 norm of a feature",
-    "expected_companions": "expected companions (features on beside a feature)",
-    "l1": "L1 coefficient",
-    "threshold": "threshold on |w|",
-    "step": "training (optimiser steps)",
-    "life": "life (optimiser steps)",
-    "survival": "share of collisions alive",
-    "paper_time": "time t of the paper's flow",
-    "lr": "learning rate",
-    "max_steps": "training (optimiser steps)",
-    "data": "input distribution",
-}
-"""Labels of columns, with units in brackets."""
+# What charts have axes of beside the columns of results: settings, and what is worked out for a chart alone.
+_AXES = by_name(
+    [
+        Column("l1", "setting", "L1 coefficient"),
+        Column("lr", "setting", "learning rate"),
+        Column("max_steps", "setting", "training", "optimiser steps"),
+        Column("threshold", "chart", "threshold on |w|"),
+        Column("life", "chart", "life", "optimiser steps"),
+        Column("survival", "chart", "share of collisions alive"),
+    ]
+)
 
-MEASURES = tuple(list(LABELS)[list(LABELS).index("polysemantic_neurons") : list(LABELS).index("expected_companions")])
-"""Columns of results that a chart can show, the important ones first."""
+_FIRST = ("polysemantic_neurons", "coverage")
+# A neuron's index is no amount: a mean of several says nothing.
+_MEASURED = [name for name, of in COLUMNS.items() if of.group not in (ROW, RUN) and name != "disambiguation_neuron"]
+MEASURES = (*_FIRST, *(name for name in _MEASURED if name not in _FIRST))
+"""Columns of every run that a chart can show, the important ones first."""
 
 
-def label(column: str) -> str:
-    """What a column is called on an axis; its own name in words if it is none of ours."""
-    return LABELS.get(column, column.replace("_", " "))
+def label(name: str, columns: Mapping[str, Column] = COLUMNS) -> str:
+    """What an axis calls a column, with its unit; its own name in words if nothing is known of it."""
+    return look_up(name, {**_AXES, **columns}).axis
 
 
-def heading(column: str) -> str:
-    """The label of a column without its unit, for headings."""
-    return label(column).partition(" (")[0]
+def heading(name: str, columns: Mapping[str, Column] = COLUMNS) -> str:
+    """What headings call a column: its label without the unit."""
+    return look_up(name, {**_AXES, **columns}).label
 
 
 def value_text(value: Any) -> str:

@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
-from polysemantic.results.intervals import SHARES
+from polysemantic.results.columns import look_up
 
 # Inches: a column of a two-column paper.
 _WIDTH = 3.35
@@ -43,12 +43,19 @@ _SIGNS = LinearSegmentedColormap.from_list("signs", DIVERGING)
 
 def draw(chart: Chart | Phase | Slides) -> dict[str, bytes]:
     """A chart as PDF and PNG, by file name; of several views the first, of a slider the first and the last step."""
+    figure = arranged(chart)
+    with mpl.rc_context(_STYLE):
+        return {f"{chart.key}.{kind}": _saved(figure, kind) for kind in ("pdf", "png")}
+
+
+def arranged(chart: Chart | Phase | Slides) -> Figure:
+    """The figure of a chart, with all its parts in their places."""
     with mpl.rc_context(_STYLE):
         figure = _figure(chart)
         figure.draw_without_rendering()
         # Once is enough: arranging the parts costs more than drawing them.
         figure.set_layout_engine("none")
-        return {f"{chart.key}.{kind}": _saved(figure, kind) for kind in ("pdf", "png")}
+        return figure
 
 
 def _saved(figure: Figure, kind: str) -> bytes:
@@ -212,12 +219,13 @@ def _heatmap(figure: Figure, axes: Axes, phase: Phase, measure: str) -> None:
     x, y = phase.axes[:2]
     mean = _pivot(phase.table, x, y, measure)
     # Nothing but zeros has a scale from 0, as an axis would.
-    ends = (0, 1) if measure in SHARES or not mean.fillna(0).to_numpy(float).any() else (None, None)
+    share = look_up(measure, phase.columns).is_share
+    ends = (0, 1) if share or not mean.fillna(0).to_numpy(float).any() else (None, None)
     image = axes.imshow(mean.to_numpy(float), origin="lower", aspect="auto", cmap="viridis", vmin=ends[0], vmax=ends[1])
     axes.set_xticks(range(mean.shape[1]), labels=value_texts(mean.columns), rotation=45, ha="right")
     axes.set_yticks(range(mean.shape[0]), labels=value_texts(mean.index))
-    axes.set(xlabel=label(x), ylabel=label(y))
-    figure.colorbar(image, ax=axes, label=label(measure))
+    axes.set(xlabel=label(x, phase.columns), ylabel=label(y, phase.columns))
+    figure.colorbar(image, ax=axes, label=label(measure, phase.columns))
 
 
 def _pivot(table: pd.DataFrame, x: str, y: str, measure: str) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -10,42 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from polysemantic.functional import mean_interval
-
-COUNTS = (
-    "polysemantic_neurons",
-    "polysemantic_neurons_band",
-    "collisions_opposite_sign",
-    "collisions_same_sign",
-    "collisions_compensated",
-    "collisions_disambiguated",
-    "collisions_costly",
-    "collisions_born",
-    "collisions_settled",
-    "collisions_resolved",
-)
-"""Columns that count, from 0."""
-SHARES = (
-    "coverage",
-    "represented",
-    "feature_dimensionality",
-    "share_angles_below_90",
-    "winner_was_largest",
-    "winner_kept_sign",
-)
-"""Columns that are shares, from 0 to 1."""
-
-_FROM_ZERO = (
-    *("loss", "reconstruction_error", "collision_cost", "fourth_norm", "mean_interference", "weighted_interference"),
-    *("sparsity_count", "l1_norm"),
-)
-_RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys((*COUNTS, *_FROM_ZERO), (0, math.inf)),
-    **dict.fromkeys(SHARES, (0, 1)),
-    **dict.fromkeys(("carriers", "participation_ratio", "features_per_neuron"), (1, math.inf)),
-    "min_angle": (0, 180),
-    "privilege": (-math.inf, 1),
-    "hidden_excess_kurtosis": (-2, math.inf),
-}
+from polysemantic.results.columns import COLUMNS, Column, look_up
 
 
 class MeanEnds(NamedTuple):
@@ -56,7 +22,7 @@ class MeanEnds(NamedTuple):
     high: Float[Tensor, "*group"]
 
 
-def interval_of(column: str, values: Float[Tensor, "*group value"]) -> MeanEnds:
+def interval_of(column: str, values: Float[Tensor, "*group value"], known: Mapping[str, Column] = COLUMNS) -> MeanEnds:
     """Mean of a measurement over networks and the ends of its 95 % interval, within the measurement's range.
 
     Student's interval may reach below 0 collisions or above a share of 1, where no mean can lie: without that part it
@@ -65,6 +31,7 @@ def interval_of(column: str, values: Float[Tensor, "*group value"]) -> MeanEnds:
     Args:
         column: The measurement's name in the results; the range of an unknown one is the whole line.
         values: One network each, nan where undefined.
+        known: The columns of the run, with those of the user's metrics.
 
     Returns:
         Mean and ends in float64; the mean is nan without values, the ends with fewer than two.
@@ -75,10 +42,12 @@ def interval_of(column: str, values: Float[Tensor, "*group value"]) -> MeanEnds:
         >>> [round(end.item(), 2) for end in interval_of("polysemantic_neurons", torch.tensor([1.0, 0.0, 0.0]))]
         [0.33, 0.0, 1.77]
     """
-    return intervals_of({column: values})[column]
+    return intervals_of({column: values}, known)[column]
 
 
-def intervals_of(columns: dict[str, Float[Tensor, "*group value"]]) -> dict[str, MeanEnds]:
+def intervals_of(
+    columns: dict[str, Float[Tensor, "*group value"]], known: Mapping[str, Column] = COLUMNS
+) -> dict[str, MeanEnds]:
     """`interval_of` each column, all of one shape, in the time of one.
 
     Example:
@@ -87,7 +56,7 @@ def intervals_of(columns: dict[str, Float[Tensor, "*group value"]]) -> dict[str,
     """
     values = torch.stack(list(columns.values()))
     mean, half_width = mean_interval(values)
-    ranges = torch.tensor([_RANGES.get(column, (-math.inf, math.inf)) for column in columns], dtype=torch.float64)
+    ranges = torch.tensor([look_up(column, known).range for column in columns], dtype=torch.float64)
     ranges = ranges.view(-1, 2, *[1] * (mean.ndim - 1)).to(mean.device)
     least, most = ranges.unbind(1)
     low, high = mean - half_width, mean + half_width

@@ -145,8 +145,8 @@ def in_words(row: Lifetimes) -> list[str]:
 def _with_interval(value: float, interval: Interval) -> str:
     if math.isnan(value):
         return "-"
-    spread = "" if math.isnan(interval.low) else f" [{_number(interval.low)}, {_number(interval.high)}]"
-    return f"{_number(value)}{spread}"
+    ends = "" if math.isnan(interval.low) else f" [{_number(interval.low)}, {_number(interval.high)}]"
+    return f"{_number(value)}{ends}"
 
 
 def _number(value: float) -> str:

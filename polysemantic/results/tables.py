@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pandas as pd
 import torch
@@ -13,18 +13,22 @@ from rich.table import Table
 from torch import Tensor
 
 from polysemantic.model.ensemble import Ensemble, short_text
+from polysemantic.results.columns import COLUMNS, Column, look_up
 from polysemantic.results.intervals import interval_of, interval_text
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
-_COLUMNS = 80
-_SHOWN = {
-    "polysemantic": "polysemantic_neurons",
-    "in band": "polysemantic_neurons_band",
-    "coverage": "coverage",
-    "carriers": "carriers",
-    "opposite": "collisions_opposite_sign",
-    "same sign": "collisions_same_sign",
-}
+_WIDTH = 80
+# Columns of the user's metrics in one table: with five numbers and their intervals a terminal is full.
+_TOGETHER = 5
+_BAND = "polysemantic_neurons_band"
+_SHOWN = (
+    "polysemantic_neurons",
+    _BAND,
+    "coverage",
+    "carriers",
+    "collisions_opposite_sign",
+    "collisions_same_sign",
+)
 
 
 def labels(ensemble: Ensemble, n_features: int, n_hidden: int, data: str) -> pd.DataFrame:
@@ -37,19 +41,23 @@ def labels(ensemble: Ensemble, n_features: int, n_hidden: int, data: str) -> pd.
     return points.assign(n_features=n_features, n_hidden=n_hidden, data=data)
 
 
-def with_columns(table: pd.DataFrame, columns: Mapping[str, Tensor], whole: set[str]) -> pd.DataFrame:
-    """A table with measurements, one column each; those in `whole` become integers that may be missing."""
-    values = {name: pd.Series(column.numpy(), index=table.index) for name, column in columns.items()}
-    return table.assign(**{name: v.astype("Int64") if name in whole else v for name, v in values.items()})
+def with_columns(
+    table: pd.DataFrame, values: Mapping[str, Tensor], known: Mapping[str, Column] = COLUMNS
+) -> pd.DataFrame:
+    """A table with measurements, one column each; those that count become integers that may be missing."""
+    series = {name: pd.Series(column.numpy(), index=table.index) for name, column in values.items()}
+    counts = {name for name in series if look_up(name, known).counts}
+    return table.assign(**{name: v.astype("Int64") if name in counts else v for name, v in series.items()})
 
 
 def summary(results: pd.DataFrame, varied: list[str]) -> Table:
     """Polysemantic neurons of each grid point, mean and 95 % interval over seeds, beside coverage and theory."""
     n, m = int(results["n_features"].iloc[0]), int(results["n_hidden"].iloc[0])
     title = f"{len(results)} instances, {n} features, {m} neurons, step {int(results['step'].iloc[0])}"
-    table = _wide(results, varied)
+    table = _wide(results, varied, _SHOWN, COLUMNS)
     if too_wide(table):
-        table = _narrow(results, varied)
+        # The count in the band is for comparison with the paper alone.
+        table = _narrow(results, varied, [name for name in _SHOWN if name != _BAND], COLUMNS)
     table.title, table.title_justify = title, "left"
     expected = expected_polysemantic_neurons(n, m)
     table.caption = f"mean ± 95 % interval over seeds; theory: n²/4m = {polysemantic_neurons_paper(n, m):.4g}" + (
@@ -59,24 +67,33 @@ def summary(results: pd.DataFrame, varied: list[str]) -> Table:
     return table
 
 
-def _wide(results: pd.DataFrame, varied: list[str]) -> Table:
+def own_summaries(results: pd.DataFrame, varied: list[str], known: Mapping[str, Column]) -> Iterator[Table]:
+    """The columns of the user's metrics at each grid point, in tables of a few, which a terminal shows whole."""
+    own = [name for name in known if name not in COLUMNS]
+    for at in range(0, len(own), _TOGETHER):
+        shown = own[at : at + _TOGETHER]
+        table = _wide(results, varied, shown, known)
+        yield _narrow(results, varied, shown, known) if too_wide(table) else table
+
+
+def _wide(results: pd.DataFrame, varied: list[str], shown: Iterable[str], known: Mapping[str, Column]) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in (*varied, *_SHOWN):
+    for heading in (*varied, *(known[name].short_label for name in shown)):
         table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        table.add_row(*point.values(), *(mean_and_interval(rows[name]) for name in _SHOWN.values()))
+        table.add_row(*point.values(), *(mean_and_interval(rows[name], known) for name in shown))
     return table
 
 
-def _narrow(results: pd.DataFrame, varied: list[str]) -> Table:
-    """One name of the grid point a line, headings of two lines, and without the count for comparison with the paper."""
+def _narrow(results: pd.DataFrame, varied: list[str], shown: Iterable[str], known: Mapping[str, Column]) -> Table:
+    """One name of the grid point a line, and headings of several lines."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("grid point", overflow="fold")
-    shown = {heading: name for heading, name in _SHOWN.items() if name != "polysemantic_neurons_band"}
-    for heading in shown:
-        table.add_column(heading.replace(" ", "\n").replace("polysem", "poly-\nsem"), justify="right", no_wrap=True)
+    for name in shown:
+        heading = known[name].short_label.replace(" ", "\n").replace("polysem", "poly-\nsem")
+        table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        values = [narrow(mean_and_interval(rows[name])) for name in shown.values()]
+        values = [narrow(mean_and_interval(rows[name], known)) for name in shown]
         table.add_row("\n".join(f"{name} = {text}" for name, text in point.items()) or "all", *values)
     return table
 
@@ -94,13 +111,13 @@ def narrow(number: str) -> str:
 
 def too_wide(table: Table) -> bool:
     """Whether a table is wider than a terminal."""
-    return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum > _COLUMNS
+    return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum > _WIDTH
 
 
-def mean_and_interval(values: pd.Series[float]) -> str:
-    """`71.2 ± 2.4` of a column, the mean alone without a spread, a dash without a value."""
-    known = torch.tensor(values.to_numpy(dtype=float, na_value=math.nan))
-    mean, low, high = (float(end) for end in interval_of(str(values.name), known))
+def mean_and_interval(values: pd.Series[float], known: Mapping[str, Column] = COLUMNS) -> str:
+    """`71.2 ± 2.4` of a column, the mean alone without an interval, a dash without a value."""
+    numbers = torch.tensor(values.to_numpy(dtype=float, na_value=math.nan))
+    mean, low, high = (float(end) for end in interval_of(str(values.name), numbers, known))
     if math.isnan(mean):
         return "-"
     digits = 1 if abs(mean) >= 10 else 2

@@ -8,7 +8,6 @@ from polysemantic.callbacks import (
     Checkpoint,
     CollisionTracker,
     Convergence,
-    CostlyMeasurements,
     HParams,
     InputsLog,
     Measurements,
@@ -47,7 +46,6 @@ def standard_callbacks(
         config: The resolved configuration as YAML.
         quiet: Whether to print only warnings and errors.
     """
-    costly = CostlyMeasurements(measurements)
     progress = StepProgress(measurements)
     if quiet:
         # The bar is disabled and not left out, as Lightning would then add its own.
@@ -55,9 +53,9 @@ def standard_callbacks(
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
     survival = Survival(collisions, convergence, quiet=quiet)
     shown = [*drawn, progress, survival, SurvivalCurves(survival)]
-    results = Results(measurements, convergence, collisions, costly, quiet=quiet)
+    results = Results(measurements, convergence, collisions, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Notes come before whatever may fail when training starts, so that each failure has its note.
     first = [WholeSteps(), ExceptionNotes(), ConfigFile(config)]
     # Convergence comes before the measurements, which then find diverged instances frozen.
-    return [*first, convergence, measurements, costly, collisions, snapshots, *derived, checkpoint]
+    return [*first, convergence, measurements, collisions, snapshots, *derived, checkpoint]

@@ -6,10 +6,12 @@ import contextlib
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 _UNFINISHED = ".part"
 
@@ -46,9 +48,27 @@ def _umask() -> int:
     return mask
 
 
-def write_parquet(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as parquet, whole or not at all."""
-    write_whole(path, table.to_parquet(index=False))
+def write_parquet(path: Path, table: pd.DataFrame, notes: Mapping[str, str] | None = None) -> None:
+    """Write a table as parquet, whole or not at all.
+
+    Args:
+        path: The file.
+        table: The table; its index is left out.
+        notes: Texts about the table by name, which `read_note` gives back and pandas passes over.
+    """
+    if not notes:
+        write_whole(path, table.to_parquet(index=False))
+        return
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    content = io.BytesIO()
+    pq.write_table(arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), **notes}), content)
+    write_whole(path, content.getvalue())
+
+
+def read_note(path: Path, name: str) -> str | None:
+    """A text that `write_parquet` put beside a table; None if there is none."""
+    text = (pq.read_schema(path).metadata or {}).get(name.encode())
+    return None if text is None else text.decode()
 
 
 def remove_unfinished(directory: Path) -> None:

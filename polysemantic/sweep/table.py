@@ -13,6 +13,7 @@ from pandas.api.types import is_object_dtype
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from polysemantic.results.columns import COLUMNS
 from polysemantic.results.settings import short_names
 from polysemantic.results.tables import mean_and_interval, narrow, too_wide
 from polysemantic.storage.files import write_parquet, write_whole
@@ -24,8 +25,8 @@ SWEEP = "sweep.yaml"
 CELLS = "cells"
 RESULTS = "results.parquet"
 _CLASS = re.compile(r"(\w+[.])+[A-Z]\w*")
-# Columns that the table of a sweep shows, by their headings.
-_SHOWN = {"polysemantic": "polysemantic_neurons", "coverage": "coverage", "carriers": "carriers"}
+# What the table of a sweep shows.
+_SHOWN = ("polysemantic_neurons", "coverage", "carriers")
 _THEORY = ("n²/4m", "n(n-1)/2(2m-1)")
 # Rows that a terminal shows at most.
 _ROWS = 60
@@ -127,14 +128,14 @@ def _table(results: pd.DataFrame, axes: list[str], written: Callable[[str], str]
     )
     for heading in axes:
         table.add_column(heading, justify="right", overflow="fold")
-    for heading in (*_SHOWN, *_THEORY):
+    for heading in (*(COLUMNS[name].short_label for name in _SHOWN), *_THEORY):
         table.add_column(heading.replace("/2(", "/\n2("), justify="right", no_wrap=True)
     groups = list(results.groupby(["cell", *axes], sort=False, dropna=False))
     for point, rows in groups[:_ROWS]:
         first = rows.iloc[0]
         paper = polysemantic_neurons_paper(int(first["n_features"]), int(first["n_hidden"]))
         theory = (paper, float(first["expected_polysemantic_neurons"]))
-        shown = (written(mean_and_interval(rows[name])) for name in _SHOWN.values())
+        shown = (written(mean_and_interval(rows[name])) for name in _SHOWN)
         values = (f"{value:g}" if isinstance(value, float) else str(value) for value in point[1:])
         table.add_row(*values, *shown, *("-" if number != number else f"{number:.4g}" for number in theory))
     more = f"; {len(groups) - _ROWS} more in {RESULTS}" if len(groups) > _ROWS else ""

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 from polysemantic.report.command import main
-from polysemantic.report.material import read_material
+from polysemantic.report.reading import read_material
 from tests.support.artifacts import ARTIFACTS
 from tests.support.small_runs import make_sweep, repeated_sweep, small_grid, small_one_hot
 

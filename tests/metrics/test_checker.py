@@ -86,6 +86,12 @@ class FractionalCount(LargestWeight):
     count_valued = True
 
 
+class OutOfRange(LargestWeight):
+    """A share that is none."""
+
+    range = (0, 1)
+
+
 def test_the_checker_passes_a_users_metric():
     check_metric(LargestWeight, updates())
 
@@ -101,6 +107,7 @@ def test_the_checker_passes_a_users_metric():
         (Unknown, r"`update` must take only .*, got W_encoder"),
         (Destructive, "`update` must leave its arguments as they are, changed W_enc"),
         (OfAll, r"`compute` must give the shape \(3,\), got \(1,\)"),
+        (OutOfRange, r"Values must lie in `range`, \[0, 1\]"),
         (FractionalCount, "Values must be whole where `count_valued`"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from polysemantic.callbacks.rotation import instance_blocks
+from polysemantic.callbacks.networks import instance_blocks
 from polysemantic.functional import CollisionKey, decode_collisions, numbers_at_once, one_hot_pair_sums, pair_sums
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.module import EnsembleModule

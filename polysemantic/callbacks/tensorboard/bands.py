@@ -56,8 +56,8 @@ class Bands(Charts):
         expected = _expected(module)
         curves: list[dict[str, float]] = [{} for _ in points]
         columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in self._shown}
-        for column, (mean, *ends) in intervals_of(columns).items():
-            # A single network has no interval, but TensorBoard draws nothing unless all three curves have a point.
+        for column, (mean, *ends) in intervals_of(columns, self.measurements.columns).items():
+            # TensorBoard draws nothing where the three do not have the same steps: one network has a line, no band.
             low, high = (mean.where(end.isnan(), end) for end in ends)
             for name, bound in {"mean": mean, "low": low, "high": high}.items():
                 for point, value in enumerate(bound.tolist()):

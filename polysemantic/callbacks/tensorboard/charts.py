@@ -83,7 +83,7 @@ class Charts(Callback):
         points = [point_label(point) for point in module.ensemble.points]
         columns = {column: self.measurements.history[column][at].view(len(points), -1) for column in tags}
         curves: dict[str, dict[str, float]] = {}
-        for column, interval in intervals_of(columns).items():
+        for column, interval in intervals_of(columns, self.measurements.columns).items():
             for curve, values in interval._asdict().items():
                 for point, value in zip(points, values.tolist(), strict=True):
                     curves.setdefault(curve_run(point, curve), {})[tags[column]] = value

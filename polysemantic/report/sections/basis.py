@@ -4,8 +4,9 @@ from polysemantic.functional import effective_weight, fourth_norm_null, particip
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading, label
-from polysemantic.report.material import Material, Point
+from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, band, histories, history_table, limit_note
+from polysemantic.report.sources import Point
 
 _COLUMNS = ["fourth_norm", "participation_ratio"]
 _SNAPSHOTS = 12

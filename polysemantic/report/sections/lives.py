@@ -4,7 +4,8 @@ import pandas as pd
 
 from polysemantic.report.charts import Chart, Panel, Section, Series
 from polysemantic.report.labels import label, value_text
-from polysemantic.report.material import Material, Point
+from polysemantic.report.material import Material
+from polysemantic.report.sources import Point
 
 _NETWORKS = 8
 _LIVES = 60

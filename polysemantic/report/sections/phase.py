@@ -8,7 +8,7 @@ from polysemantic.report.material import Material
 
 def phase(material: Material) -> Section | None:
     """Any measurement over any two axes."""
-    measures = [name for name in MEASURES if has(material, name)]
+    measures = [name for name in (*MEASURES, *material.own_columns) if has(material, name)]
     if len(material.axes) < 2 or not measures:
         return None
     results = material.results.assign(networks=material.results["diverged_step"].isna().astype(int))
@@ -16,5 +16,7 @@ def phase(material: Material) -> Section | None:
     table = pd.DataFrame({name: groups[name].mean() for name in measures} | {"networks": groups["networks"].sum()})
     title = f"Phase diagram over {', '.join(heading(axis) for axis in material.axes)}"
     text = "Mean over networks; axes that are not chosen are averaged over. Coverage stands beside every count."
-    chart = Phase("phase", f"{title}: {material.description}", table.reset_index(), material.axes, measures)
+    chart = Phase(
+        "phase", f"{title}: {material.description}", table.reset_index(), material.axes, measures, material.columns
+    )
     return Section(title, [text, *diverged_note(material)], [chart])

@@ -4,8 +4,9 @@ import yaml
 
 from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.labels import label, value_texts
-from polysemantic.report.material import Material, Source
+from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS
+from polysemantic.report.sources import Source
 
 
 def provenance(material: Material) -> Section:

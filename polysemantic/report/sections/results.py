@@ -15,11 +15,11 @@ _COLUMNS = [
 def results(material: Material) -> Section:
     """The end state of every grid point."""
     text = _diverged(material)
-    columns = [name for name in _COLUMNS if has(material, name)]
+    columns = [name for name in (*_COLUMNS, *material.own_columns) if has(material, name)]
     if not columns:
         return Section("Results", text)
     by = material.axes or ["data"]
-    tables = [statistics(material.results, by, column) for column in columns]
+    tables = [statistics(material.results, by, column, material.columns) for column in columns]
     words = [[in_words(*ends) for ends in zip(t["mean"], t["low"], t["high"], strict=True)] for t in tables]
     points = tables[0].to_dict("records")
     rows = [
@@ -30,7 +30,7 @@ def results(material: Material) -> Section:
         ]
         for point, *numbers in zip(points, *words, strict=True)
     ]
-    headings = [*map(label, by), "networks", *map(label, columns)]
+    headings = [*map(label, by), "networks", *(label(column, material.columns) for column in columns)]
     return Section("Results", text, tables=[TextTable("Mean ± 95 % interval over networks", headings, rows)])
 
 

@@ -6,8 +6,9 @@ import pandas as pd
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading, label
-from polysemantic.report.material import Material, Point
+from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, band, history_table, limit_note
+from polysemantic.report.sources import Point
 from polysemantic.theory import l1_norm_law, law_rate, paper_lambda, paper_time, sparsity_law
 
 _COLUMNS = ["sparsity_count", "l1_norm"]

@@ -6,8 +6,9 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.report.charts import Chart, Panel, Section, Series, TextTable
 from polysemantic.report.groups import SHARE, diverged_note
 from polysemantic.report.labels import label, value_text
-from polysemantic.report.material import Material, Point
+from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, limit_note
+from polysemantic.report.sources import Point
 from polysemantic.results.lifetimes import Since, durations, in_words, lifetimes
 
 _TIMES = 150

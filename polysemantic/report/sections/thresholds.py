@@ -5,8 +5,9 @@ from polysemantic.functional import threshold_sweep
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
 from polysemantic.report.labels import label
-from polysemantic.report.material import Material, Point
+from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, limit_note
+from polysemantic.report.sources import Point
 
 _COLUMNS = ["polysemantic_neurons", "coverage"]
 _THRESHOLDS = np.round(np.arange(0.05, 1.2001, 0.05), 2)

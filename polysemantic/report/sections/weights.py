@@ -5,7 +5,8 @@ import torch
 
 from polysemantic.functional import carried, effective_weight
 from polysemantic.report.charts import Matrices, Section, Slides
-from polysemantic.report.material import Material, Point, Snapshot
+from polysemantic.report.material import Material
+from polysemantic.report.sources import Point, Snapshot
 
 _NETWORKS = 6
 _STEPS = 16

@@ -1,62 +1,35 @@
+"""The rotation gap of the networks of a run: whether the neurons are a special basis, told by the loss."""
+
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Float, Float64
 from torch import Tensor
 
-from polysemantic import functional, random
+from polysemantic import random
+from polysemantic.callbacks.networks import instance_blocks, matrices, without
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation_gap_closed_form, rotation_rank
 from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.training.module import EnsembleModule
 
 # Inputs that each rotated network is evaluated on. 16 rotations with fresh noise leave an error of 0.3 % of the loss;
 # without noise 0.1 % of the gap at 64 neurons but 3 % at 4, where more of them cost little.
 _INPUTS, _ROTATIONS = 256, 16
 _MOST_ROTATIONS, _NORMALS = 64, 2**13
-# Numbers in one matrix of a block of instances.
-_AT_ONCE = 2**18
 # Draws of the evaluation keys for other purposes than inputs, whose own are small numbers.
 _NOISE, _ROTATION = 1000, 1001
 
 
-def matrices(
-    networks: Autoencoder,
-) -> tuple[Float[Tensor, "instance feature hidden"], Float[Tensor, "instance feature hidden"]]:
-    """Encoder and decoder, one and the same tensor if tied."""
-    W_enc = networks.W_enc.detach()
-    return W_enc, W_enc if networks.W_dec is None else networks.W_dec.detach()
-
-
-def without(networks: Autoencoder, left_out: Bool[Tensor, " instance"]) -> Autoencoder:
-    """The networks with zeros in place of some instances that cannot be measured."""
-    if not bool(left_out.any()):
-        return networks
-    W_enc, W_dec = matrices(networks)
-    return networks.with_weights(*(w.masked_fill(left_out[:, None, None], 0) for w in (W_enc, W_dec)))
-
-
-def instance_blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
-    """Few instances at a time, so that what is computed of their activations stays small beside their parameters."""
-    n_instances, n_features, n_hidden = networks.W_enc.shape
-    if not networks.is_standard:
-        return [slice(0, n_instances)]
-    at_once = functional.numbers_at_once(networks.W_enc.device, _AT_ONCE)
-    return functional.cache_blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), at_once)
-
-
 @torch.no_grad()
-def rotation_gap(module: Any) -> Float64[Tensor, " instance"]:
+def rotation_gap(module: EnsembleModule) -> Float64[Tensor, " instance"]:
     """Rotation gap of each instance on evaluation draws: in closed form where there is one, else sampled.
 
     Sampled with at least 16 rotations, which the instances share, and noise that differs between rotations but not
     between a network and its rotated copy. Linear tied networks without noise have the closed form.
-
-    Args:
-        module: The `EnsembleModule`.
 
     Returns:
         One gap each; nan for an instance whose weights are not finite.
@@ -73,7 +46,7 @@ def rotation_gap(module: Any) -> Float64[Tensor, " instance"]:
     return gap.masked_fill(diverged, torch.nan)
 
 
-def _closed(networks: Autoencoder, module: Any) -> Float64[Tensor, " instance"]:
+def _closed(networks: Autoencoder, module: EnsembleModule) -> Float64[Tensor, " instance"]:
     gaps = []
     for block in instance_blocks(networks, _count(module.data)):
         part, x = networks.subset(block), _inputs(module, block, repeated=False)
@@ -85,7 +58,9 @@ def _count(data: InputDataModule) -> int:
     return -(-_INPUTS // data.batch_size) * data.batch_size
 
 
-def _inputs(module: Any, block: slice = slice(None), *, repeated: bool) -> Float[Tensor, "instance batch feature"]:
+def _inputs(
+    module: EnsembleModule, block: slice = slice(None), *, repeated: bool
+) -> Float[Tensor, "instance batch feature"]:
     """At least so many evaluation inputs, or as many as there are; over again for noise to differ between them."""
     data = module.data
     count, batches = _count(data), range(data.evaluation_batches)
@@ -97,7 +72,7 @@ def _inputs(module: Any, block: slice = slice(None), *, repeated: bool) -> Float
     return torch.cat(inputs, 1)[:, :count]
 
 
-def _sampled(networks: Autoencoder, module: Any, std: Tensor) -> Float64[Tensor, " instance"]:
+def _sampled(networks: Autoencoder, module: EnsembleModule, std: Tensor) -> Float64[Tensor, " instance"]:
     W_enc, W_dec = matrices(networks)
     n_features, n_hidden = W_enc.shape[1:]
     noisy = bool(std.any())
@@ -120,6 +95,6 @@ def _objective(
     return lambda W_enc, W_dec: networks.with_weights(W_enc, W_dec).loss(x, noise)
 
 
-def _noise(module: Any, rotation: int, n_inputs: int, std: Tensor) -> Float[Tensor, "instance batch hidden"]:
+def _noise(module: EnsembleModule, rotation: int, n_inputs: int, std: Tensor) -> Float[Tensor, "instance batch hidden"]:
     keys = module.data.keys("evaluation", range(rotation, rotation + 1))[0].fold(_NOISE)
     return random.noise(keys, module.noise, n_inputs, module.n_hidden).to(std.dtype).mul_(std[:, None, None])
