@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from typing import Literal
+
+from lightning.pytorch.utilities import rank_zero_only
 
 from polysemantic.engine.base import Plan, PlannedEngine
 from polysemantic.engine.compiled import CompiledEngine
@@ -16,6 +19,8 @@ from polysemantic.kernels.native.avx512 import Avx512Matmul
 from polysemantic.kernels.problem import Problem
 from polysemantic.kernels.sparse import skipping_zeros_pays
 from polysemantic.kernels.symmetric import SymmetricMatmul
+
+_log = logging.getLogger(__name__)
 
 EngineName = Literal["auto", "eager", "threaded", "cuda_graph", "compiled"]
 """What `model.engine` may be."""
@@ -85,10 +90,12 @@ def _asked_for(problem: Problem, engine: EngineName) -> type[PlannedEngine] | No
 
 
 def prepare(problem: Problem, engine: EngineName = "auto", kernels: KernelsName = "auto") -> Plan:
-    """The plan for a problem, with an engine and a kernel that could be built on this machine."""
+    """The plan for a problem, of what could be built on this machine, after a line in the log at debug level."""
     plan = select(problem, engine, kernels)
     if not plan.engine.can_be_built():
         return prepare(problem.without(plan.engine.name), engine, kernels)
     if not plan.matmul.can_be_built():
         return prepare(problem.without(plan.matmul.name), engine, kernels)
+    if getattr(rank_zero_only, "rank", 0) == 0:
+        _log.debug("%s, for %s", plan, problem)
     return plan

@@ -72,7 +72,7 @@ def bernoulli_by_kernel(
     limits = limits.repeat(1, -(-_ROW // limits.shape[1]))
     on = torch.empty(*values.shape, *shape, dtype=torch.bool)
     sizes = values.numel(), math.prod(shape)
-    library.events(values.data_ptr(), *sizes, limits.data_ptr(), *limits.shape, on.data_ptr())
+    library.bernoulli(values.data_ptr(), *sizes, limits.data_ptr(), *limits.shape, on.data_ptr())
     return on
 
 

@@ -71,7 +71,7 @@ def random_bits_by_torch(keys: Int64[Tensor, "*key"], count: int) -> Int64[Tenso
 def random_bits_by_kernel(keys: Int64[Tensor, "*key"], count: int, library: ctypes.CDLL) -> Int64[Tensor, "*key draw"]:
     """The same draws from the kernel, in one pass over memory on one thread of the CPU."""
     made, keys = keys.new_empty(*keys.shape, count), keys.contiguous()
-    library.words(keys.data_ptr(), keys.numel(), count, made.data_ptr())
+    library.random_bits(keys.data_ptr(), keys.numel(), count, made.data_ptr())
     return made
 
 
@@ -95,6 +95,6 @@ def native_library(*, avx512: bool) -> ctypes.CDLL | None:
     library = compiled("splitmix64.cpp", ("avx512f", "avx512dq") if avx512 else ())
     if library is not None:
         keys: list[Any] = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
-        library.words.argtypes = [*keys, ctypes.c_void_p]
-        library.events.argtypes = [*keys, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
+        library.random_bits.argtypes = [*keys, ctypes.c_void_p]
+        library.bernoulli.argtypes = [*keys, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
     return library

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import functools
-import logging
 from typing import Any, ClassVar
 
 import torch
@@ -33,8 +32,6 @@ from polysemantic.training.loop import StepLoop
 from polysemantic.training.optimization import Optimization
 from polysemantic.training.shard import Shard
 from polysemantic.validation.checks import check_at_least_one
-
-_log = logging.getLogger(__name__)
 
 
 class EnsembleModule(LightningModule):
@@ -104,16 +101,14 @@ class EnsembleModule(LightningModule):
         check_grid(numbers, ensemble)
         check_init_from(init_from, init, init_scale, ensemble)
         self.n_features, self.n_hidden = n_features, n_hidden
-        self.ensemble, self.seed = ensemble, seed
+        self.ensemble, self.seed, self.numbers = ensemble, seed, numbers
         self.shard = Shard(ensemble.n_instances)
         self.rows: Shard | None = None
-        self.tied, self.bias, self.act = tied, bias, act
-        self.noise, self.init = noise, init
+        self.tied, self.bias, self.act, self.noise, self.init = tied, bias, act, noise, init
         self.recipe = Recipe(init, init_from, n_features, n_hidden, tied, bias, ensemble, seed)
-        self.numbers = numbers
         self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
-        self.plan: Plan | None = None  # for experiments: how steps are taken, in place of what the options ask for
+        self.plan: Plan | None = None  # In experiments, how steps are taken in place of what the options ask for.
         self.loop = StepLoop(inner_steps)
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
@@ -208,8 +203,6 @@ class EnsembleModule(LightningModule):
             density=self.data.density,
         )
         plan = self.plan or prepare(problem, self.engine, self.kernels)
-        if self.global_rank == 0:
-            _log.debug("%s, for %s", plan, problem)
         average = None if self.rows is None else self.rows.average
         engine = plan.make(Training(self.networks, optimizer, schedule, self.clip_norm, average))
         self.loop.begin(engine, stream, small_steps=problem.is_small, together=self.shard.ranks > 1)
@@ -262,10 +255,7 @@ class EnsembleModule(LightningModule):
         )
 
     def evaluation_inputs(self, batch: int, block: slice = slice(None)) -> Float[Tensor, "instance batch feature"]:
-        """One batch of evaluation draws for instances held here, in the precision of the networks and where they are.
-
-        At the end of a run Lightning has taken them back to main memory.
-        """
+        """One batch of evaluation draws for instances held here, in the precision of the networks and where they are."""
         if self.data.keeps_evaluation_inputs:
             return self.data.evaluation_inputs(batch)[block].to(self.networks.W_enc)
         return self.data.block(block).evaluation_inputs(batch).to(self.networks.W_enc)

@@ -192,10 +192,10 @@ CASES = [
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize(("data", "size", "options", "engine"), CASES)
 def test_a_run_says_its_plan_in_one_line_at_debug_level(data, size, options, engine, caplog):
-    caplog.set_level(logging.DEBUG, "polysemantic.training.module")
+    caplog.set_level(logging.DEBUG, "polysemantic.engine.select")
     module = EnsembleModule(*size, Ensemble(2), kernels="torch", **options)
     trainer = build_trainer([], None, logged=False, accelerator="cpu", enable_progress_bar=False, max_steps=2)
     trainer.fit(module, datamodule=data(size[0]))
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "polysemantic.training.module"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "polysemantic.engine.select"]
     assert line.startswith(f"engine {engine}, kernel torch, dense inputs")
     assert f"n_features={size[0]}, n_hidden={size[1]}" in line

@@ -28,11 +28,8 @@ def case(size, tied, bias, noisy, identity):
     """Inputs, parameters and noise in float64, with some inputs and weights exactly 0."""
     n_instances, n_inputs, n_features, n_hidden = SIZES[size]
     n_inputs = n_features if identity else n_inputs
-    x = (
-        torch.eye(n_features).double().repeat(n_instances, 1, 1)
-        if identity
-        else normal(n_instances, n_inputs, n_features)
-    )
+    every_feature = torch.eye(n_features).double().repeat(n_instances, 1, 1)
+    x = every_feature if identity else normal(n_instances, n_inputs, n_features)
     x = x.relu()
     W_enc = normal(n_instances, n_features, n_hidden)
     W_enc[:, 0, 0] = 0

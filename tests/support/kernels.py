@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import pytest
@@ -16,7 +15,6 @@ from polysemantic.kernels.problem import this_processor
 from polysemantic.kernels.symmetric import SymmetricMatmul
 
 
-@functools.cache
 def runs_here(kind: type[NativeMatmul]) -> bool:
     """Whether this processor can run a native kernel, whichever is quicker, and a compiler can make it."""
     processor = this_processor(torch.device("cpu"))
