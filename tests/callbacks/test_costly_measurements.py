@@ -19,7 +19,6 @@ def fit(tmp_path, data, max_steps=20, vary=None, seeds=2, lr=0.02, every_n_steps
         data,
         max_steps=max_steps,
         ensemble=Ensemble(seeds, vary),
-        compile=False,
         measurements=Measurements(every_n_steps, partition=partition),
         optimizer=lambda p: torch.optim.Adam(p, lr=lr),
         trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu"},

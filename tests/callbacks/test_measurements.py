@@ -1,10 +1,12 @@
+import pandas as pd
 import pytest
 import torch
 from lightning.pytorch import Trainer
 
+import polysemantic
 from polysemantic.callbacks import Measurements
-from polysemantic.data import HalfSplit, OneHot
-from polysemantic.metrics import InstanceMetric
+from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
+from polysemantic.metrics import STANDARD, InstanceMetric
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.training.module import EnsembleModule
 
@@ -30,7 +32,7 @@ class InstancesTogether(InstanceMetric):
 
 def trained(data, seeds=5, **model):
     callback = Kept(5, metrics=[InstancesTogether()])
-    module = EnsembleModule(data.n_features, 8, Ensemble(seeds), compile=False, **model)
+    module = EnsembleModule(data.n_features, 8, Ensemble(seeds), **model)
     off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
     Trainer(max_steps=5, accelerator="cpu", callbacks=[callback], **off).fit(module, datamodule=data)
     return callback
@@ -66,3 +68,86 @@ def test_evaluation_gives_what_the_networks_give(data, model):
         torch.testing.assert_close(batch["h"], h, check_dtype=True)
         torch.testing.assert_close(batch["x_hat"], x_hat)
         torch.testing.assert_close(batch["loss"], loss)
+
+
+def fit(tmp_path, max_steps=40, **options):
+    trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
+    return polysemantic.fit(OneHot(8), n_hidden=8, max_steps=max_steps, trainer=trainer, **options)
+
+
+def metric_named(name):
+    return type(name, (InstanceMetric,), {"update": lambda self, W_enc: self.add(W_enc.amax((1, 2)))})()
+
+
+def test_measurements_serve_one_run_after_another(tmp_path):
+    used = Measurements(10, metrics=[metric_named("Largest")])
+    fit(tmp_path, 30, measurements=used, ensemble=Ensemble(3), l1=0.01)
+    again = fit(tmp_path, measurements=used)
+    fresh = fit(tmp_path, measurements=Measurements(10, metrics=[metric_named("Largest")]))
+    assert again.history["step"].unique().tolist() == [0, 10, 20, 30, 40]
+    pd.testing.assert_frame_equal(again.history, fresh.history)
+    pd.testing.assert_frame_equal(again.results, fresh.results)
+
+
+def test_a_resumed_run_keeps_the_history_of_measurements_that_were_used_before(tmp_path):
+    run = fit(tmp_path, 20, measurements=Measurements(10))
+    used = Measurements(10)
+    fit(tmp_path, 50, measurements=used)
+    resumed = fit(tmp_path, measurements=used, ckpt_path=run.directory / "checkpoints" / "last.ckpt")
+    assert resumed.history["step"].unique().tolist() == [0, 10, 20, 30, 40]
+
+
+def test_no_metric_may_have_a_column_that_the_run_has_anyway(tmp_path):
+    varied = Ensemble(1, {"l1": [0.0]})
+    run = fit(tmp_path, 1, ensemble=varied)
+    columns = (set(run.results) | set(run.history)) - {kind.column() for kind in STANDARD}
+    assert {"seed", "l1", "exposures", "rotation_gap", "disambiguation_neuron"} < columns
+    for column in columns:
+        metric = metric_named(column.title().replace("_", ""))
+        with pytest.raises(ValueError, match=f"`metrics` must have .* does not have anyway, got {column}\\."):
+            fit(tmp_path, 1, measurements=Measurements(metrics=[metric]), ensemble=varied)
+
+
+@pytest.mark.parametrize("values", [lambda W: W.sum(2), lambda W: W.sum((1, 2))[:-1], lambda W: W.flatten()])
+@pytest.mark.usefixtures("unchecked")
+def test_a_metric_that_adds_another_number_of_values_than_instances_is_named(tmp_path, values):
+    class Misshapen(InstanceMetric):
+        def update(self, W_enc):
+            self.add(values(W_enc))
+
+    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* from Misshapen\."):
+        fit(tmp_path, 1, measurements=Measurements(metrics=[Misshapen()]))
+
+
+@pytest.mark.parametrize("name", ["W_enc", "h", "l1"])
+def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
+    class Writer(InstanceMetric):
+        def _filter_kwargs(self, **kwargs):
+            return {given: value for given, value in kwargs.items() if given == name}
+
+        def update(self, **given):
+            self.add(given[name].mul_(2).view(16, -1).sum(1))
+
+    with pytest.raises(ValueError, match=r"`metrics` must leave what they are given as it is, got Writer\."):
+        fit(tmp_path, measurements=Measurements(metrics=[Writer()]))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
+    class Travelled(InstanceMetric):
+        def update(self, W_enc, w_start):
+            self.add((W_enc - w_start).norm(dim=(1, 2)))
+
+    run = fit(tmp_path, measurements=Measurements(10, metrics=[Travelled()]), ensemble=Ensemble(2), tied=tied)
+    travelled = run.history.groupby("step")["travelled"].mean()
+    assert travelled[0] < 1e-6
+    assert travelled[40] > travelled[10] > 0.01
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(("batch_size", "every"), [(64, 150), (16, 400), (4, 600)])
+def test_networks_are_measured_the_less_often_the_more_it_costs_but_eight_times(batch_size, every, tmp_path):
+    data = IndependentBernoulli(64, 0.1, batch_size=batch_size)
+    trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
+    run = polysemantic.fit(data, n_hidden=2, max_steps=4800, trainer=trainer)
+    assert run.history["step"].unique().tolist() == [*range(0, 4801, every)]

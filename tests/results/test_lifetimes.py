@@ -151,7 +151,6 @@ def test_survival_of_each_grid_point_is_drawn_and_printed(tmp_path, capsys):
         max_steps=120,
         ensemble=Ensemble(3, {"l1": [0.001, 0.1]}),
         optimizer=lambda p: torch.optim.Adam(p, lr=0.02),
-        compile=False,
         trainer={"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False},
     )
     printed = capsys.readouterr().out
