@@ -2,6 +2,7 @@ import contextlib
 import io
 import re
 from math import inf
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -48,6 +49,7 @@ class CountOfMine(InstanceMetric):
         self.add(torch.tensor([0, 2, 0]).repeat(len(W_enc) // 3))
 
 
+DOCS = Path(__file__).parents[2] / "docs" / "measurements.md"
 SHARE, COUNT = "share_of_mine", "count_of_mine"
 OWN = {metric.column(): described(metric) for metric in (ShareOfMine, CountOfMine)}
 # Student's interval of three networks reaches 1.55 and -2.20.
@@ -150,6 +152,31 @@ def test_a_table_of_a_user_without_their_columns_knows_no_range():
 def test_every_column_of_a_run_is_described_and_every_description_is_of_a_column(fitted):
     run, _ = fitted
     assert set(COLUMNS) == (set(run.results) | set(run.history)) - {"l1", "probability", *OWN}
+
+
+def values_text(column):
+    """Whole numbers or not, and the interval that holds them."""
+    least, most = column.range
+    low, high = "(-∞" if least == -inf else f"[{least:g}", "∞)" if most == inf else f"{most:g}]"
+    told = ["whole"] * column.counts + [f"{low}, {high}"] * (column.range != (-inf, inf))
+    return " ".join(told)
+
+
+def documented():
+    """Group, label of the axis and values of each column that the documentation tells of."""
+    found = []
+    for heading in re.split(r"(?m)^###? ", DOCS.read_text()):
+        group = heading.partition("\n")[0]
+        for row in re.findall(r"(?m)^\| `.*\|$", heading):
+            name, axis, values, what, _ = (cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1])
+            assert what, row
+            found.append((name.strip("`"), group, axis, values))
+    return found
+
+
+def test_the_documentation_tells_of_every_column_and_of_no_other():
+    expected = [(name, of.group, of.axis, values_text(of)) for name, of in COLUMNS.items()]
+    assert sorted(documented()) == sorted(expected)
 
 
 def test_a_metric_says_where_its_column_ends():
