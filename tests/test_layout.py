@@ -25,3 +25,12 @@ def test_tests_share_helpers_only_through_the_support_folder_and_the_reference()
 def test_every_folder_of_tests_is_a_package():
     for path in TESTS.rglob("*.py"):
         assert (path.parent / "__init__.py").exists(), path
+
+
+def test_the_folders_of_tests_are_those_of_what_they_test():
+    package = TESTS.parent / "polysemantic"
+    rooms = {path.parent.relative_to(package).as_posix() for path in package.rglob("__init__.py")}
+    # Faults and browsers strike whole runs and pages; the others lie beside the package.
+    beside = {"faults", "browser", "benchmarks", "findings", "examples", "docs", "support", "reference"}
+    folders = {path.parent.relative_to(TESTS).as_posix() for path in TESTS.rglob("*.py")}
+    assert folders - beside - rooms == set()
