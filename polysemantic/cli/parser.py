@@ -52,7 +52,7 @@ class OneLineParser(LightningArgumentParser):
     @override
     def validate(self, *args: Any, **kwargs: Any) -> None:
         # Options of a group may be given together, as `--model '{l1: 0.1}'`, and never pass through `parse_string`.
-        self._refuse_replaced(args[0] if args else next(iter(kwargs.values())))
+        self._refuse_replaced(args[0])
         super().validate(*args, **kwargs)
 
     def _refuse_replaced(self, config: Namespace) -> None:

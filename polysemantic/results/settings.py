@@ -8,7 +8,7 @@ from typing import Any
 Setting = str | float | bool
 
 # How fast a run is, and what is kept of it, changes no result.
-_NOT_RESULTS = {"model.compile", "model.inner_steps", "model.n_features"}
+_NOT_RESULTS = {"model.compile", "model.engine", "model.inner_steps", "model.kernels", "model.n_features"}
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, Setting]:
