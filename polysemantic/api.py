@@ -103,9 +103,8 @@ def fit(
 
 
 def _check_replaced(model: dict[str, Any]) -> None:
-    known = inspect.signature(EnsembleModule).parameters
     for name, value in model.items():
-        if name not in known and f"model.{name}" in REPLACED:
+        if f"model.{name}" in REPLACED:
             raise ValueError(replaced_option(f"model.{name}", value))
 
 
@@ -116,8 +115,8 @@ def _class_path(kind: Any) -> str:
 def _model_config(module: EnsembleModule, given: dict[str, Any]) -> dict[str, Any]:
     """The model's options as `fit --print_config` would show them."""
     parameters = inspect.signature(EnsembleModule).parameters.values()
-    left_out = {"n_features", "ensemble", "seed"} | {name.removeprefix("model.") for name in REPLACED}
-    config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in left_out}
+    linked = {"n_features", "ensemble", "seed"}
+    config = {p.name: given.get(p.name, p.default) for p in parameters if p.name not in linked}
     optimizer = module.optimization.make_optimizer([torch.nn.Parameter(torch.zeros(1))])
     names = inspect.signature(type(optimizer)).parameters
     defaults = {name: value for name, value in optimizer.defaults.items() if name in names}

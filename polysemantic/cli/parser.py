@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from typing import Any, NoReturn
@@ -19,15 +18,6 @@ from polysemantic.validation.replaced import REPLACED, replaced_option
 
 class OneLineParser(LightningArgumentParser):
     """A parser that explains each error on one line."""
-
-    @override
-    def add_class_arguments(self, *args: Any, **kwargs: Any) -> list[str]:
-        # A class may still take an option that the command line no longer offers.
-        group = args[1] if len(args) > 1 else kwargs.get("nested_key")
-        parameters = inspect.signature(args[0]).parameters
-        skip = {name for name in parameters if f"{group}.{name}" in REPLACED}
-        names: list[str] = super().add_class_arguments(*args, **kwargs | ({"skip": skip} if skip else {}))
-        return names
 
     @override
     def _parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
@@ -52,7 +42,7 @@ class OneLineParser(LightningArgumentParser):
     @override
     def validate(self, *args: Any, **kwargs: Any) -> None:
         # Options of a group may be given together, as `--model '{l1: 0.1}'`, and never pass through `parse_string`.
-        self._refuse_replaced(args[0] if args else next(iter(kwargs.values())))
+        self._refuse_replaced(args[0])
         super().validate(*args, **kwargs)
 
     def _refuse_replaced(self, config: Namespace) -> None:

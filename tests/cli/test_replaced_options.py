@@ -1,9 +1,7 @@
-import inspect
-
 import pytest
 import yaml
 
-from polysemantic import EnsembleModule, fit
+from polysemantic import fit
 from polysemantic.data import OneHot
 from tests.support.one_line import ONE_HOT, REST, assert_one_line
 
@@ -50,7 +48,6 @@ def test_no_configuration_has_it(run_cli):
     assert "compile:" not in run_cli(*ONE_HOT, *REST, "--print_config").out
 
 
-@pytest.mark.skipif("compile" in inspect.signature(EnsembleModule).parameters, reason="the module still takes it")
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), ("auto", "auto")])
 def test_python_refuses_it_in_the_same_words(value, text):
     with pytest.raises(ValueError, match=r"`model\.compile` must be unset") as raised:
