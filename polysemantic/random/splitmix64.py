@@ -37,7 +37,7 @@ def _xor_shift(z: Tensor, shift: int, scratch: Tensor) -> Tensor:
 
 def mix(z: Tensor) -> Tensor:
     """The splitmix64 finaliser, in place."""
-    if z.device.type == "cpu" and z.numel() <= _FEW and not torch.compiler.is_compiling():
+    if z.device.type == "cpu" and z.numel() <= _FEW:
         few = z.numpy().view(np.uint64)
         few ^= few >> 30
         few *= FIRST % 2**64
@@ -84,7 +84,7 @@ def library_for(keys: Int64[Tensor, "*key"], count: int) -> ctypes.CDLL | None:
     """The kernel's library where the kernel can draw so often for each key, and pays; else None."""
     n_numbers = keys.numel() * count
     # The processor is asked only where there are many numbers, because small draws are as short as the question.
-    if keys.device.type != "cpu" or n_numbers < _WORTH_COMPILING or torch.compiler.is_compiling():
+    if keys.device.type != "cpu" or n_numbers < _WORTH_COMPILING:
         return None
     avx512 = torch.cpu._is_avx512_supported()
     return native_library(avx512=avx512) if kernel_pays(n_numbers, torch.get_num_threads(), avx512=avx512) else None

@@ -68,6 +68,21 @@ BAD_OPTIONS = {
         (f"--model.lr_scheduler={SCHEDULES}.OneCycleLR", "--model.lr_scheduler={max_lr: 0.1, total_steps: 2}"),
         "`lr_scheduler` must have total_steps for all 3 steps of the run, got 2.",
     ),
+    "unknown engine": ("--model.engine=eagr", "`model.engine` must be one of auto, eager, threaded, cuda_graph, compiled"),
+    "engine nearly named": ("--model.engine=eagr", "got 'eagr'; did you mean eager?"),
+    "unknown kernels": ("--model.kernels=fast", "`model.kernels` must be one of auto, torch, got 'fast'"),
+    "compiled and clipped": (
+        ("--model.engine=compiled", "--model.clip_norm=1"),
+        "`model.engine` must be auto for a run like this, got compiled: it needs a CPU",
+    ),
+    "threads for untied networks": (
+        ("--model.engine=threaded", "--model.tied=false"),
+        "`model.engine` must be auto for a run like this, got threaded: it needs a CPU, tied linear networks",
+    ),
+    "graphs without a GPU": (
+        ("--model.engine=cuda_graph", "--trainer.accelerator=cpu"),
+        "`model.engine` must be auto for a run like this, got cuda_graph: it needs a CUDA device",
+    ),
     "clip to nothing": ("--model.clip_norm=0", "`clip_norm` must be positive and finite, got 0.0."),
     "no inner steps": ("--model.inner_steps=0", "`inner_steps` must be at least 1, got 0."),
     "no cadence": ("--measurements.every_n_steps=0", "`every_n_steps` must be at least 1, got 0."),
