@@ -127,9 +127,9 @@ def _mean(series: Series) -> Json:
     style = {"mode": mode, "marker": marker, "line": {"color": colour}} | _WHOLE
     if series.low is None or series.high is None:
         return style
-    up = [high - mean for high, mean in zip(series.high, series.y, strict=True)]
-    down = [mean - low for low, mean in zip(series.low, series.y, strict=True)]
-    ends = {"array": _plain(up), "arrayminus": _plain(down), "symmetric": False}
+    y = np.array(series.y, dtype=float)
+    up, down = np.array(series.high) - y, y - np.array(series.low)
+    ends = {"array": _plain(up.tolist()), "arrayminus": _plain(down.tolist()), "symmetric": False}
     errors = {"type": "data", **ends, "color": colour, "thickness": 1.5}
     return style | {"error_y": errors, "text": _interval_text(series)}
 
