@@ -97,7 +97,7 @@ def _trace(series: Series, panel: Panel) -> list[Json]:
 
 def _hover(series: Series, panel: Panel) -> str:
     interval = series.low is not None
-    ends = "<br>95 % interval %{text}" if interval and series.kind != "points" else ""
+    ends = "<br>95 % interval or spread %{text}" if interval and series.kind != "points" else ""
     x = "%{x:.5~g}" if all(not isinstance(value, str) for value in series.x) else "%{x}"
     y = "%{y}" if panel.categories else "%{y:.5~g}"
     more = "<br>%{customdata}" if series.detail is not None else ""
