@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from polysemantic.results.columns import COLUMNS, Column
 
+Value = str | float | None
+"""A position on an axis: a number, a word, or nothing, where a curve breaks off."""
 Kind = Literal["points", "mean", "line", "band", "theory", "life", "mark"]
 
 
@@ -34,8 +36,8 @@ class Series:
 
     name: str
     kind: Kind
-    x: Sequence[Any]
-    y: Sequence[Any]
+    x: Sequence[Value]
+    y: Sequence[Value]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
     colour: int = 0

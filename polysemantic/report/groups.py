@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polysemantic.report.charts import Panel, Series
+from polysemantic.report.charts import Panel, Series, Value
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
 from polysemantic.results.columns import COLUMNS, Column, look_up
@@ -54,7 +54,7 @@ def _networks(material: Material, rows: pd.DataFrame, x: str, column: str, empty
     known = rows.dropna(subset=[column])
     known = thinned(material, known)
     told = [_network(material, row) for row in known[["run", "seed", "coverage"]].to_dict("records")]
-    return dataclasses.replace(empty, x=numbers(known[x]), y=numbers(known[column]), detail=told)
+    return dataclasses.replace(empty, x=positions(known[x]), y=numbers(known[column]), detail=told)
 
 
 def thinned(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def _means(rows: pd.DataFrame, x: str, column: str, empty: Series) -> Series:
     means = statistics(rows, [x], column).dropna(subset=["mean"])
     told = [f"mean of {count} networks" for count in means["networks"]]
     low, mean, high = (numbers(means[end]) for end in ("low", "mean", "high"))
-    return dataclasses.replace(empty, x=numbers(means[x]), y=mean, low=low, high=high, detail=told)
+    return dataclasses.replace(empty, x=positions(means[x]), y=mean, low=low, high=high, detail=told)
 
 
 def split(material: Material, by: list[str], rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -90,10 +90,15 @@ def _network(material: Material, row: dict[Any, Any]) -> str:
     return f"{where}seed {row['seed']}, coverage {value_text(float(row['coverage']))}"
 
 
-def numbers(values: pd.Series[Any]) -> list[Any]:
-    """A column as plain values of Python, words as they are."""
+def positions(values: pd.Series[Any]) -> list[Value]:
+    """A column as positions on an axis: words as they are, and true and false as words."""
     if values.dtype == object or isinstance(values.dtype, pd.StringDtype) or values.dtype == bool:
         return [str(value) for value in values]
+    return [*numbers(values)]
+
+
+def numbers(values: pd.Series[Any]) -> list[float]:
+    """A column of numbers, nan where there is none."""
     return [float(value) for value in values.to_numpy(dtype=float, na_value=math.nan)]
 
 

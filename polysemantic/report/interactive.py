@@ -97,7 +97,7 @@ def _trace(series: Series, panel: Panel) -> list[Json]:
 
 def _hover(series: Series, panel: Panel) -> str:
     interval = series.low is not None
-    ends = "<br>95 % interval %{text}" if interval and series.kind != "points" else ""
+    ends = "<br>95 % interval or spread %{text}" if interval and series.kind != "points" else ""
     x = "%{x:.5~g}" if all(not isinstance(value, str) for value in series.x) else "%{x}"
     y = "%{y}" if panel.categories else "%{y:.5~g}"
     more = "<br>%{customdata}" if series.detail is not None else ""
@@ -127,9 +127,9 @@ def _mean(series: Series) -> Json:
     style = {"mode": mode, "marker": marker, "line": {"color": colour}} | _WHOLE
     if series.low is None or series.high is None:
         return style
-    up = [high - mean for high, mean in zip(series.high, series.y, strict=True)]
-    down = [mean - low for low, mean in zip(series.low, series.y, strict=True)]
-    ends = {"array": _plain(up), "arrayminus": _plain(down), "symmetric": False}
+    y = np.array(series.y, dtype=float)
+    up, down = np.array(series.high) - y, y - np.array(series.low)
+    ends = {"array": _plain(up.tolist()), "arrayminus": _plain(down.tolist()), "symmetric": False}
     errors = {"type": "data", **ends, "color": colour, "thickness": 1.5}
     return style | {"error_y": errors, "text": _interval_text(series)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, largest
+from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, Value, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
 from polysemantic.results.columns import look_up
 
@@ -84,7 +84,7 @@ def _curves(chart: Chart) -> Figure:
             axes.plot(panel.words, [np.nan] * len(panel.words))
         for one in series:
             if one.panel == at:
-                _series(axes, one, panel)
+                _series(axes, one)
         _finish(axes, panel)
     if name:
         figure.axes[0].set_title(name, loc="left", fontsize=7, wrap=True)
@@ -93,10 +93,10 @@ def _curves(chart: Chart) -> Figure:
     return figure
 
 
-def _series(axes: Axes, series: Series, panel: Panel) -> None:
+def _series(axes: Axes, series: Series) -> None:
     at, symbol = look(series.colour)
     colour, marker = PALETTE[at], MARKERS[symbol]
-    x, y = _numbers(series.x), series.y if panel.categories else _numbers(series.y)
+    x, y = _placed(series.x), _placed(series.y)
     if series.kind == "life":
         _strokes(axes, series, colour)
     elif series.kind == "points":
@@ -124,19 +124,20 @@ def _mean(axes: Axes, series: Series, colour: str, marker: str) -> None:
     reach = np.abs([y - series.low, np.array(series.high) - y])
     # Words are in no order that a line could follow.
     line = "" if any(isinstance(x, str) for x in series.x) else "-"
-    axes.errorbar(_numbers(series.x), y, reach, fmt=f"{marker}{line}", color=colour, capsize=2, label=series.name)
+    axes.errorbar(_placed(series.x), y, reach, fmt=f"{marker}{line}", color=colour, capsize=2, label=series.name)
 
 
 def _strokes(axes: Axes, series: Series, colour: str) -> None:
     shown = [(x, y) for x, y in zip(series.x, series.y, strict=True) if y is not None]
     for at, ((start, place), (stop, _)) in enumerate(zip(shown[::2], shown[1::2], strict=True)):
-        axes.plot([start, stop], [place, place], color=colour, linewidth=2, label=series.name if at == 0 else None)
+        name = series.name if at == 0 else None
+        axes.plot(_placed([start, stop]), _placed([place, place]), color=colour, linewidth=2, label=name)
 
 
-def _numbers(values: Any) -> Any:
-    """Numbers with nan for what is missing; words as they are."""
+def _placed(values: Sequence[Value]) -> np.ndarray:
+    """Positions as matplotlib takes them: words, or numbers with nan for what is missing."""
     words = any(isinstance(value, str) for value in values)
-    return list(values) if words else [np.nan if value is None else float(value) for value in values]
+    return np.array(values) if words else np.array([np.nan if value is None else value for value in values], float)
 
 
 def _finish(axes: Axes, panel: Panel) -> None:

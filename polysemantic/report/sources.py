@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from polysemantic.results.settings import Setting, settings
 from polysemantic.storage.runs import read_snapshot
 
 Snapshot = dict[str, torch.Tensor]
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -110,7 +111,7 @@ class Point:
         return network, {step: {k: w[at] for k, w in arrays.items() if k != "instance"} for step, arrays in read}
 
 
-def evenly(items: list[Any], at_most: int) -> list[Any]:
+def evenly(items: list[Item], at_most: int) -> list[Item]:
     """At most so many items in their order, the first and last among them.
 
     Example:

@@ -9,6 +9,7 @@ from polysemantic.callbacks import Measurements
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.functional import rotation_gap_closed_form
 from polysemantic.model.ensemble import Ensemble
+from polysemantic.results.columns import COSTLY
 from tests import reference
 
 KINDS = ["collisions_compensated", "collisions_disambiguated", "collisions_costly"]
@@ -122,3 +123,18 @@ def test_costly_columns_of_a_diverged_instance_are_null(tmp_path):
     run = fit(tmp_path, OneHot(4), n_hidden=4, max_steps=30, vary={"init_scale": [1.0, 1e30]}, seeds=2, lr=0.01)
     assert run.results["rotation_gap"].isna().tolist() == [False, False, True, True]
     assert all(math.isfinite(gap) for gap in run.results["rotation_gap"][:2])
+
+
+def test_a_checkpoint_of_earlier_versions_between_a_measurement_and_its_costly_columns_is_continued(tmp_path):
+    fit(tmp_path, OneHot(6), n_hidden=4, every_n_steps=5, max_steps=10)
+    checkpoint = torch.load(next(tmp_path.rglob("last.ckpt")), weights_only=True)
+    (state,) = (state for name, state in checkpoint["callbacks"].items() if name.startswith("Measurements"))
+    costly = set(COSTLY)
+    assert costly < set(state["history"])
+    state["history"] = {name: v[:-1] if name in costly else v for name, v in state["history"].items()}
+    measurements = Measurements(5)
+    measurements.load_state_dict(state)
+    assert measurements.steps == [0, 5, 10]
+    assert {len(values) for values in measurements.history.values()} == {3}
+    assert all(measurements.latest[name].isnan().all() for name in costly)
+    assert measurements.history["collision_cost"][0].isfinite().any()

@@ -2,7 +2,17 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from polysemantic.report.charts import Chart, Section, Series
-from polysemantic.report.groups import has, numbers, panels, spans_decades, split, statistics, thinned, thinning_note
+from polysemantic.report.groups import (
+    has,
+    numbers,
+    panels,
+    positions,
+    spans_decades,
+    split,
+    statistics,
+    thinned,
+    thinning_note,
+)
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 
@@ -50,4 +60,4 @@ def _trace(
         for value, count in zip(at.index, means["networks"], strict=True)
     ]
     low, mean, high = (numbers(means[name]) for name in ("low", "mean", "high"))
-    return [points, Series(name, "mean", numbers(at), mean, low, high, colour, panel, detail=told)]
+    return [points, Series(name, "mean", positions(at), mean, low, high, colour, panel, detail=told)]
