@@ -106,8 +106,8 @@ def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
 def test_slopes_are_of_the_sizes_that_keep_the_cores_busy():
     sizes = [(1, False, 9.0), (4, True, 1.0), (16, True, 4.0), (64, True, 4.0)]
     table = pd.DataFrame(
-        {"axis": "features", "size": size, "spread": spread, "flop_per_step": size, "seconds_per_step": took * noise}
-        for size, spread, took in sizes
+        {"axis": "features", "size": size, "threaded": threaded, "flop_per_step": size, "seconds_per_step": took * noise}
+        for size, threaded, took in sizes
         for noise in (0.5, 1, 1, 1, 2)
     )
     busy, end = scaling.slopes(table)["features"], scaling.slopes(table, largest=2)["features"]
