@@ -48,8 +48,6 @@ SHARES = [Case(16, 256, n, 256, probability=p) for n in (256, 512, 1024) for p i
 _STEPS = 25
 # Parameters from which on a case takes a quick look, and whole fits, too long.
 _TOO_LARGE = 2**24
-# GNU OpenMP's own number of spins, and MKL's own way with its buffers.
-_LONG_SPIN, _MKL_BUFFERS = {"GOMP_SPINCOUNT": "300000"}, {"MKL_DISABLE_FAST_MM": "0"}
 
 
 Turn = Callable[[], float]
@@ -266,7 +264,7 @@ def of_fits(
     effort: Effort,
     stack: ExitStack,
     *,
-    environment: dict[str, str] | None = None,
+    without: str | None = None,
     inner_steps: int | None = None,
     raises_malloc_thresholds: bool = True,
 ) -> Pair | None:
@@ -278,8 +276,8 @@ def of_fits(
     steps = every * max(1, round(4 * effort.seconds / step / every))
     usual = Job(case, steps, effort.rounds_of_fits + 1, measure_every=every, busy=not clock.is_wall())
     other = dataclasses.replace(usual, inner_steps=inner_steps, raises_malloc_thresholds=raises_malloc_thresholds)
-    turns = [stack.enter_context(fit_in_turns(*job)) for job in ((usual, None), (other, environment))]
-    return turns[0], turns[1]
+    with_it, without_it = fit_in_turns(usual), fit_in_turns(other, without=without)
+    return stack.enter_context(with_it), stack.enter_context(without_it)
 
 
 MECHANISMS = [
@@ -304,14 +302,14 @@ MECHANISMS = [
     ),
     Mechanism(
         "OpenMP spin-wait of 0.2 ms, against 3 ms",
-        functools.partial(of_fits, environment=_LONG_SPIN),
+        functools.partial(of_fits, without="GOMP_SPINCOUNT"),
         "",
         in_threads=True,
         of_fits=True,
     ),
     Mechanism(
-        "MKL_DISABLE_FAST_MM=1, against 0",
-        functools.partial(of_fits, environment=_MKL_BUFFERS),
+        "MKL_DISABLE_FAST_MM set, against unset",
+        functools.partial(of_fits, without="MKL_DISABLE_FAST_MM"),
         "",
         of_fits=True,
     ),

@@ -28,6 +28,10 @@ from polysemantic.training.module import EnsembleModule
 from polysemantic.training.step_callback import StepCallback
 
 _TOOK = "took "
+# The package sets our library defaults when it is imported, and the libraries read them when torch is.
+_WITHOUT = (
+    "import benchmarks, os, runpy; del os.environ[{!r}]; runpy.run_module('benchmarks.turns', run_name='__main__')"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,16 +86,20 @@ class Turns(StepCallback):
 
 
 @contextlib.contextmanager
-def fit_in_turns(job: Job, environment: dict[str, str] | None = None) -> Iterator[Callable[[], float]]:
+def fit_in_turns(
+    job: Job, environment: dict[str, str] | None = None, without: str | None = None
+) -> Iterator[Callable[[], float]]:
     """A fit in processes of its own; each call of what is given lets it train for a round, and gives seconds of a step.
 
     Args:
         job: The fit.
         environment: Environment variables that differ from those of this process.
+        without: A variable of our library defaults that is left unset.
     """
+    program = ["-m", "benchmarks.turns"] if without is None else ["-c", _WITHOUT.format(without)]
     with tempfile.TemporaryDirectory() as directory, (Path(directory) / "errors").open("w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.turns", json.dumps(_settings(job)), directory],
+            [sys.executable, "-W", "ignore", *program, json.dumps(_settings(job)), directory],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
