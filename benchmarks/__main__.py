@@ -141,7 +141,7 @@ def _memory(case: Case) -> dict[str, float]:
     }
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="short rounds, all but the largest case, nothing else and nothing saved"
@@ -152,7 +152,7 @@ def main() -> None:
         "--device", default="cpu", metavar="NAME", help="cpu, or cuda for the cases alone, nothing saved"
     )
     parser.add_argument("--list", action="store_true", help="name the cases and end")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     cases = [case for case in CASES if any(word.lower() in case.name.lower() for word in options.cases)]
     if options.list or not cases:
         print("\n".join(case.name for case in CASES))
@@ -171,7 +171,7 @@ def main() -> None:
         cases = [case for case in cases if case.parameters < _TOO_LARGE or not clock.on_cpu()]
     output = HERE if effort.whole else None
     parts = []
-    for part in run(cases, effort, output, " ".join(["python -m benchmarks", *sys.argv[1:]])):
+    for part in run(cases, effort, output, " ".join(["python -m benchmarks", *arguments])):
         print(part, end="\n\n", flush=True)
         parts.append(part)
     if output is not None:
@@ -179,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -10,6 +10,7 @@ from torch import Tensor
 from benchmarks.clock import device
 from polysemantic import random
 from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
+from polysemantic.kernels.problem import Problem, Update
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.training.module import EnsembleModule
 
@@ -118,9 +119,18 @@ class Case:
         data.bind(self.ensemble(), device=device())
         return data
 
+    def module(self) -> EnsembleModule:
+        """The module of a fit."""
+        return EnsembleModule(self.features, self.hidden, self.ensemble(), l1=self.l1)
+
+    def problem(self) -> Problem:
+        """What the steps of a short fit compute."""
+        density = self.data().density if self.batch is not None else 1.0
+        return self.module().describe(device(), torch.float32, Update(), batch=self.batch, max_steps=1, density=density)
+
     def start(self) -> Tensor:
         """Initial weights, those of a fit."""
-        module = EnsembleModule(self.features, self.hidden, self.ensemble())
+        module = self.module()
         return module.networks.W_enc.detach().to(device(), copy=True)
 
     @property

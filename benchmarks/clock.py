@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 
 import torch
+from threadpoolctl import threadpool_limits
 
 _clock = time.perf_counter
 _device = torch.device("cpu")
@@ -49,6 +50,7 @@ def use_processor_time() -> None:
     global _clock
     _clock = time.process_time
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's BLAS library has threads of its own
 
 
 def is_wall() -> bool:

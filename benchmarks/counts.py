@@ -1,4 +1,4 @@
-"""Whether products compiled for a processor change what networks become: python -m benchmarks.counts [SIZE...].
+"""Whether kernels of our own change what networks become: python -m benchmarks.counts [SIZE...].
 
 Sizes are numbers of neurons, for 256 features, or features and neurons as in 64x128.
 """
@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from typing import get_args
 
 import numpy as np
-import torch
 from scipy import stats
 
 from polysemantic import Ensemble, fit
 from polysemantic.data import OneHot
+from polysemantic.engine.select import KernelsName
 
 SEEDS, STEPS = 64, 7500
 _COLUMNS = ("polysemantic_neurons", "collisions_opposite_sign", "collisions_same_sign", "coverage")
 
 
-def counted(n_features: int, n_hidden: int, *, compiled: bool) -> dict[str, np.ndarray]:
+def counted(n_features: int, n_hidden: int, kernels: KernelsName) -> dict[str, np.ndarray]:
     """Final counts of the headline figure's networks, one of each seed."""
-    # On a GPU its tensor cores must be asked for.
-    asked = True if torch.accelerator.is_available() else "auto"
     with tempfile.TemporaryDirectory() as root:
         options = {"default_root_dir": root, "enable_progress_bar": False}
         run = fit(
@@ -30,7 +29,7 @@ def counted(n_features: int, n_hidden: int, *, compiled: bool) -> dict[str, np.n
             n_hidden=n_hidden,
             max_steps=STEPS,
             ensemble=Ensemble(SEEDS),
-            compile=asked if compiled else False,
+            kernels=kernels,
             trainer=options,
         )
         return {name: run.results[name].to_numpy(float) for name in _COLUMNS}
@@ -39,10 +38,10 @@ def counted(n_features: int, n_hidden: int, *, compiled: bool) -> dict[str, np.n
 def agreement(size: str) -> list[str]:
     """Lines of a table: means of both kinds, their paired difference with its 95 % interval, and two-sample tests."""
     n_hidden, n_features = (*map(int, reversed(size.split("x"))), 256)[:2]
-    compiled, whole = (counted(n_features, n_hidden, compiled=kind) for kind in (True, False))
+    own, library = (counted(n_features, n_hidden, kernels) for kernels in get_args(KernelsName))
     lines = []
     for name in _COLUMNS:
-        one, other = compiled[name], whole[name]
+        one, other = own[name], library[name]
         difference = one - other
         margin = stats.t.ppf(0.975, SEEDS - 1) * difference.std(ddof=1) / SEEDS**0.5
         p = stats.permutation_test(
@@ -56,7 +55,7 @@ def agreement(size: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print("| size | count | compiled | not compiled | difference | the same in | p of a permutation test |")
+    print("| size | count | kernels auto | kernels torch | difference | the same in | p of a permutation test |")
     print("| ---: | --- | ---: | ---: | ---: | ---: | ---: |")
     for size in sys.argv[1:] or ["256", "1024"]:
         print("\n".join(agreement(size)), flush=True)

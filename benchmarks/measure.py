@@ -23,13 +23,17 @@ _LONG = 10
 _ON_ACCELERATORS = 100
 
 
-class Contender(Protocol):
+class Way(Protocol):
+    """A way to take steps."""
+
+    def run(self, steps: int) -> None:
+        """Take some steps."""
+
+
+class Contender(Way, Protocol):
     """Something that trains a case."""
 
     name: str
-
-    def run(self, steps: int) -> None:
-        """Train for some steps."""
 
     def follow(self, x: Tensor | None, noise: Tensor | None, steps: int) -> Tensor:
         """Train on given draws, and give the weights."""
@@ -136,7 +140,7 @@ def measure(
     return Measured(case, rows, peak, ours.beside_steps, _apart(case, ends))
 
 
-def calibrate(contender: Contender, enough: float = 0.02) -> float:
+def calibrate(contender: Way, enough: float = 0.02) -> float:
     """Seconds of a step, roughly, once it has been compiled."""
     steps = 1
     while True:
@@ -154,7 +158,7 @@ def _time(call: Callable[..., object], *arguments: object) -> float:
     return now() - began
 
 
-def seconds_per_step(contender: Contender, at_once: int, seconds: float) -> float:
+def seconds_per_step(contender: Way, at_once: int, seconds: float) -> float:
     """Seconds of a step over about that many seconds."""
     steps, began = 0, now()
     while (took := now() - began) < seconds:

@@ -15,8 +15,8 @@ from benchmarks import clock
 from polysemantic.callbacks import Measurements
 from polysemantic.data import OneHot
 from polysemantic.model.ensemble import Ensemble
+from polysemantic.training.cadence import default_interval
 from polysemantic.training.module import EnsembleModule
-from polysemantic.training.step_callback import default_interval
 
 SHAPES = [(16, 256, 256), (16, 256, 1024), (16, 256, 4096), (5, 8, 16)]
 STEPS_BETWEEN = default_interval(7500)
@@ -38,7 +38,7 @@ class TimedMeasurements(Measurements):
         self._ended = 0.0
 
     @override
-    def act(self, trainer: Trainer, module: Any) -> None:
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         began = clock.now()
         if self.seconds:
             self.seconds_per_step.append((began - self._ended) / (trainer.global_step - self.last_act))

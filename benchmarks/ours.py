@@ -5,10 +5,9 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from typing_extensions import override
 
@@ -16,14 +15,30 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import device, now
 from polysemantic.callbacks import Convergence, Measurements
-from polysemantic.training.step_callback import default_interval
+from polysemantic.training.cadence import default_interval
+from polysemantic.training.loop import StepLoop
+from polysemantic.training.module import EnsembleModule, ensemble_module
+from polysemantic.training.step_callback import StepCallback
 
 # The cadences are those of a run as long as this.
 RUN_SECONDS = 60.0
 FOLLOWED_STEPS = 20
 
 
-class Rounds(Callback):
+class TimedLoop(StepLoop):
+    """A loop that adds up the seconds of its steps and their draws."""
+
+    seconds = 0.0
+
+    @override
+    def train_steps(self, trainer: Trainer, start: int, stop: int, *, with_loss: bool) -> int:
+        began = now()
+        super().train_steps(trainer, start, stop, with_loss=with_loss)
+        self.seconds += now() - began
+        return stop
+
+
+class Rounds(StepCallback):
     """Times rounds of a fit, everything that goes on between two chunks included, and lets others run between them.
 
     `beside_steps` is the share of each round that went to anything but optimiser steps and their draws.
@@ -35,6 +50,7 @@ class Rounds(Callback):
     """
 
     def __init__(self, steps: int, rounds: int, between: Callable[[], None]) -> None:
+        super().__init__(steps)
         self.steps = steps
         self.rounds = rounds
         self.between = between
@@ -43,39 +59,33 @@ class Rounds(Callback):
         self.followed: Tensor | None = None
         self._began = 0.0
         self._first = 0
-        self._in_steps = 0.0
+        self._loop = TimedLoop()
 
+    @override
     def next_step(self, step: int) -> int:
-        """The first optimiser step after `step` to return to the trainer at."""
-        end = (step // self.steps + 1) * self.steps
-        return min(end, FOLLOWED_STEPS) if step < FOLLOWED_STEPS else end
+        end = super().next_step(step)
+        self._next_step = min(end, FOLLOWED_STEPS) if step < FOLLOWED_STEPS else end
+        return self._next_step
 
     @override
-    def on_train_start(self, trainer: Trainer, pl_module: Any) -> None:
-        advance = pl_module.advance
-
-        def timed(start: int, stop: int, **options: Any) -> int:
-            began = now()
-            advance(start, stop, **options)
-            self._in_steps += now() - began
-            return stop
-
-        pl_module.advance = timed
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        ensemble_module(pl_module).loop = self._loop
 
     @override
-    def on_train_batch_end(self, trainer: Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         step = trainer.global_step
         if step == FOLLOWED_STEPS:
-            self.followed = pl_module.networks.W_enc.detach().clone()
+            self.followed = module.networks.W_enc.detach().clone()
         elif step % self.steps == 0 and step > FOLLOWED_STEPS:
             took = now() - self._began
             self.seconds_per_step.append(took / (step - self._first))
-            self.beside_steps.append(1 - self._in_steps / took)
+            self.beside_steps.append(1 - self._loop.seconds / took)
             self.between()
         else:
             return
         trainer.should_stop = len(self.seconds_per_step) >= self.rounds
-        self._began, self._first, self._in_steps = now(), step, 0.0
+        self._began, self._first, self._loop.seconds = now(), step, 0.0
 
 
 def fit(

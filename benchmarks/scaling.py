@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.measure import calibrate
 from benchmarks.ours import RUN_SECONDS, timed_fit
-from polysemantic.engine.threaded import quickest_products, spreading_pays
+from polysemantic.engine.threaded import ThreadedEngine
 
 BASE = Case(16, 64, 64, 64, probability=0.1)
 AXES = {
@@ -42,21 +41,16 @@ def measure_scaling(
         for size in [*sizes] * passes:
             changed: dict[str, Any] = {axis: size}
             case = dataclasses.replace(base, **changed)
-            estimate = calibrate(Bare(case, case.start()), enough)
+            bare = Bare(case, case.start())
+            estimate = calibrate(bare, enough)
             fit = timed_fit(case, estimate, seconds, rounds, between=lambda: None, run_seconds=run_seconds)
             row: dict[str, float | str | bool] = {
                 "axis": axis,
                 "size": size,
-                "spread": _is_spread(case),
+                "threaded": bare.plan.engine is ThreadedEngine,
                 "flop_per_step": case.flop,
             }
             yield from ({**row, "seconds_per_step": took} for took in fit.seconds_per_step)
-
-
-def _is_spread(case: Case) -> bool:
-    """Whether steps keep every core busy, each with instances of its own."""
-    products = quickest_products(case.features, case.hidden, torch.float32)
-    return spreading_pays(case.instances, case.rows, case.features, case.hidden, products)
 
 
 class Slope(NamedTuple):
@@ -78,7 +72,7 @@ def slopes(table: pd.DataFrame, largest: int | None = None) -> dict[str, Slope]:
     found = {}
     for axis, rows in table.groupby("axis", sort=False):
         sizes = sorted(rows["size"].unique())
-        busy = [size for size in sizes if rows["spread"][rows["size"] == size].all()]
+        busy = [size for size in sizes if rows["threaded"][rows["size"] == size].all()]
         used = [rows[rows["size"] == size] for size in (busy if len(busy) > 1 else sizes[-2:])[-(largest or 0) :]]
         work = np.log([same["flop_per_step"].iloc[0] for same in used])
         rounds = [np.log(same["seconds_per_step"].to_numpy()) for same in used]

@@ -33,7 +33,7 @@ class TimedTracker(CollisionTracker):
         self.seconds: list[float] = []
 
     @override
-    def act(self, trainer: Trainer, module: Any) -> None:
+    def act(self, trainer: Trainer, module: EnsembleModule) -> None:
         began = clock.now()
         super().act(trainer, module)
         self.seconds.append(clock.now() - began)

@@ -106,8 +106,14 @@ def test_scaling_is_measured_along_each_axis_and_drawn(tmp_path):
 def test_slopes_are_of_the_sizes_that_keep_the_cores_busy():
     sizes = [(1, False, 9.0), (4, True, 1.0), (16, True, 4.0), (64, True, 4.0)]
     table = pd.DataFrame(
-        {"axis": "features", "size": size, "spread": spread, "flop_per_step": size, "seconds_per_step": took * noise}
-        for size, spread, took in sizes
+        {
+            "axis": "features",
+            "size": size,
+            "threaded": threaded,
+            "flop_per_step": size,
+            "seconds_per_step": took * noise,
+        }
+        for size, threaded, took in sizes
         for noise in (0.5, 1, 1, 1, 2)
     )
     busy, end = scaling.slopes(table)["features"], scaling.slopes(table, largest=2)["features"]
@@ -145,10 +151,9 @@ def test_tables_are_saved_between_the_markers(tmp_path):
     assert readme.read_text() == f"before\n{report.BEGIN}\n\nnewer\n\n{report.END}\nafter\n"
 
 
-def test_the_command_names_its_cases(monkeypatch, capsys):
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--list"])
+def test_the_command_names_its_cases(capsys):
     with pytest.raises(SystemExit) as ended:
-        benchmarks.main()
+        benchmarks.main(["--list"])
     assert ended.value.code == 0
     assert len(capsys.readouterr().out.splitlines()) == len(CASES)
 
@@ -156,9 +161,8 @@ def test_the_command_names_its_cases(monkeypatch, capsys):
 @pytest.mark.parametrize("name", ["cuda", "abacus"])
 def test_a_device_that_is_not_here_is_refused_in_one_line(monkeypatch, capsys, name):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
-    monkeypatch.setattr("sys.argv", ["benchmarks", "--device", name])
     with pytest.raises(SystemExit) as ended:
-        benchmarks.main()
+        benchmarks.main(["--device", name])
     assert ended.value.code == f"`device` must be what torch finds here, cpu, got {name!r}."
     assert capsys.readouterr().out == ""
 

@@ -1,0 +1,252 @@
+"""Pairs of ways to take steps, with a mechanism for speed and without it, for `benchmarks.mechanisms`."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from benchmarks import clock
+from benchmarks.bare import Bare
+from benchmarks.cases import Case
+from benchmarks.measure import Way, calibrate, seconds_per_step
+from benchmarks.ours import RUN_SECONDS
+from benchmarks.turns import Job, fit_in_turns
+from polysemantic import random
+from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
+from polysemantic.engine.base import Plan
+from polysemantic.engine.fused_optimizer import next_update
+from polysemantic.engine.select import ENGINES, KERNELS, EngineName, select
+from polysemantic.kernels.matmul import TorchMatmul
+from polysemantic.kernels.workspace import KeptWorkspace, NoWorkspace
+from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.model.objective import ClosedForm, overlap_pays
+from polysemantic.model.weights import Weights
+from polysemantic.random.splitmix64 import library_for, random_bits_by_torch
+from polysemantic.training.cadence import default_interval
+from polysemantic.training.evaluation import evaluate
+
+TOO_LARGE = 2**24
+"""Parameters from which on a case takes a quick look, and whole fits, too long."""
+# Numbers of steps in one call are multiples of this, so that engines that unroll steps find whole graphs.
+_STEPS = 25
+
+Turn = Callable[[], float]
+"""Takes steps for a while and gives the seconds of one."""
+Pair = tuple[Turn, Turn]
+"""With a mechanism, and without it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How long to measure.
+
+    Args:
+        rounds: Rounds of steps; one before them warms up.
+        seconds: Seconds of a turn, four times as many of a whole fit.
+        rounds_of_fits: Rounds of whole fits; 0 leaves them out.
+    """
+
+    rounds: int = 9
+    seconds: float = 0.2
+    rounds_of_fits: int = 6
+
+
+def turn(way: Way, effort: Effort) -> Turn:
+    """A turn of a way in this process."""
+    at_once = max(1, round(effort.seconds / 4 / calibrate(way)))
+    if at_once > _STEPS:
+        at_once -= at_once % _STEPS
+    return functools.partial(seconds_per_step, way, at_once, effort.seconds)
+
+
+def plans(case: Case, effort: Effort, one: Plan, other: Plan) -> Pair:
+    """Steps by two plans."""
+    return turn(Bare(case, case.start(), one), effort), turn(Bare(case, case.start(), other), effort)
+
+
+def engine(name: EngineName, case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """An engine against the eager one, both with torch's products.
+
+    Numpy, which computes the symmetric kernel's products, has threads of its own that only the threaded engine limits.
+    """
+    problem = case.problem()
+    (kind,) = (kind for kind in ENGINES if kind.name == name)
+    if not kind.supports(problem) or not kind.can_be_built():
+        return None
+    return plans(case, effort, *(select(problem, each, "torch") for each in (name, "eager")))
+
+
+def kernel(name: str, case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """A kernel against torch's library, by the same engine."""
+    problem = case.problem()
+    kind = next((kind for kind in KERNELS if kind.name == name), None)
+    if kind is None or not kind.supports(problem) or not kind.can_be_built():
+        return None
+    plan = select(problem)
+    return plans(case, effort, *(dataclasses.replace(plan, matmul=each) for each in (kind, TorchMatmul)))
+
+
+def sparse_inputs(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """Products with the inputs that skip zeros, whether or not this is chosen for the case."""
+    if case.batch is None:
+        return None
+    plan = select(case.problem())
+    return plans(case, effort, *(dataclasses.replace(plan, sparse_inputs=sparse) for sparse in (True, False)))
+
+
+class DrawnByTorch(IndependentBernoulli):
+    """The same inputs, drawn by torch's operations."""
+
+    @override
+    def sample(self, keys: random.Keys) -> Tensor:
+        shape, size = (self.batch_size, self.n_features), self.batch_size * self.n_features
+        bits = random_bits_by_torch(keys.values, (size + 1) // 2).view(torch.int32)[..., :size].bitwise_and_(2**31 - 1)
+        # As in `polysemantic.random`, numpy compares, which takes a quarter of the time.
+        on = np.asarray(bits.numpy() <= round(self.probability * 2**31) - 1)
+        return self.activate(keys.to_instances(torch.from_numpy(on).reshape(*keys.values.shape, *shape)), keys)
+
+
+def splitmix64(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """Inputs drawn by the native kernel, with the steps that they are for."""
+    if case.batch is None:
+        return None
+    other = DrawnByTorch(case.features, case.probability, batch_size=case.batch)
+    other.bind(case.ensemble(), device=clock.device())
+    own = Bare(case, case.start())
+    if library_for(own.data.keys("data", range(case.steps_at_once)).values, case.batch * case.features) is None:
+        return None
+    return turn(own, effort), turn(Bare(case, case.start(), data=other), effort)
+
+
+class Loop:
+    """Steps of a given objective in a loop without an engine.
+
+    Args:
+        case: What to train.
+        objective: What sets the gradient.
+        direct: Whether the optimiser's fused kernel is called itself, and not by `optimizer.step`.
+    """
+
+    def __init__(self, case: Case, objective: ClosedForm, *, direct: bool = True) -> None:
+        self.case, self.data, self.objective = case, case.data(), objective
+        networks = Autoencoder(Weights(case.start()), l1=torch.full((case.instances,), case.l1))
+        objective.factors = networks.factors
+        self.optimizer = case.optimizer(networks.parameters(), fused=True)
+        self.weights, self.gradient = networks.weights.map(torch.Tensor.detach), networks.gradients()
+        self.update = self.optimizer.step
+        self.run(1)  # begins the optimiser's state
+        if direct:
+            self.update = next_update(self.optimizer)
+
+    @torch.no_grad()
+    def run(self, steps: int) -> None:
+        """Take some steps, each on the first draws of a run."""
+        for start in range(0, steps, self.case.steps_at_once):
+            some = range(start, min(start + self.case.steps_at_once, steps))
+            x, noise = self.case.draws(self.data, some)
+            for at in range(len(some)):
+                batch, added = (None if drawn is None else drawn[at] for drawn in (x, noise))
+                self.objective(batch, self.weights, self.gradient, added)
+                self.update()
+
+
+class ByHidden(ClosedForm):
+    """The gradient by hidden activations for every shape."""
+
+    @override
+    def _gradient_by_overlap(
+        self, x: Tensor | None, h: Tensor, noise: Tensor | None, residual: Tensor, weights: Weights, gradient: Weights
+    ) -> None:
+        z = h if noise is None else self.workspace.empty("z", h.shape, h)  # the caller has just written it there
+        self._encoder_gradient(x, h, residual, weights, gradient)
+        self._decoder_gradient(h, z, residual, weights, gradient)
+
+
+def direct_update(case: Case, effort: Effort, _: ExitStack) -> Pair:
+    """The optimiser's fused kernel called itself against `optimizer.step`."""
+    return turn(Loop(case, ClosedForm()), effort), turn(Loop(case, ClosedForm(), direct=False), effort)
+
+
+def overlap(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """The gradient by the overlap of features against the gradient by hidden activations."""
+    x = None if case.batch is None else torch.empty(1, case.batch, case.features)
+    if not overlap_pays(x, Weights(torch.empty(1, case.features, case.hidden))):
+        return None
+    return turn(Loop(case, ClosedForm()), effort), turn(Loop(case, ByHidden()), effort)
+
+
+def workspace(case: Case, effort: Effort, _: ExitStack) -> Pair:
+    """Memory kept between steps against fresh memory in each."""
+    kept, fresh = (ClosedForm(workspace=each) for each in (KeptWorkspace(), NoWorkspace()))
+    return turn(Loop(case, kept), effort), turn(Loop(case, fresh), effort)
+
+
+class DrawnOneHot(OneHot):
+    """Evaluation draws that are made at each evaluation."""
+
+    keeps_evaluation_inputs = False
+
+
+class DrawnBernoulli(IndependentBernoulli):
+    """Evaluation draws that are made at each evaluation."""
+
+    keeps_evaluation_inputs = False
+
+
+class Evaluations:
+    """Evaluations of untrained networks; a step is one evaluation.
+
+    Args:
+        case: The networks.
+        data: The inputs, bound to the instances.
+    """
+
+    def __init__(self, case: Case, data: InputDataModule) -> None:
+        self.networks, self.data = Autoencoder(Weights(case.start())), data
+
+    def run(self, steps: int) -> None:
+        """Evaluate so many times."""
+        once = self.data.every_feature_once
+        for _ in range(steps):
+            for batch in range(self.data.evaluation_batches):
+                evaluate(self.networks, self.data.evaluation_inputs(batch), every_feature_once=once)
+
+
+def kept_evaluation_inputs(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """Evaluations on draws that are kept against evaluations that draw; a measurement takes several times as long."""
+    data = case.data()
+    if not data.keeps_evaluation_inputs:
+        return None
+    other: InputDataModule = DrawnOneHot(case.features)
+    if case.batch is not None:
+        other = DrawnBernoulli(case.features, case.probability, batch_size=case.batch)
+    other.bind(case.ensemble(), device=clock.device())
+    return turn(Evaluations(case, data), effort), turn(Evaluations(case, other), effort)
+
+
+def of_fits(
+    case: Case,
+    effort: Effort,
+    stack: ExitStack,
+    *,
+    without: str | None = None,
+    inner_steps: int | None = None,
+    raises_malloc_thresholds: bool = True,
+) -> Pair | None:
+    """A whole fit as users run it against one with other settings, each in a process of its own."""
+    if case.parameters >= TOO_LARGE or not effort.rounds_of_fits:
+        return None
+    step = calibrate(Bare(case, case.start()))
+    every = default_interval(max(1, round(RUN_SECONDS / step)), case.features, case.rows)
+    steps = every * max(1, round(4 * effort.seconds / step / every))
+    usual = Job(case, steps, effort.rounds_of_fits + 1, measure_every=every, busy=not clock.is_wall())
+    other = dataclasses.replace(usual, inner_steps=inner_steps, raises_malloc_thresholds=raises_malloc_thresholds)
+    with_it, without_it = fit_in_turns(usual), fit_in_turns(other, without=without)
+    return stack.enter_context(with_it), stack.enter_context(without_it)
