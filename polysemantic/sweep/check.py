@@ -28,8 +28,8 @@ class Checker:
         self.data: InputDataModule = made.data
         model: EnsembleModule = made.model
         self._classes = {
-            "optimizer": model.optimizer,
-            "lr_scheduler": model.lr_scheduler,
+            "optimizer": model.optimization.make_optimizer,
+            "lr_scheduler": model.optimization.make_schedule,
             "autoencoder": model.autoencoder_class,
         }
         self._trainers: set[str] = set()

@@ -68,8 +68,10 @@ BAD_OPTIONS = {
         (f"--model.lr_scheduler={SCHEDULES}.OneCycleLR", "--model.lr_scheduler={max_lr: 0.1, total_steps: 2}"),
         "`lr_scheduler` must have total_steps for all 3 steps of the run, got 2.",
     ),
-    "unknown engine": ("--model.engine=eagr", "`model.engine` must be one of auto, eager, threaded, cuda_graph, compiled"),
-    "engine nearly named": ("--model.engine=eagr", "got 'eagr'; did you mean eager?"),
+    "unknown engine": (
+        "--model.engine=eagr",
+        "`model.engine` must be one of auto, eager, threaded, cuda_graph, compiled, got 'eagr'; did you mean eager?",
+    ),
     "unknown kernels": ("--model.kernels=fast", "`model.kernels` must be one of auto, torch, got 'fast'"),
     "compiled and clipped": (
         ("--model.engine=compiled", "--model.clip_norm=1"),

@@ -5,7 +5,7 @@ from polysemantic.callbacks.collisions.costs import interference_costs
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.functional import decode_collisions, interference_cost, interference_sums, live_collisions
 from polysemantic.model.ensemble import Ensemble
-from tests.training.test_equalities import train as train_module
+from tests.support.training import train as train_module
 
 INPUTS = [lambda n: IndependentBernoulli(n, 0.2, batch_size=32), OneHot, lambda n: HalfSplit(n, active_fraction=1 / 3)]
 

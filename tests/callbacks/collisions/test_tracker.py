@@ -62,7 +62,6 @@ def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
     arguments = {
         "n_hidden": 3,
         "ensemble": Ensemble(seeds),
-        "compile": False,
         "collisions": CollisionTracker(every_n_steps=every),
         "measurements": Measurements(every_n_steps=30),
         **defaults,
