@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 import torch.distributed as dist
-from lightning.pytorch import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 import polysemantic
@@ -18,6 +17,7 @@ from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.distributed import BatchParallel, InstanceParallel
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
+from polysemantic.training.step_callback import StepCallback
 from tests.support.commands import COMMAND, run_commands
 from tests.support.ranks import (
     assert_same_drawings,
@@ -101,18 +101,19 @@ def test_ranks_test_a_checkpoint_as_one_process_does(tmp_path, run_cli):
     pd.testing.assert_frame_equal(alone, together, check_exact=True)
 
 
-class Ends(Callback):
+class Ends(StepCallback):
     """Sends this process a signal at a step, on one rank."""
 
     def __init__(self, number, rank, step=60):
+        super().__init__(every_n_steps=step)
         self.number, self.rank, self.step = number, rank, step
 
-    def next_step(self, step):
-        return self.step if step < self.step else step + 1000
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+    def act(self, trainer, module):
         if trainer.global_step == self.step and trainer.global_rank == self.rank:
             os.kill(os.getpid(), self.number)
+
+    def state_dict(self):
+        return {}  # it is not there when the run is resumed
 
 
 @pytest.mark.parametrize(("number", "rank"), [(signal.SIGTERM, 1), (signal.SIGINT, 0)])

@@ -1,13 +1,14 @@
 import pandas as pd
 import pytest
 import torch
-from lightning.pytorch import Callback, Trainer
+from lightning.pytorch import Trainer
 
 import polysemantic
 from polysemantic.callbacks import CollisionTracker, Measurements
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.training.module import EnsembleModule
+from polysemantic.training.step_callback import StepCallback
 from tests import reference
 from tests.support.lives import none_for_missing, rows, wandering
 
@@ -43,15 +44,18 @@ class Planted(torch.optim.Optimizer):
         parameter.copy_(self.history[state["step"] - 1])
 
 
-class Interrupt(Callback):
+class Interrupt(StepCallback):
     """Stops the run at a step, as a signal would."""
 
-    def next_step(self, step):
-        return 37 if step < 37 else step + 100
+    def __init__(self):
+        super().__init__(every_n_steps=37)
 
-    def on_train_batch_end(self, trainer, *_):
+    def act(self, trainer, module):
         if trainer.global_step == 37:
             raise KeyboardInterrupt
+
+    def state_dict(self):
+        return {}  # it is not there when the run is resumed
 
 
 def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
