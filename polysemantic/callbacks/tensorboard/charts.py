@@ -14,6 +14,7 @@ from polysemantic.callbacks.tensorboard.drawing import curve_run, draws
 from polysemantic.callbacks.tensorboard.event_files import event_writer
 from polysemantic.functional import hidden_excess_kurtosis_null
 from polysemantic.model.ensemble import point_label
+from polysemantic.results.columns import COLUMNS
 from polysemantic.results.intervals import intervals_of
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
@@ -97,9 +98,10 @@ class Charts(Callback):
         """Predictions of theory, and the sparsification laws where they hold."""
         paper = float(theory.polysemantic_neurons_paper(module.n_features, module.n_hidden))
         names = ("polysemantic_neurons", "polysemantic_neurons_band")
-        curves = {"theory": {f"collisions/{name}": paper for name in names}}
+        curves = {"theory": {COLUMNS[name].tag: paper for name in names}}
         if module.act == "linear":
-            curves["theory"]["basis/hidden_excess_kurtosis"] = float(hidden_excess_kurtosis_null(module.n_hidden))
+            null = float(hidden_excess_kurtosis_null(module.n_hidden))
+            curves["theory"][COLUMNS["hidden_excess_kurtosis"].tag] = null
         optimizer = trainer.optimizers[0]
         for label, point in zip(points, module.ensemble.points, strict=True):
             numbers = module.numbers | point
@@ -118,7 +120,7 @@ class Charts(Callback):
             t = theory.paper_time(rate, step, module.n_features)
             laws = curves.setdefault(curve_run(label, "theory"), {})
             for name, law in _LAWS.items():
-                laws[f"sparsification/{name}"] = float(law(t, module.n_hidden, theory.paper_lambda(numbers["l1"])))
+                laws[COLUMNS[name].tag] = float(law(t, module.n_hidden, theory.paper_lambda(numbers["l1"])))
         return curves
 
     def _write(self, trainer: Trainer, run: str, values: dict[str, float], step: int) -> None:

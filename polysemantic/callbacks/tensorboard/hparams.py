@@ -13,12 +13,13 @@ from polysemantic.callbacks.results import Results
 from polysemantic.callbacks.tensorboard.drawing import curve_directory, draws
 from polysemantic.callbacks.tensorboard.event_files import end_writer
 from polysemantic.model.ensemble import point_label
+from polysemantic.results.columns import COLUMNS, ROW
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 _OF_MODEL = ("n_features", "n_hidden", "tied", "bias", "act", "noise", "init", "clip_norm")
 _OF_OPTIMIZER = ("lr", "weight_decay", "momentum")
-# Columns of the results that are no measurements.
-_LABELS = {"instance", "seed", "n_features", "n_hidden", "data", "step"}
+# Columns that say what a row of the results is about and measure nothing.
+_OF_ROW = {name for name, column in COLUMNS.items() if column.group == ROW}
 
 
 class HParams(Callback):
@@ -60,7 +61,7 @@ def hyperparameters(module: EnsembleModule, trainer: Trainer) -> dict[str, int |
 
 def means(rows: pd.DataFrame, left_out: set[str]) -> dict[str, float]:
     """The mean over seeds of all other columns; columns that do not apply have none."""
-    table = rows.drop(columns=[*_LABELS, *left_out], errors="ignore").astype(float).mean()
+    table = rows.drop(columns=[*_OF_ROW, *left_out], errors="ignore").astype(float).mean()
     return {str(name): float(value) for name, value in table.items() if math.isfinite(value)}
 
 
