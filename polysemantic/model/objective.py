@@ -220,7 +220,7 @@ class ClosedForm:
         _penalty_signs(h, weights, out)
         if weights.W_dec is None and self.factors.l1_of_all is not None:
             return self.factors.l1_of_all / h.shape[1]  # times 1, 0 or -1 it is exact, as each instance's own would be
-        out.mul_(self.factors.l1 / h.shape[1])
+        out.mul_(self.workspace.share(self.factors.l1, h.shape[1]))
         return 1
 
     def _penalty_by_encoder(self, x: Tensor | None, h: Tensor, weights: Weights, out: Tensor) -> float:
@@ -233,8 +233,7 @@ class ClosedForm:
         by_h = h if weights.W_dec is None else self.workspace.empty("by_h", h.shape, h)
         _penalty_signs(h, weights, by_h)
         self.matmul.tn(x, by_h, out)
-        alike = self.factors.l1_of_all
-        out.mul_(self.factors.l1 / h.shape[1] if alike is None else alike / h.shape[1])
+        out.mul_(self.workspace.share(self.factors.l1, h.shape[1]))
         return 1
 
     def _penalty_by_decoder(self, h: Tensor, weights: Weights, out: Tensor) -> float:

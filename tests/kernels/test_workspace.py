@@ -40,3 +40,12 @@ def test_rows_are_cut_from_the_largest_memory_that_was_asked_for():
     large = workspace.rows("gradient", torch.zeros(5, 2))
     assert workspace.rows("gradient", torch.zeros(3, 2)).data_ptr() == large.data_ptr()
     assert workspace.rows("gradient", torch.zeros(6, 2)).shape == (6, 2)
+
+
+@pytest.mark.parametrize("kind", [KeptWorkspace, NoWorkspace])
+def test_a_share_follows_a_tensor_that_is_written_into_or_replaced(kind):
+    workspace, whole = kind(), torch.tensor([1.0, 2.0])
+    for of, change in ((4, 1), (4, 3), (8, 1)):
+        whole.mul_(change)
+        torch.testing.assert_close(workspace.share(whole, of), whole / of)
+    torch.testing.assert_close(workspace.share(whole + 1, 8), (whole + 1) / 8)
