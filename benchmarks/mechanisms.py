@@ -50,8 +50,8 @@ MECHANISMS = [
     Mechanism(
         "threaded engine, against eager",
         functools.partial(ways.engine, "threaded"),
-        "Threads do not wait for one another. With the symmetric kernel it gains 1.06 to 1.25x on two quiet cores, with "
-        "the amx and avx512 kernels 1.6 to 2.7x (Tried).",
+        "Threads do not wait for one another. With the symmetric kernel it gains 1.06 to 1.25x on two quiet cores, "
+        "with the amx and avx512 kernels 1.6 to 2.7x (Tried).",
         in_threads=True,
     ),
     Mechanism(
