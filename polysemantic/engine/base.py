@@ -73,6 +73,8 @@ class PlannedEngine(ABC):
     """What users call it in `model.engine`."""
     needs: ClassVar[str] = "nothing"
     """What a problem must be for it, in words."""
+    uses_kernels: ClassVar[bool] = True
+    """Whether its products go through the plan's kernel, and may skip the zeros of inputs."""
     keeps_gradients: ClassVar[bool] = True
     """Whether gradients and activations of all instances are in memory at once."""
 

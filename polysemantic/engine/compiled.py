@@ -36,7 +36,7 @@ class CompiledEngine(PlannedEngine):
 
     Args:
         training: What it trains, without a schedule or clipping.
-        plan: Not used: the compiler computes the products.
+        plan: Names no kernel: the compiler computes the products.
     """
 
     name: ClassVar[str] = "compiled"
@@ -44,13 +44,14 @@ class CompiledEngine(PlannedEngine):
         "a CPU and a C++ compiler, networks of our own class with at most 2^16 multiplications in a batch's product, "
         "SGD, Adam or AdamW without hooks, neither an lr_scheduler nor a clip_norm, and a whole batch per process"
     )
+    uses_kernels: ClassVar[bool] = False
     unrolled: ClassVar[int] = 25
     """Steps of one graph."""
 
     def __init__(self, training: Training, plan: Plan) -> None:
         super().__init__(training, plan)
         network = training.networks
-        self._parameters = [p for p in (network.W_enc, network.W_dec, network.b_dec) if p is not None]
+        self._parameters = network.weights.tensors
         self._names = [name for name, _ in network.named_parameters()]
         self._objective = ClosedForm(network.act, workspace=NoWorkspace())
         self._graphs: dict[tuple[Any, ...], Callable[..., Tensor]] = {}

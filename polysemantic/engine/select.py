@@ -72,12 +72,14 @@ def select(problem: Problem, engine: EngineName = "auto", kernels: KernelsName =
     if chosen is None:
         left = (kind for kind in ENGINES if kind.name not in problem.missing and kind.supports(problem))
         chosen = next(kind for kind in left if kind.pays(problem, fastest))
-    # On a CPU a kernel of ours is used wherever a larger ensemble would be trained in threads, so that results do not
-    # depend on the number of instances.
-    own = chosen is not CompiledEngine and (problem.device != "cpu" or ThreadedEngine.supports(problem))
-    sparse = chosen is not CompiledEngine and skipping_zeros_pays(problem, fastest.sparse_up_to)
     block = cache_block(problem) if chosen is ThreadedEngine else 1
-    return Plan(chosen, fastest if own else TorchMatmul, sparse, block)
+    if not chosen.uses_kernels:
+        return Plan(chosen)
+    # On a CPU, eager steps use the kernel that a larger ensemble would use in threads, so that results do not depend on
+    # the number of instances. Kernels of the BLAS library's own threads would fight with torch's there.
+    shared = ThreadedEngine.supports(problem) and (chosen is ThreadedEngine or fastest.pays_by_thread)
+    matmul = fastest if shared or problem.device != "cpu" else TorchMatmul
+    return Plan(chosen, matmul, skipping_zeros_pays(problem, fastest.sparse_up_to), block)
 
 
 def _asked_for(problem: Problem, engine: EngineName) -> type[PlannedEngine] | None:

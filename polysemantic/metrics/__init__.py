@@ -4,11 +4,11 @@ from polysemantic.metrics.carrying import Carriers, Coverage, PolysemanticNeuron
 from polysemantic.metrics.collisions import CollisionsOppositeSign, CollisionsSameSign, ExcessPolysemanticNeurons
 from polysemantic.metrics.feature_dimensionality import FeatureDimensionality
 from polysemantic.metrics.features_per_neuron import FeaturesPerNeuron
-from polysemantic.metrics.fourth_norm import FourthNorm, Privilege, PrivilegeZ
 from polysemantic.metrics.hidden_kurtosis import HiddenExcessKurtosis
 from polysemantic.metrics.interference import MeanInterference, WeightedInterference
 from polysemantic.metrics.participation_ratio import ParticipationRatio
 from polysemantic.metrics.partition import PartitionConcentration, PartitionEnergy
+from polysemantic.metrics.privilege import FourthNorm, Privilege, PrivilegeZ
 from polysemantic.metrics.reconstruction import Loss, ReconstructionError
 from polysemantic.metrics.sparsification import L1Norm, SparsityCount
 from polysemantic.metrics.standard import STANDARD

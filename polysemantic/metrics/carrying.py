@@ -12,7 +12,7 @@ from polysemantic.functional import (
     represented,
 )
 from polysemantic.metrics.base import InstanceMetric, Matrix
-from polysemantic.metrics.threshold import ThresholdMetric
+from polysemantic.metrics.threshold_metric import ThresholdMetric
 
 
 class Coverage(ThresholdMetric):

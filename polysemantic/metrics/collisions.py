@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from polysemantic.functional import collision_counts, excess_polysemantic_neurons
 from polysemantic.metrics.base import Matrix
-from polysemantic.metrics.threshold import ThresholdMetric
+from polysemantic.metrics.threshold_metric import ThresholdMetric
 
 
 class CollisionsOppositeSign(ThresholdMetric):

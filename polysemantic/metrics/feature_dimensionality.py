@@ -3,7 +3,7 @@ from typing_extensions import override
 
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.metrics.base import Matrix
-from polysemantic.metrics.threshold import ThresholdMetric
+from polysemantic.metrics.threshold_metric import ThresholdMetric
 
 
 class FeatureDimensionality(ThresholdMetric):

@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from polysemantic.functional import effective_weight, features_per_neuron
 from polysemantic.metrics.base import Matrix
-from polysemantic.metrics.tolerance import ToleranceMetric
+from polysemantic.metrics.tolerance_metric import ToleranceMetric
 
 
 class FeaturesPerNeuron(ToleranceMetric):

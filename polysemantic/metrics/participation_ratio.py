@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from polysemantic.functional import participation_ratio
 from polysemantic.metrics.base import Matrix
-from polysemantic.metrics.threshold import ThresholdMetric
+from polysemantic.metrics.threshold_metric import ThresholdMetric
 
 
 class ParticipationRatio(ThresholdMetric):

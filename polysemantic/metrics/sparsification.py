@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from polysemantic.functional import effective_weight, l1_norm, sparsity_count
 from polysemantic.metrics.base import InstanceMetric, Matrix
-from polysemantic.metrics.tolerance import ToleranceMetric
+from polysemantic.metrics.tolerance_metric import ToleranceMetric
 
 
 class L1Norm(InstanceMetric):

@@ -4,7 +4,7 @@ from typing_extensions import override
 
 from polysemantic.functional import effective_weight, winner_had_sign, winner_led
 from polysemantic.metrics.base import Matrix
-from polysemantic.metrics.threshold import ThresholdMetric
+from polysemantic.metrics.threshold_metric import ThresholdMetric
 
 
 class WinnerWasLargest(ThresholdMetric):

@@ -29,6 +29,11 @@ class Weights:
         return Weights(W_enc, W_dec, b_dec)
 
     @property
+    def tensors(self) -> list[Tensor]:
+        """The tensors that there are."""
+        return [w for w in (self.W_enc, self.W_dec, self.b_dec) if w is not None]
+
+    @property
     def decoder(self) -> Float[Tensor, "instance feature hidden"]:
         """The decoder, tied or not."""
         return self.W_enc if self.W_dec is None else self.W_dec

@@ -138,4 +138,5 @@ def noise(keys: Keys, law: NoiseLaw, *shape: int) -> Float[Tensor, "..."]:
     draws = _bits_32(keys, shape).bitwise_right_shift_(8).float().add_(0.5).mul_(2.0**-23)
     if law == "uniform":
         return keys.to_instances(draws.mul_(math.sqrt(3)))
+    assert law == "laplace"
     return keys.to_instances(draws.abs().log_().mul_(-1 / math.sqrt(2)).copysign_(draws))

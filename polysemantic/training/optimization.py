@@ -82,7 +82,7 @@ class Optimization:
         if optimizer is None:
             optimizer = use_fused_kernel(self.make_optimizer(parameters))
         elif weights is not None:
-            parameters = [w for w in (weights.W_enc, weights.W_dec, weights.b_dec) if w is not None]
+            parameters = weights.tensors
         return Update(
             plain=is_plain(optimizer, parameters),
             fused=is_kernel(optimizer),

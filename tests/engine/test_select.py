@@ -97,7 +97,10 @@ def test_torch_alone_multiplies_where_it_was_asked_for(processor, sizes, options
 
 @pytest.mark.parametrize(("processor", "sizes", "options", "engine", "kernel"), TABLE, ids=str)
 def test_any_run_can_be_taken_eagerly(processor, sizes, options, engine, kernel):
-    assert select(problem(processor, sizes, options), engine="eager").engine.name == "eager"
+    plan = select(problem(processor, sizes, options), engine="eager")
+    assert plan.engine.name == "eager"
+    # numpy's BLAS threads, which the symmetric kernel uses, would fight with torch's.
+    assert plan.matmul.name != "symmetric"
 
 
 @pytest.mark.parametrize(("processor", "sizes", "options", "engine", "kernel"), TABLE, ids=str)

@@ -5,7 +5,7 @@
 // tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs.
 // Products are made two by two tiles at a time.
 
-#include "base.h"
+#include "x86.h"
 
 #include <cstdint>
 

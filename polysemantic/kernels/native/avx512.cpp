@@ -3,7 +3,7 @@
 // A block of 8 by 32 of the product stays in registers while its sums are made. On the right it takes 32 columns, copied
 // side by side, a slice of which stays in the first level cache; on the left a number at a time.
 
-#include "base.h"
+#include "x86.h"
 
 namespace {
 

@@ -27,7 +27,7 @@ class NativeMatmul(TorchMatmul):
 
     pays_by_thread = True
     source: ClassVar[str]
-    """Which file beside this one; it includes `base.h`."""
+    """Which file beside this one; it includes `x86.h`."""
     instructions: ClassVar[tuple[str, ...]]
     """Instruction sets that the compiler may use."""
     units: ClassVar[str]

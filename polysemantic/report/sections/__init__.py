@@ -1,7 +1,7 @@
 """The parts of a report, one a file; each says by itself whether its data is there."""
 
 from polysemantic.report.sections.basis import basis
-from polysemantic.report.sections.dose import dose
+from polysemantic.report.sections.cooccurrence import dose
 from polysemantic.report.sections.frontier import frontier
 from polysemantic.report.sections.lives import lives
 from polysemantic.report.sections.phase import phase
