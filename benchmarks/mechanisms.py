@@ -120,13 +120,6 @@ MECHANISMS = [
         SMALL,
     ),
     Mechanism(
-        "evaluation inputs kept, against drawn (an evaluation)",
-        ways.kept_evaluation_inputs,
-        "It may be deleted: an evaluation takes as long as 1 to 11 steps and comes once in 150 or more, so that a run "
-        "gains less than 2 %.",
-        SMALL,
-    ),
-    Mechanism(
         "malloc thresholds raised, against default",
         functools.partial(ways.of_fits, raises_malloc_thresholds=False),
         "It saves no time. It stays for memory: without it the peak is 0.2 to 0.4 sizes of the parameters higher.",

@@ -19,7 +19,7 @@ from benchmarks.measure import Way, calibrate, seconds_per_step
 from benchmarks.ours import RUN_SECONDS
 from benchmarks.turns import Job, fit_in_turns
 from polysemantic import random
-from polysemantic.data import IndependentBernoulli, InputDataModule, OneHot
+from polysemantic.data import IndependentBernoulli
 from polysemantic.engine.base import Plan
 from polysemantic.engine.fused_optimizer import next_update
 from polysemantic.engine.select import ENGINES, KERNELS, EngineName, select
@@ -30,7 +30,6 @@ from polysemantic.model.objective import ClosedForm, overlap_pays
 from polysemantic.model.weights import Weights
 from polysemantic.random.splitmix64 import library_for, random_bits_by_torch
 from polysemantic.training.cadence import default_interval
-from polysemantic.training.evaluation import evaluate
 
 TOO_LARGE = 2**24
 """Parameters from which on a case takes a quick look, and whole fits, too long."""
@@ -186,49 +185,6 @@ def workspace(case: Case, effort: Effort, _: ExitStack) -> Pair:
     """Memory kept between steps against fresh memory in each."""
     kept, fresh = (ClosedForm(workspace=each) for each in (KeptWorkspace(), NoWorkspace()))
     return turn(Loop(case, kept), effort), turn(Loop(case, fresh), effort)
-
-
-class DrawnOneHot(OneHot):
-    """Evaluation draws that are made at each evaluation."""
-
-    keeps_evaluation_inputs = False
-
-
-class DrawnBernoulli(IndependentBernoulli):
-    """Evaluation draws that are made at each evaluation."""
-
-    keeps_evaluation_inputs = False
-
-
-class Evaluations:
-    """Evaluations of untrained networks; a step is one evaluation.
-
-    Args:
-        case: The networks.
-        data: The inputs, bound to the instances.
-    """
-
-    def __init__(self, case: Case, data: InputDataModule) -> None:
-        self.networks, self.data = Autoencoder(Weights(case.start())), data
-
-    def run(self, steps: int) -> None:
-        """Evaluate so many times."""
-        once = self.data.every_feature_once
-        for _ in range(steps):
-            for batch in range(self.data.evaluation_batches):
-                evaluate(self.networks, self.data.evaluation_inputs(batch), every_feature_once=once)
-
-
-def kept_evaluation_inputs(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
-    """Evaluations on draws that are kept against evaluations that draw; a measurement takes several times as long."""
-    data = case.data()
-    if not data.keeps_evaluation_inputs:
-        return None
-    other: InputDataModule = DrawnOneHot(case.features)
-    if case.batch is not None:
-        other = DrawnBernoulli(case.features, case.probability, batch_size=case.batch)
-    other.bind(case.ensemble(), device=clock.device())
-    return turn(Evaluations(case, data), effort), turn(Evaluations(case, other), effort)
 
 
 def of_fits(

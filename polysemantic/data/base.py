@@ -21,8 +21,6 @@ Magnitude = Literal["one", "uniform"]
 
 # Evaluation draws, at least, and so many at a time that the calls cost less than what they do.
 _EVALUATED, _EVALUATED_TOGETHER = 1024, 512
-# Numbers of all of them that are kept once they are drawn, a few megabytes.
-_KEPT = 2**20
 
 
 class _Chunks:
@@ -93,7 +91,6 @@ class InputDataModule(LightningDataModule, ABC):
         # Made once: to make them takes as long as to draw from them.
         self._keys: dict[random.Stream, random.Keys] = {}
         self._evaluation_keys: random.Keys | None = None
-        self._evaluation_inputs: dict[int, Tensor] = {}
         self._known_joint: Tensor | None = None
 
     def arguments(self) -> dict[str, Any]:
@@ -256,18 +253,8 @@ class InputDataModule(LightningDataModule, ABC):
 
     def evaluation_inputs(self, batch: int) -> Float32[Tensor, "instance batch feature"]:
         """One batch of the inputs that measurements are taken on, the same at every step; of several steps if small."""
-        if (kept := self._evaluation_inputs.get(batch)) is not None:
-            return kept
         keys, length = self._evaluation_keys, self._steps_together
         if keys is None or len(keys.values) != self._evaluation_steps:
             keys = self._evaluation_keys = self.keys("evaluation", range(self._evaluation_steps))
         inputs = self.sample(keys[batch * length : (batch + 1) * length])
-        inputs = inputs[0] if len(inputs) == 1 else inputs.transpose(0, 1).flatten(1, 2)
-        if self.keeps_evaluation_inputs:
-            self._evaluation_inputs[batch] = inputs
-        return inputs
-
-    @property
-    def keeps_evaluation_inputs(self) -> bool:
-        """Whether evaluation draws are made once, for all instances, and kept; they must not be written into."""
-        return self.ensemble.n_instances * self.evaluation_size * self.n_features <= _KEPT
+        return inputs[0] if len(inputs) == 1 else inputs.transpose(0, 1).flatten(1, 2)

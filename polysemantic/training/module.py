@@ -256,8 +256,6 @@ class EnsembleModule(LightningModule):
 
     def evaluation_inputs(self, batch: int, block: slice = slice(None)) -> Float[Tensor, "instance batch feature"]:
         """One batch of evaluation draws for instances held here, in the precision and on the device of the networks."""
-        if self.data.keeps_evaluation_inputs:
-            return self.data.evaluation_inputs(batch)[block].to(self.networks.W_enc)
         return self.data.block(block).evaluation_inputs(batch).to(self.networks.W_enc)
 
     def evaluate(self, x: Float[Tensor, "instance batch feature"], networks: Autoencoder) -> dict[str, Tensor]:
