@@ -34,8 +34,8 @@ def explain(message: str, options: Collection[str] = ()) -> str:
     """
     if ours := re.search(r"`[^`\n]+` must [^\n]+, got [^\n]+", message):
         return ours[0]
-    if (gone := re.search(r"unrecognized arguments: --([\w.]+)[= ](\S*)", message)) and gone[1] in REPLACED:
-        return replaced_option(gone[1], gone[2])
+    if (gone := re.search(r"unrecognized arguments: --([\w.]+)[= ]?(\S*)", message)) and gone[1] in REPLACED:
+        return replaced_option(gone[1], gone[2] or "nothing")
     if unknown := re.search(
         r"unrecognized arguments: (\S+)|[Oo]ption '([^']+)'|Key '([^']+)' is not expected", message
     ):

@@ -14,6 +14,7 @@ SAID = f"error: `model.compile` must be unset: {INSTEAD}, got {{}}.\n"
     [
         (["--model.compile", "true"], "true"),
         (["--model.compile=auto"], "auto"),
+        (["--model.compile"], "nothing"),
         (["--model.compile=maybe", "--model.l1=0.1"], "maybe"),
         (["--model={compile: false}"], "false"),
     ],
