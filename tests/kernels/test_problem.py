@@ -23,7 +23,8 @@ def test_sizes_count_inputs_of_every_feature_once_as_many_as_there_are_features(
     assert Problem(3, 8, 16, 5).gram_multiplications == 8 * 8 * 16
     assert Problem(3, 8, 16).is_small
     assert Problem(3, 256, 32).is_large
-    assert not Problem(3, 64, 32).is_small or not Problem(3, 64, 32).is_large
+    assert not Problem(3, 64, 32).is_small
+    assert not Problem(3, 64, 32).is_large
 
 
 def test_this_processor_is_looked_at_once():
