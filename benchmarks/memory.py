@@ -20,10 +20,20 @@ _STEPS = 20
 _BYTES = 4
 
 
-def in_parameters(name: str, case: Case) -> float:
-    """Peak memory beyond that of a process that has trained something small, in sizes of the case's parameters."""
+# A process has read the environment before it is told what to do first.
+_PROGRAM = "import benchmarks, runpy; {}; runpy.run_module('benchmarks.memory', run_name='__main__', alter_sys=True)"
+
+
+def in_parameters(name: str, case: Case, first: str = "pass") -> float:
+    """Peak memory beyond that of a process that has trained something small, in sizes of the case's parameters.
+
+    Args:
+        name: The contender.
+        case: What it trains.
+        first: Python statements that the process runs first.
+    """
     sizes = {field.name: getattr(case, field.name) for field in dataclasses.fields(case) if field.name != "targets"}
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.memory", name, json.dumps(sizes)]
+    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM.format(first), name, json.dumps(sizes)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return int(done.stdout.split()[-1]) / (_BYTES * case.parameters)
 

@@ -22,7 +22,7 @@ from typing_extensions import override
 import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now, use_processor_time
-from polysemantic.callbacks import Measurements
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
 from polysemantic.training import allocator
 from polysemantic.training.module import EnsembleModule
 from polysemantic.training.step_callback import StepCallback
@@ -46,6 +46,7 @@ class Job:
         ranks: Processes that train.
         inner_steps: Steps of a chunk; None lets the clock decide.
         raises_malloc_thresholds: Whether malloc keeps large freed allocations, as in every fit.
+        in_passing: Whether convergence and collisions are looked at between steps, and not at returns to the trainer.
         busy: Whether to compute in one thread and count processor time.
     """
 
@@ -56,6 +57,7 @@ class Job:
     ranks: int = 1
     inner_steps: int | None = None
     raises_malloc_thresholds: bool = True
+    in_passing: bool = True
     busy: bool = False
 
 
@@ -162,6 +164,9 @@ def main() -> None:
         if not job.raises_malloc_thresholds:
             # A fit has no option for this.
             stack.enter_context(mock.patch.object(allocator, "_set_thresholds"))
+        if not job.in_passing:
+            for kind in (Convergence, CollisionTracker):
+                stack.enter_context(mock.patch.object(kind, "in_passing", False))
         _train(job, directory)
 
 

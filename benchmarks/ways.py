@@ -7,29 +7,23 @@ import functools
 from collections.abc import Callable
 from contextlib import ExitStack
 
-import numpy as np
 import torch
 from torch import Tensor
 from typing_extensions import override
 
-from benchmarks import clock
 from benchmarks.bare import Bare
 from benchmarks.cases import Case
 from benchmarks.measure import Way, calibrate, seconds_per_step
-from benchmarks.ours import RUN_SECONDS
-from benchmarks.turns import Job, fit_in_turns
-from polysemantic import random
-from polysemantic.data import IndependentBernoulli
 from polysemantic.engine.base import Plan
 from polysemantic.engine.fused_optimizer import next_update
 from polysemantic.engine.select import ENGINES, KERNELS, EngineName, select
+from polysemantic.engine.threaded import ThreadedEngine
 from polysemantic.kernels.matmul import TorchMatmul
 from polysemantic.kernels.workspace import KeptWorkspace, NoWorkspace
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.objective import ClosedForm, overlap_pays
 from polysemantic.model.weights import Weights
-from polysemantic.random.splitmix64 import library_for, random_bits_by_torch
-from polysemantic.training.cadence import default_interval
+from polysemantic.training.loop import CHUNK_SECONDS
 
 TOO_LARGE = 2**24
 """Parameters from which on a case takes a quick look, and whole fits, too long."""
@@ -48,18 +42,19 @@ class Effort:
 
     Args:
         rounds: Rounds of steps; one before them warms up.
-        seconds: Seconds of a turn, four times as many of a whole fit.
+        seconds: Seconds of a turn, twice as many of a whole fit.
         rounds_of_fits: Rounds of whole fits; 0 leaves them out.
     """
 
     rounds: int = 9
-    seconds: float = 0.2
+    seconds: float = CHUNK_SECONDS
     rounds_of_fits: int = 6
 
 
 def turn(way: Way, effort: Effort) -> Turn:
     """A turn of a way in this process."""
-    at_once = max(1, round(effort.seconds / 4 / calibrate(way)))
+    # As many in one call as a fit takes between two returns to its trainer, if a turn is as long as these.
+    at_once = max(1, round(min(effort.seconds, CHUNK_SECONDS) / calibrate(way)))
     if at_once > _STEPS:
         at_once -= at_once % _STEPS
     return functools.partial(seconds_per_step, way, at_once, effort.seconds)
@@ -71,15 +66,12 @@ def plans(case: Case, effort: Effort, one: Plan, other: Plan) -> Pair:
 
 
 def engine(name: EngineName, case: Case, effort: Effort, _: ExitStack) -> Pair | None:
-    """An engine against the eager one, both with torch's products.
-
-    Numpy, which computes the symmetric kernel's products, has threads of its own that only the threaded engine limits.
-    """
+    """An engine against the eager one, both as `select` plans them."""
     problem = case.problem()
     (kind,) = (kind for kind in ENGINES if kind.name == name)
     if not kind.supports(problem) or not kind.can_be_built():
         return None
-    return plans(case, effort, *(select(problem, each, "torch") for each in (name, "eager")))
+    return plans(case, effort, *(select(problem, each) for each in (name, "eager")))
 
 
 def kernel(name: str, case: Case, effort: Effort, _: ExitStack) -> Pair | None:
@@ -100,30 +92,6 @@ def sparse_inputs(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
     return plans(case, effort, *(dataclasses.replace(plan, sparse_inputs=sparse) for sparse in (True, False)))
 
 
-class DrawnByTorch(IndependentBernoulli):
-    """The same inputs, drawn by torch's operations."""
-
-    @override
-    def sample(self, keys: random.Keys) -> Tensor:
-        shape, size = (self.batch_size, self.n_features), self.batch_size * self.n_features
-        bits = random_bits_by_torch(keys.values, (size + 1) // 2).view(torch.int32)[..., :size].bitwise_and_(2**31 - 1)
-        # As in `polysemantic.random`, numpy compares, which takes a quarter of the time.
-        on = np.asarray(bits.numpy() <= round(self.probability * 2**31) - 1)
-        return self.activate(keys.to_instances(torch.from_numpy(on).reshape(*keys.values.shape, *shape)), keys)
-
-
-def splitmix64(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
-    """Inputs drawn by the native kernel, with the steps that they are for."""
-    if case.batch is None:
-        return None
-    other = DrawnByTorch(case.features, case.probability, batch_size=case.batch)
-    other.bind(case.ensemble(), device=clock.device())
-    own = Bare(case, case.start())
-    if library_for(own.data.keys("data", range(case.steps_at_once)).values, case.batch * case.features) is None:
-        return None
-    return turn(own, effort), turn(Bare(case, case.start(), data=other), effort)
-
-
 class Loop:
     """Steps of a given objective in a loop without an engine.
 
@@ -131,13 +99,14 @@ class Loop:
         case: What to train.
         objective: What sets the gradient.
         direct: Whether the optimiser's fused kernel is called itself, and not by `optimizer.step`.
+        fused: Whether `optimizer.step` is one pass over memory.
     """
 
-    def __init__(self, case: Case, objective: ClosedForm, *, direct: bool = True) -> None:
+    def __init__(self, case: Case, objective: ClosedForm, *, direct: bool = True, fused: bool = True) -> None:
         self.case, self.data, self.objective = case, case.data(), objective
         networks = Autoencoder(Weights(case.start()), l1=torch.full((case.instances,), case.l1))
         objective.factors = networks.factors
-        self.optimizer = case.optimizer(networks.parameters(), fused=True)
+        self.optimizer = case.optimizer(networks.parameters(), fused=fused)
         self.weights, self.gradient = networks.weights.map(torch.Tensor.detach), networks.gradients()
         self.update = self.optimizer.step
         self.run(1)  # begins the optimiser's state
@@ -173,6 +142,21 @@ def direct_update(case: Case, effort: Effort, _: ExitStack) -> Pair:
     return turn(Loop(case, ClosedForm()), effort), turn(Loop(case, ClosedForm(), direct=False), effort)
 
 
+def fused_update(case: Case, effort: Effort, _: ExitStack) -> Pair:
+    """`optimizer.step` in one pass over memory against what torch does unasked."""
+    one, other = (Loop(case, ClosedForm(), direct=False, fused=fused) for fused in (True, False))
+    return turn(one, effort), turn(other, effort)
+
+
+def cache_block(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
+    """Instances trained few at a time by each thread against a thread's whole share at once."""
+    problem = case.problem()
+    plan, share = select(problem), -(-problem.n_instances // problem.threads)
+    if plan.engine is not ThreadedEngine or plan.block == share:
+        return None
+    return plans(case, effort, plan, dataclasses.replace(plan, block=share))
+
+
 def overlap(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
     """The gradient by the overlap of features against the gradient by hidden activations."""
     x = None if case.batch is None else torch.empty(1, case.batch, case.features)
@@ -185,24 +169,3 @@ def workspace(case: Case, effort: Effort, _: ExitStack) -> Pair:
     """Memory kept between steps against fresh memory in each."""
     kept, fresh = (ClosedForm(workspace=each) for each in (KeptWorkspace(), NoWorkspace()))
     return turn(Loop(case, kept), effort), turn(Loop(case, fresh), effort)
-
-
-def of_fits(
-    case: Case,
-    effort: Effort,
-    stack: ExitStack,
-    *,
-    without: str | None = None,
-    inner_steps: int | None = None,
-    raises_malloc_thresholds: bool = True,
-) -> Pair | None:
-    """A whole fit as users run it against one with other settings, each in a process of its own."""
-    if case.parameters >= TOO_LARGE or not effort.rounds_of_fits:
-        return None
-    step = calibrate(Bare(case, case.start()))
-    every = default_interval(max(1, round(RUN_SECONDS / step)), case.features, case.rows)
-    steps = every * max(1, round(4 * effort.seconds / step / every))
-    usual = Job(case, steps, effort.rounds_of_fits + 1, measure_every=every, busy=not clock.is_wall())
-    other = dataclasses.replace(usual, inner_steps=inner_steps, raises_malloc_thresholds=raises_malloc_thresholds)
-    with_it, without_it = fit_in_turns(usual), fit_in_turns(other, without=without)
-    return stack.enter_context(with_it), stack.enter_context(without_it)

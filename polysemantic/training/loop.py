@@ -20,7 +20,7 @@ from polysemantic.training.step_callback import StepCallback
 
 # Seconds between returns to Lightning: often enough for a progress bar, too seldom to cost anything. Several processes
 # wait for the slowest each time, and cores of a shared machine are slow in turns, each for a second or so.
-_CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 3.0
+CHUNK_SECONDS, _CHUNK_SECONDS_TOGETHER = 0.5, 3.0
 _CHUNKS_BETWEEN_LOSSES = 4
 
 
@@ -52,7 +52,7 @@ class StepLoop:
         """
         self.engine, self.stream = engine, stream
         self._rounds = small_steps and self.inner_steps is None
-        self._seconds = _CHUNK_SECONDS_TOGETHER if together else _CHUNK_SECONDS
+        self._seconds = _CHUNK_SECONDS_TOGETHER if together else CHUNK_SECONDS
 
     def end(self) -> None:
         """Let go of the engine, whose threads and graphs cannot be copied."""

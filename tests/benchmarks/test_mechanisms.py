@@ -3,10 +3,11 @@ import torch
 
 from benchmarks import mechanisms
 from benchmarks.bare import Bare
+from benchmarks.beside import DrawnByTorch
 from benchmarks.cases import Case
 from benchmarks.mechanisms import MECHANISMS
 from benchmarks.turns import Job, fit_in_turns
-from benchmarks.ways import ByHidden, DrawnByTorch, Effort, Loop
+from benchmarks.ways import ByHidden, Effort, Loop
 from polysemantic.engine.select import ENGINES, KERNELS, select
 from polysemantic.model.objective import ClosedForm
 
