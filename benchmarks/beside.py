@@ -29,6 +29,8 @@ from polysemantic.model.weights import Weights
 from polysemantic.random.splitmix64 import library_for, random_bits_by_torch
 from polysemantic.training.cadence import default_interval
 
+_STEPS_OF_PLACES = 8
+
 
 class DrawnByTorch(IndependentBernoulli):
     """The same inputs, drawn by torch's operations."""
@@ -75,30 +77,32 @@ def splitmix64(case: Case, effort: Effort, _: ExitStack, *, alone: bool) -> Pair
 
 
 class SparsePlaces:
-    """The places of the non-zero inputs of steps, found for several steps together or for each alone.
+    """The places of the non-zero inputs of eight steps, found for all of them together or for each alone.
 
     Args:
         case: Whose inputs.
-        together: Whether for all steps of one call to the data.
+        instances: Networks whose inputs are multiplied together.
+        together: Whether for all steps together.
     """
 
-    def __init__(self, case: Case, *, together: bool) -> None:
-        data = case.data()
-        self.x = data.sample(data.keys("data", range(min(8, case.steps_at_once))))
-        self.groups = [self.x] if together else list(self.x.split(1))
+    def __init__(self, case: Case, instances: int, *, together: bool) -> None:
+        data = case.data().of(slice(0, instances))
+        x = data.sample(data.keys("data", range(_STEPS_OF_PLACES)))
+        self.groups = [x] if together else list(x.split(1))
 
     def run(self, steps: int) -> None:
-        """Find them for about so many steps."""
-        for _ in range(-(-steps // len(self.x))):
+        """Find them so often."""
+        for _ in range(steps):
             for x in self.groups:
                 SparseInputs.of_steps(x)
 
 
 def sparse_places(case: Case, effort: Effort, _: ExitStack) -> Pair | None:
     """The places of non-zero inputs found for several steps together against for each step."""
-    if case.batch is None or not select(case.problem()).sparse_inputs:
+    plan = select(case.problem())
+    if not plan.sparse_inputs:
         return None
-    one, other = (SparsePlaces(case, together=together) for together in (True, False))
+    one, other = (SparsePlaces(case, plan.block, together=together) for together in (True, False))
     return turn(one, effort), turn(other, effort)
 
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import math
 from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int32, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from polysemantic.random.keys import Keys
-from polysemantic.random.splitmix64 import library_for, random_bits
+from polysemantic.random.splitmix64 import random_bits
 
 NoiseLaw = Literal["bernoulli", "uniform", "gaussian", "laplace"]
-
-# Limits that the kernel compares random bits with at a time.
-_ROW = 512
 
 
 def _bits_32(keys: Keys, shape: tuple[int, ...]) -> Tensor:
@@ -49,47 +45,8 @@ def bernoulli(keys: Keys, probability: float | Float[Tensor, "..."], *shape: int
         shape: The shape of one instance's draw.
     """
     limit = torch.as_tensor(probability, dtype=torch.float64, device=keys.values.device).mul(2.0**31).round().long() - 1
+    draws = keys.to_instances(_bits_32(keys, shape).bitwise_and_(2**31 - 1))
     limit = limit.to(torch.int32)
-    n_instances = keys.values.shape[-1] if keys.index is None else len(keys.index)
-    limits = limits_by_row_and_column(limit, n_instances, shape)
-    library = None if limits is None else library_for(keys.values, math.prod(shape))
-    if limits is None or library is None:
-        return bernoulli_by_torch(keys, limit, shape)
-    return bernoulli_by_kernel(keys, limits, shape, library)
-
-
-def bernoulli_by_torch(keys: Keys, limit: Int32[Tensor, "..."], shape: tuple[int, ...]) -> Bool[Tensor, "..."]:
-    """Whether the lower 31 of the 32 random bits of each element are at most its limit, from torch's operations."""
-    return _at_most(keys.to_instances(_bits_32(keys, shape).bitwise_and_(2**31 - 1)), limit)
-
-
-def bernoulli_by_kernel(
-    keys: Keys, limits: Int32[Tensor, "row column"], shape: tuple[int, ...], library: ctypes.CDLL
-) -> Bool[Tensor, "..."]:
-    """The same from the kernel, in one pass; a row of limits for all instances or each, a column for all or each."""
-    values = keys.to_instances(keys.values).contiguous()
-    # The kernel compares along a row, and many numbers at a time where a row is long.
-    limits = limits.repeat(1, -(-_ROW // limits.shape[1]))
-    on = torch.empty(*values.shape, *shape, dtype=torch.bool)
-    sizes = values.numel(), math.prod(shape)
-    library.bernoulli(values.data_ptr(), *sizes, limits.data_ptr(), *limits.shape, on.data_ptr())
-    return on
-
-
-def limits_by_row_and_column(
-    limit: Int32[Tensor, "..."], n_instances: int, shape: tuple[int, ...]
-) -> Int32[Tensor, "row column"] | None:
-    """Limits that differ along the instances and the last axis alone, as a matrix; None for all others."""
-    missing = 1 + len(shape) - limit.ndim
-    if missing < 0 or not shape:
-        return None
-    limit = limit.reshape([1] * missing + [*limit.shape])
-    rows, *between, columns = limit.shape
-    fits = rows in {1, n_instances} and columns in {1, shape[-1]} and set(between) <= {1}
-    return limit.flatten(1) if fits else None
-
-
-def _at_most(draws: Tensor, limit: Tensor) -> Bool[Tensor, "..."]:
     if draws.device.type != "cpu":
         return draws <= limit
     # In main memory numpy takes a quarter of the time.

@@ -7,7 +7,6 @@ pseudorandom number generators", OOPSLA 2014).
 from __future__ import annotations
 
 import ctypes
-from typing import Any
 
 import numpy as np
 import torch
@@ -94,7 +93,5 @@ def native_library(*, avx512: bool) -> ctypes.CDLL | None:
     """The kernel's library, compiled with or without AVX-512; None where there is no compiler for it."""
     library = compiled("splitmix64.cpp", ("avx512f", "avx512dq") if avx512 else ())
     if library is not None:
-        keys: list[Any] = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
-        library.random_bits.argtypes = [*keys, ctypes.c_void_p]
-        library.bernoulli.argtypes = [*keys, ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
+        library.random_bits.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long, ctypes.c_void_p]
     return library

@@ -1,4 +1,3 @@
-import functools
 import math
 
 import pytest
@@ -6,9 +5,8 @@ import torch
 from scipy import stats
 
 from polysemantic import random
-from polysemantic.random.draws import bernoulli_by_kernel, bernoulli_by_torch, limits_by_row_and_column
 from tests import reference
-from tests.support.random import LIBRARIES, keys_of
+from tests.support.random import keys_of
 
 LEVEL = 1e-6
 DRAWS = {
@@ -22,13 +20,6 @@ DRAWS = {
     "laplace": lambda keys: random.noise(keys, "laplace", 5, 27),
     "folded": lambda keys: random.uniform(keys.fold(3), 5, 27),
 }
-WAYS = [
-    pytest.param(bernoulli_by_torch, id="torch"),
-    *(
-        pytest.param(functools.partial(bernoulli_by_kernel, library=each.values[0]), marks=each.marks, id=each.id)
-        for each in LIBRARIES
-    ),
-]
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -52,41 +43,6 @@ def test_a_step_draws_the_same_bits_beside_so_many_others_that_the_kernel_makes_
     whole = draw(keys_of(2**40, 5, 3, 3, steps=range(7, 6007)))
     for at in (0, 2500, 5999):
         assert torch.equal(draw(keys_of(2**40, 5, 3, 3, steps=range(7 + at, 8 + at)))[0], whole[at])
-
-
-LIMITS = {
-    "one for all": (torch.rand(1, 1), (5, 27)),
-    "one for each instance": (torch.rand(4, 1), (9, 3)),
-    "one for each column": (torch.linspace(0, 1, 27)[None], (40, 27)),
-    "one for each of both": (torch.rand(4, 700), (3, 700)),
-}
-
-
-@pytest.mark.parametrize("library", LIBRARIES)
-@pytest.mark.parametrize("limits", LIMITS.values(), ids=LIMITS)
-def test_the_kernel_and_torch_see_the_same_events(limits, library):
-    probability, shape = limits
-    limit = (probability.double() * 2**31).round().long().sub(1).int()
-    keys = keys_of(5, 3, 2**40, 3, steps=range(7, 16))
-    # Keys of some steps need not lie one after the other.
-    for some in (keys, keys[::2], keys[4]):
-        by_torch = bernoulli_by_torch(some, limit.reshape(len(limit), *[1] * (len(shape) - 1), -1), shape)
-        assert torch.equal(bernoulli_by_kernel(some, limit, shape, library), by_torch)
-
-
-@pytest.mark.parametrize(
-    ("shape_of_limits", "matrix"),
-    [
-        ((), (1, 1)), ((7,), (1, 7)), ((5, 7), None), ((1, 7), (1, 7)), ((3, 1, 1), (3, 1)), ((3, 1, 7), (3, 7)),
-        ((3, 5, 1), None), ((1, 5, 7), None), ((3, 1, 1, 1), None),
-    ],
-)  # fmt: skip
-def test_limits_for_the_kernel_differ_by_instance_and_column_alone(shape_of_limits, matrix):
-    limit = torch.arange(math.prod(shape_of_limits), dtype=torch.int32).reshape(shape_of_limits)
-    limits = limits_by_row_and_column(limit, 3, (5, 7))
-    assert (None if limits is None else tuple(limits.shape)) == matrix
-    if limits is not None:
-        assert torch.equal(limits.flatten(), limit.flatten())
 
 
 @pytest.mark.parametrize("draw", DRAWS.values(), ids=DRAWS)
@@ -147,18 +103,11 @@ def test_bernoulli_draws_come_up_with_their_probability(probability):
     assert 2 * tail > LEVEL
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("integer", [0, 1, 2**31 - 1, -(2**31), -1])
-def test_probabilities_zero_and_one_are_exact_for_all_random_bits(integer, way):
+def test_probabilities_zero_and_one_are_exact_for_all_random_bits(integer):
     keys = random.Keys(torch.tensor([reference.key_that_draws(integer)]))
     for probability in (0.0, 1.0):
-        assert way(keys, torch.tensor([[limit_of(probability)]]), (1,)).item() == (probability == 1)
         assert random.bernoulli(keys, probability, 1).item() == (probability == 1)
-
-
-def limit_of(probability):
-    """What the lower 31 bits of an event are at most."""
-    return torch.tensor(round(probability * 2**31) - 1, dtype=torch.int32)
 
 
 def test_a_larger_probability_only_adds_events():
