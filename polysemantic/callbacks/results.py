@@ -24,7 +24,7 @@ class Results(Callback):
     """Writes `results.parquet` and `history.parquet` at the end, `test.parquet` after a test, and prints the table.
 
     Args:
-        measurements: The callback that measures.
+        measurements: The callback that measures in training; validation and test measure the same, apart from it.
         convergence: The callback that knows when instances stopped changing, or diverged.
         collisions: The callback that follows collisions.
         quiet: Whether to print nothing.
@@ -78,7 +78,8 @@ class Results(Callback):
 
     @override
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.measurements.begin(ensemble_module(pl_module))
+        self._measurer = self.measurements.new_measurer()
+        self._measurer.begin(ensemble_module(pl_module))
 
     @override
     def on_validation_batch_end(
@@ -90,10 +91,10 @@ class Results(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        self.measurements.update(batch)
+        self._measurer.update(batch)
 
     def _measured(self) -> dict[str, Tensor]:
-        return self.measurements.compute() | self.measurements.compute_costly()
+        return self._measurer.compute() | self._measurer.compute_costly()
 
     @override
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

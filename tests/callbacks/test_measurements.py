@@ -4,10 +4,11 @@ import torch
 from lightning.pytorch import Trainer
 
 import polysemantic
-from polysemantic.callbacks import Measurements
+from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Results, Snapshots
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.metrics import STANDARD, InstanceMetric
 from polysemantic.model.ensemble import Ensemble
+from polysemantic.runtime.standard_callbacks import standard_callbacks
 from polysemantic.training.module import EnsembleModule
 
 
@@ -33,9 +34,13 @@ class InstancesTogether(InstanceMetric):
 def trained(data, seeds=5, **model):
     callback = Kept(5, metrics=[InstancesTogether()])
     module = EnsembleModule(data.n_features, 8, Ensemble(seeds), **model)
-    off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
-    Trainer(max_steps=5, accelerator="cpu", callbacks=[callback], **off).fit(module, datamodule=data)
+    bare_trainer(callback, max_steps=5).fit(module, datamodule=data)
     return callback
+
+
+def bare_trainer(*callbacks, **options):
+    off = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    return Trainer(accelerator="cpu", callbacks=list(callbacks), **off, **options)
 
 
 DATA = [lambda: OneHot(12), lambda: OneHot(12, batch_size=300), lambda: HalfSplit(12, active_fraction=0.5)]
@@ -96,6 +101,23 @@ def test_a_resumed_run_keeps_the_history_of_measurements_that_were_used_before(t
     fit(tmp_path, 50, measurements=used)
     resumed = fit(tmp_path, measurements=used, ckpt_path=run.directory / "checkpoints" / "last.ckpt")
     assert resumed.history["step"].unique().tolist() == [0, 10, 20, 30, 40]
+
+
+def test_validation_writes_nothing_into_what_training_measured(tmp_path):
+    training = [Measurements(10), CollisionTracker(10), Snapshots(), Checkpoint(), Convergence(10)]
+    measurements, collisions, _, _, convergence = training
+    bare_trainer(measurements, collisions, convergence, max_steps=10).fit(
+        EnsembleModule(8, 6, Ensemble(2)), datamodule=OneHot(8)
+    )
+    before = [metric.total.clone() for metric in measurements.metrics]
+    (results,) = (one for one in standard_callbacks(*training, "", quiet=True) if isinstance(one, Results))
+    other = EnsembleModule(8, 6, Ensemble(2), seed=1)
+    bare_trainer(results).validate(other, datamodule=OneHot(8), verbose=False)
+    torch.testing.assert_close(
+        [metric.total for metric in measurements.metrics], before, rtol=0, atol=0, equal_nan=True
+    )
+    assert measurements.steps == [0, 10]
+    assert (measurements.latest["loss"] - torch.tensor(results.table["loss"])).abs().min() > 1e-3
 
 
 def test_no_metric_may_have_a_column_that_the_run_has_anyway(tmp_path):
