@@ -16,7 +16,7 @@ import torch
 from beartype.roar import BeartypeDecorHintException
 
 # Its kernels are written in Triton, which comes with torch where there is a GPU.
-collect_ignore = [] if importlib.util.find_spec("triton") else ["polysemantic/kernels/triton_matmul.py"]
+collect_ignore = [] if importlib.util.find_spec("triton") else ["polysemantic/kernels/triton_products.py"]
 MOST = 20
 made: collections.Counter[CodeType] = collections.Counter()
 _with_shapes = jaxtyping.jaxtyped

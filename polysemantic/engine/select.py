@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 from typing import Literal
 
@@ -19,6 +18,7 @@ from polysemantic.kernels.native.avx512 import Avx512Matmul
 from polysemantic.kernels.problem import Problem
 from polysemantic.kernels.sparse import skipping_zeros_pays
 from polysemantic.kernels.symmetric import SymmetricMatmul
+from polysemantic.kernels.tensor_cores import TensorCoreMatmul
 
 _log = logging.getLogger(__name__)
 
@@ -39,20 +39,19 @@ ENGINES: tuple[type[PlannedEngine], ...] = (
 """The quickest first; the first one that supports a problem and pays is taken. Figures: benchmarks/README.md."""
 
 
-def _kernels() -> tuple[type[TorchMatmul], ...]:
-    # Each supports only problems large enough for it to be quicker than the kernels after it.
+KERNELS: tuple[type[TorchMatmul], ...] = (
     # Steps are 1.25 to 1.6 times as fast on tensor cores (H200), 1.4 to 1.6 times on matrix units (Xeon), 1.9 to 2.3
     # times in registers of 512 bits (EPYC).
-    cpu = (AmxMatmul, Avx512Matmul, SymmetricMatmul, TorchMatmul)
-    if importlib.util.find_spec("triton") is None:
-        return cpu
-    from polysemantic.kernels.triton_matmul import TensorCoreMatmul
+    TensorCoreMatmul,
+    AmxMatmul,
+    Avx512Matmul,
+    SymmetricMatmul,
+    TorchMatmul,
+)
+"""The quickest first; the first one that supports a problem is taken.
 
-    return (TensorCoreMatmul, *cpu)
-
-
-KERNELS = _kernels()
-"""The quickest first; the first one that supports a problem is taken."""
+Each supports only problems large enough for it to be quicker than the kernels after it.
+"""
 
 
 def select(problem: Problem, engine: EngineName = "auto", kernels: KernelsName = "auto") -> Plan:

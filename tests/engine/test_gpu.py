@@ -14,9 +14,10 @@ from polysemantic.data import OneHot
 from polysemantic.engine.base import Plan
 from polysemantic.engine.cuda_graph import CudaGraphEngine
 from polysemantic.engine.eager import EagerEngine
-from polysemantic.engine.select import KERNELS
 from polysemantic.functional import pack_flags, unpack_flags
+from polysemantic.kernels.matmul import TorchMatmul
 from polysemantic.kernels.sparse import SparseInputs
+from polysemantic.kernels.tensor_cores import TensorCoreMatmul
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
@@ -93,10 +94,9 @@ def of_float32(product, reference):
 @pytest.fixture
 def tensor_cores():
     """The kernel for tensor cores, whether or not this GPU's are quicker than the rest of it."""
-    kind = next((kernel for kernel in KERNELS if kernel.name == "tensor_cores"), None)
-    if torch.cuda.get_device_capability() < (8, 0) or kind is None or not kind.can_be_built():
+    if torch.cuda.get_device_capability() < (8, 0) or not TensorCoreMatmul.can_be_built():
         pytest.skip("needs tensor cores and Triton")
-    return kind
+    return TensorCoreMatmul
 
 
 @pytest.mark.parametrize("sizes", [(3, 64, 128, 64), (2, 256, 384, 192)])
@@ -128,7 +128,7 @@ def test_large_networks_on_tensor_cores_end_where_the_library_ends(data, engine,
     sizes, ensemble, model = (128, 64), Ensemble(3), {"noise_std": 0.05, "max_steps": 90}
     own, library = (
         train_on_gpu(DATA[data], sizes, ensemble, plan=Plan(EagerEngine, kernel), inner_steps=45, **model)
-        for kernel in (tensor_cores, KERNELS[-1])
+        for kernel in (tensor_cores, TorchMatmul)
     )
     again = train_on_gpu(DATA[data], sizes, ensemble, plan=Plan(engine, tensor_cores), inner_steps=45, **model)
     assert_equal_weights(own, again, {"rtol": 0, "atol": 0})

@@ -2,6 +2,8 @@
 
 import functools
 import logging
+import re
+import sys
 from typing import get_args
 
 import pytest
@@ -10,13 +12,14 @@ from torch.optim.lr_scheduler import StepLR
 
 from polysemantic.data import IndependentBernoulli, OneHot
 from polysemantic.engine.base import StepEngine
-from polysemantic.engine.select import ENGINES, KERNELS, EngineName, select
+from polysemantic.engine.select import ENGINES, KERNELS, EngineName, prepare, select
 from polysemantic.engine.threaded import cache_block
 from polysemantic.kernels.problem import Problem, Processor, Update
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.training.module import EnsembleModule
+from tests.support.one_line import ONE_HOT, REST
 
 INTEL = Processor(amx=True, avx512=True, library_avx512=True)
 INTEL_WITHOUT_AMX = Processor(avx512=True, library_avx512=True)
@@ -68,12 +71,19 @@ TABLE = [
     (AMD, LARGE, {"max_steps": 400_000}, "threaded", "avx512"),
     (OTHER_GPU, LARGE, {"device": "cuda"}, "cuda_graph", "torch"),
     (H200, TINY, {"device": "cuda"}, "cuda_graph", "torch"),
-    (H200, LARGE, {"device": "cuda", "update": Update(scheduled=True)}, "eager", None),
-    (H200, LARGE, {"device": "cuda", "update": Update(fused=False)}, "eager", None),
-    (H200, LARGE, {"device": "cuda", "divided": True}, "eager", None),
+    (H200, LARGE, {"device": "cuda"}, "cuda_graph", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "tied": False, "act": "relu", "batch": 64}, "cuda_graph", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "n_instances": 1}, "cuda_graph", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "update": Update(clipped=True)}, "cuda_graph", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "n_features": 192}, "cuda_graph", "torch"),
+    (H200, LARGE, {"device": "cuda", "n_hidden": 1000}, "cuda_graph", "torch"),
+    (H200, LARGE, {"device": "cuda", "dtype": torch.float64}, "cuda_graph", "torch"),
+    (H200, LARGE, {"device": "cuda", "update": Update(scheduled=True)}, "eager", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "update": Update(fused=False)}, "eager", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "standard": False}, "eager", "tensor_cores"),
+    (H200, LARGE, {"device": "cuda", "divided": True}, "eager", "tensor_cores"),
     (OTHER_GPU, LARGE, {"device": "mps"}, "eager", "torch"),
 ]
-HAS_TRITON = any(kernel.name == "tensor_cores" for kernel in KERNELS)
 
 
 def problem(processor, sizes, options=None):
@@ -83,7 +93,6 @@ def problem(processor, sizes, options=None):
 @pytest.mark.parametrize(("processor", "sizes", "options", "engine", "kernel"), TABLE, ids=str)
 def test_a_problem_has_its_plan(processor, sizes, options, engine, kernel):
     plan = select(problem(processor, sizes, options))
-    kernel = kernel or ("tensor_cores" if HAS_TRITON else "torch")
     assert (plan.engine.name, plan.matmul.name) == (engine, kernel)
 
 
@@ -139,6 +148,17 @@ def test_what_could_not_be_built_is_passed_over():
     tiny = problem(AMD, TINY, {"max_steps": 400_000})
     assert select(tiny.without("compiled")).engine.name == "eager"
     assert select(tiny.without("compiled"), engine="compiled").engine.name == "eager"
+
+
+def test_without_triton_the_library_multiplies_on_a_gpu_and_a_line_says_so(monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "12.8")
+    # A device that no other test asks about, as what was found of a device is kept.
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 7)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setitem(sys.modules, "triton", None)
+    with pytest.warns(UserWarning, match=r"no kernels for this GPU's tensor cores \(Triton is not installed\)"):
+        plan = prepare(problem(H200, LARGE, {"device": "cuda"}))
+    assert (plan.engine.name, plan.matmul.name) == ("cuda_graph", "torch")
 
 
 def test_options_name_the_engines_that_there_are():
@@ -197,6 +217,18 @@ def test_a_run_says_its_plan_in_one_line_at_debug_level(data, size, options, eng
     module = EnsembleModule(*size, Ensemble(2), kernels="torch", **options)
     trainer = build_trainer([], None, logged=False, accelerator="cpu", enable_progress_bar=False, max_steps=2)
     trainer.fit(module, datamodule=data(size[0]))
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "polysemantic.engine.select"]
+    (line,) = plan_lines(caplog)
     assert line.startswith(f"engine {engine}, kernel torch, dense inputs")
     assert f"n_features={size[0]}, n_hidden={size[1]}" in line
+
+
+def plan_lines(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "polysemantic.engine.select"]
+
+
+def test_the_command_logs_the_plan_of_a_run_at_debug_level(run_cli, caplog):
+    caplog.set_level(logging.DEBUG, "polysemantic.engine.select")
+    assert run_cli(*ONE_HOT, *REST, "--model.engine=auto").status == 0
+    (line,) = plan_lines(caplog)
+    assert re.match(r"engine eager, kernel torch, dense inputs, blocks of 1, for Problem\(n_instances=2, ", line)
+    assert {record.levelno for record in caplog.records if record.getMessage() == line} == {logging.DEBUG}
