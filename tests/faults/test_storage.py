@@ -2,7 +2,9 @@ import contextlib
 import errno
 import functools
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import time
 
@@ -11,7 +13,6 @@ import pytest
 
 import polysemantic
 from polysemantic.callbacks import Checkpoint, Results, Snapshots
-from polysemantic.storage.seal import SealedWriter
 from tests.support.faults import (
     PATIENCE,
     assert_nothing_lost,
@@ -27,31 +28,26 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 LAST = "lightning_logs/version_0/checkpoints/last.ckpt"
 
 
-def write_slowly():
-    pass_on = SealedWriter._pass_on
-
-    def slow(self, data):
-        time.sleep(0.01)
-        pass_on(self, data)
-
-    SealedWriter._pass_on = slow
+def die_at_byte(size, trainer):
+    """Let the kernel kill this process, as SIGKILL would, where a file grows beyond a size."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
 
 
 @pytest.mark.slow
 def test_a_kill_in_the_middle_of_writing_a_checkpoint_costs_this_checkpoint_alone(tmp_path, whole, befell):
-    checkpoints = tmp_path / "lightning_logs/version_0/checkpoints"
-
-    def writes():
-        # Not the first, so that there is one to go on from.
-        return (checkpoints / "last.ckpt").exists() and any(checkpoints.glob(".last.ckpt.*.part"))
-
-    killed(tmp_path, writes, prepare=write_slowly)
-    assert list(checkpoints.glob(".last.ckpt.*.part"))
+    # Long after step 400, at which curves were written: these files have more than so many bytes already.
+    die = functools.partial(at_step, Checkpoint, "save", 440, functools.partial(die_at_byte, 20_000))
+    statuses, said = run(tmp_path, prepare=die)
+    assert statuses == [-signal.SIGXFSZ], said
+    (half,) = tmp_path.glob("lightning_logs/version_0/checkpoints/.last.ckpt.*.part")
+    assert half.stat().st_size == 20_000 < (tmp_path / LAST).stat().st_size
     assert_whole_files(tmp_path)
     statuses, said = run(tmp_path, "--ckpt_path=last")
     assert statuses == [0], said
     assert_nothing_lost(whole, tmp_path)
-    befell("SIGKILL while a checkpoint is written", "continued, and ended bit-equal to the whole run")
+    befell("killed while a checkpoint is written", "continued, and ended bit-equal to the whole run")
 
 
 @pytest.fixture
