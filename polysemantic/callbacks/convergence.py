@@ -10,13 +10,12 @@ from typing_extensions import override
 
 from polysemantic.functional import (
     all_finite,
-    cache_blocks,
     effective_weight,
     has_converged,
     hysteresis,
+    instance_blocks,
     is_still,
     max_move,
-    numbers_at_once,
     pack_flags,
     privilege,
     relative_change,
@@ -34,7 +33,7 @@ _MOVE = 0.5
 _SAMPLES = 5
 # Checks per exchange of results between processes, as each exchange waits for the slowest process.
 _CHECKS_PER_EXCHANGE = 10
-# Weights per block: few enough for the cache, and enough that the overhead of a call does not matter.
+# Weights per cache block: few enough for the cache, and enough that the overhead of a call does not matter.
 _WEIGHTS_PER_BLOCK = 2**18
 
 
@@ -249,7 +248,7 @@ class Convergence(StepCallback):
         self.converged_step, self.diverged_step = state_dict["converged_step"].clone(), state_dict["_diverged"].clone()
         self._converged = self.converged_step[self._shard.held].clone()
         for name in _OF_SHARD:
-            setattr(self, name, _map(state_dict[name], lambda whole: whole[self._shard.held].clone()))
+            setattr(self, name, _map(state_dict[name], lambda values: values[self._shard.held].clone()))
 
 
 # State of the instances that this process holds. `converged_step` and `diverged_step` are those of all instances, as of
@@ -268,8 +267,8 @@ def _matrices(module: EnsembleModule) -> list[Tensor]:
 
 
 def _blocks(matrices: list[Tensor]) -> list[slice]:
-    n_instances, n_features, n_hidden = matrices[0].shape
-    return cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(matrices[0].device, _WEIGHTS_PER_BLOCK))
+    _, n_features, n_hidden = matrices[0].shape
+    return instance_blocks(matrices[0], n_features * n_hidden, _WEIGHTS_PER_BLOCK)
 
 
 def _effective(matrices: list[Tensor], block: slice) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from polysemantic.callbacks.networks import gathered, instance_blocks, matrices, without
+from polysemantic.callbacks.networks import evaluation_blocks, gathered, matrices, without
 from polysemantic.callbacks.rotation_gap import rotation_gap
 from polysemantic.functional import (
     all_finite,
@@ -49,11 +49,11 @@ def measure_costly(module: EnsembleModule, partition: Tensor | None) -> dict[str
 def _pairs(module: EnsembleModule, partition: Tensor | None) -> dict[str, Tensor]:
     """What collisions cost, what became of same-sign ones, and which neuron disambiguates."""
     networks, data = module.networks, module.data
-    parts = []
-    for block in instance_blocks(networks, data.evaluation_size):
+    by_block = []
+    for block in evaluation_blocks(networks, data.evaluation_size):
         inputs = [module.evaluation_inputs(batch, block) for batch in data.val_dataloader()]
-        parts.append(_pairs_of(networks.subset(block), inputs, data.joint()[block], partition))
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        by_block.append(_pairs_of(networks.subset(block), inputs, data.joint()[block], partition))
+    return {name: torch.cat([columns[name] for columns in by_block]) for name in by_block[0]}
 
 
 def _pairs_of(

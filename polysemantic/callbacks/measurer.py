@@ -13,7 +13,7 @@ from torchmetrics import Metric
 from polysemantic.callbacks.costly import measure_costly
 from polysemantic.callbacks.networks import gathered
 from polysemantic.data import InputDataModule
-from polysemantic.functional import all_finite, cache_blocks, numbers_at_once, sharing
+from polysemantic.functional import all_finite, instance_blocks, sharing
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
@@ -51,7 +51,9 @@ class Measurer:
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)
         if not self._constant:
             self._constant = {"cooccurrence": module.data.joint(), "l1": module.number("l1").to(weights.W_enc)}
-            self._constant |= {name: kept.to(weights.W_enc.device) for name, kept in module.start._asdict().items()}
+            self._constant |= {
+                name: kept.to(weights.W_enc.device) for name, kept in module.initial_traits._asdict().items()
+            }
             if any(metric._filter_kwargs(w_start=0) for metric in self._metrics):
                 self._constant["w_start"] = module.w_start.to(weights.W_enc)
             self._partition = self._partition_of(module.data)
@@ -147,9 +149,8 @@ def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:
 
 
 def _blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
-    n_instances, n_features, n_hidden = networks.W_enc.shape
-    at_once = numbers_at_once(networks.W_enc.device, _AT_ONCE)
-    return cache_blocks(n_instances, max(n_inputs, n_features) * (n_features + n_hidden), at_once)
+    _, n_features, n_hidden = networks.W_enc.shape
+    return instance_blocks(networks.W_enc, max(n_inputs, n_features) * (n_features + n_hidden), _AT_ONCE)
 
 
 def _takes_inputs(metric: Metric) -> bool:

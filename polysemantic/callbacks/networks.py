@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from polysemantic.functional import cache_blocks, numbers_at_once
+from polysemantic.functional import instance_blocks
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.shard import Shard
 
-# Numbers in one matrix of a block of instances.
+# Numbers in one matrix of a cache block of instances.
 _AT_ONCE = 2**18
 
 
@@ -30,13 +30,12 @@ def without(networks: Autoencoder, left_out: Bool[Tensor, " instance"]) -> Autoe
     return networks.with_weights(*(w.masked_fill(left_out[:, None, None], 0) for w in (W_enc, W_dec)))
 
 
-def instance_blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
+def evaluation_blocks(networks: Autoencoder, n_inputs: int) -> list[slice]:
     """Few instances at a time, so that what is computed of their activations stays small beside their parameters."""
     n_instances, n_features, n_hidden = networks.W_enc.shape
     if not networks.is_standard:
         return [slice(0, n_instances)]
-    at_once = numbers_at_once(networks.W_enc.device, _AT_ONCE)
-    return cache_blocks(n_instances, max(n_inputs, n_features) * max(n_features, n_hidden), at_once)
+    return instance_blocks(networks.W_enc, max(n_inputs, n_features) * max(n_features, n_hidden), _AT_ONCE)
 
 
 def gathered(columns: dict[str, Tensor], shard: Shard) -> dict[str, Tensor]:

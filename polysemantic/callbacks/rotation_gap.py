@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from polysemantic import random
-from polysemantic.callbacks.networks import instance_blocks, matrices, without
+from polysemantic.callbacks.networks import evaluation_blocks, matrices, without
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, rotation_gap_by_frames, rotation_gap_closed_form, rotation_rank
 from polysemantic.model.autoencoder import Autoencoder
@@ -48,9 +48,9 @@ def rotation_gap(module: EnsembleModule) -> Float64[Tensor, " instance"]:
 
 def _closed(networks: Autoencoder, module: EnsembleModule) -> Float64[Tensor, " instance"]:
     gaps = []
-    for block in instance_blocks(networks, _count(module.data)):
-        part, x = networks.subset(block), _inputs(module, block, repeated=False)
-        gaps.append(rotation_gap_closed_form(part.encode(x), part.l1[:, 0, 0].double()))
+    for block in evaluation_blocks(networks, _count(module.data)):
+        some, x = networks.subset(block), _inputs(module, block, repeated=False)
+        gaps.append(rotation_gap_closed_form(some.encode(x), some.l1[:, 0, 0].double()))
     return torch.cat(gaps)
 
 

@@ -105,14 +105,14 @@ def drawn_batches(
     # Of every feature once a process that computes some rows needs those rows as inputs.
     draws_inputs = not data.every_feature_once or rows is not None
 
-    def draw(steps: range, block: slice) -> Drawn:
-        of_block, at = data.block(block), range(start + steps.start, start + steps.stop)
+    def draw(steps: range, instances: slice) -> Drawn:
+        some, at = data.block(instances), range(start + steps.start, start + steps.stop)
         x = drawn_noise = None
         if draws_inputs:
-            x = _rows(of_block.sample(of_block.keys("data", at)).to(dtype).contiguous(), rows)
+            x = _rows(some.sample(some.keys("data", at)).to(dtype).contiguous(), rows)
         if noise is not None:
-            drawn = random.noise(of_block.keys("noise", at), noise.law, of_block.batch_size, noise.n_hidden)
-            drawn_noise = _rows(drawn.to(dtype), rows).mul_(noise.std[block])
+            drawn = random.noise(some.keys("noise", at), noise.law, some.batch_size, noise.n_hidden)
+            drawn_noise = _rows(drawn.to(dtype), rows).mul_(noise.std[instances])
         return x, drawn_noise
 
     numbers = draws_inputs * data.n_features + (0 if noise is None else noise.n_hidden)

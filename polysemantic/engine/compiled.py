@@ -93,12 +93,12 @@ class CompiledEngine(PlannedEngine):
         loss = None
         with _threads(self._n_threads):
             for some, x, noise in batches.read(steps, len(self.training.networks.W_enc), self.unrolled):
-                whole = len(some) // self.unrolled * self.unrolled
-                for start in range(0, whole, self.unrolled):
+                in_graphs = len(some) // self.unrolled * self.unrolled
+                for start in range(0, in_graphs, self.unrolled):
                     stop = start + self.unrolled
                     loss = self._run_graph(self.unrolled, _cut(x, start, stop), _cut(noise, start, stop))
                 # The steps that are left have a graph of one step.
-                for start in range(whole, len(some)):
+                for start in range(in_graphs, len(some)):
                     loss = self._run_graph(1, _cut(x, start, start + 1), _cut(noise, start, start + 1))
         return loss
 
@@ -108,7 +108,7 @@ class CompiledEngine(PlannedEngine):
         corrections = None if isinstance(optimizer, SGD) else self._corrections(steps, states)
         moving = [{name: value for name, value in state.items() if name != "step"} for state in states]
         arguments = (self, [p.data for p in self._parameters], moving, corrections, steps, x, noise)
-        shapes = [None if block is None else block.shape for block in (x, noise)]
+        shapes = [None if draws is None else draws.shape for draws in (x, noise)]
         factors = self._objective.factors
         key = (steps, *shapes, factors.l1 is None, factors.importance is None)
         loss = self._graphs[key](*arguments) if key in self._graphs else self._compile(key, arguments)
@@ -151,8 +151,8 @@ class CompiledEngine(PlannedEngine):
     def _corrections(self, steps: int, states: list[dict[str, Tensor]]) -> Tensor:
         """Factors of both moments in each of Adam's next steps, shape (step, 2).
 
-        A graph would compute them anew for every few numbers that it updates. As Python numbers they have the same bits
-        whichever graph a step is in.
+        A graph would compute them again for every few numbers that it updates. As Python numbers they have the same
+        bits whichever graph a step is in.
         """
         group = self.training.optimizer.param_groups[0]
         rate, (beta1, beta2) = float(group["lr"]), map(float, group["betas"])
@@ -182,7 +182,7 @@ class CompiledEngine(PlannedEngine):
         loss = None
         for at in range(steps):
             last = at == steps - 1
-            step_x, step_noise = (None if block is None else block[at] for block in (x, noise))
+            step_x, step_noise = (None if draws is None else draws[at] for draws in (x, noise))
             loss = self._objective(step_x, weights, gradient, step_noise, with_loss=last)
             step_corrections = None if corrections is None else corrections[at]
             traced_update(self.training.optimizer, parameters, gradients, states, step_corrections)
@@ -206,5 +206,5 @@ def _none(guards: Sequence[Any]) -> list[bool]:
     return [False] * len(guards)
 
 
-def _cut(block: Tensor | None, start: int, stop: int) -> Tensor | None:
-    return None if block is None else block[start:stop]
+def _cut(draws: Tensor | None, start: int, stop: int) -> Tensor | None:
+    return None if draws is None else draws[start:stop]

@@ -17,6 +17,7 @@ from polysemantic.kernels.problem import Problem
 _RECORDED = 32
 
 Inputs = list[Tensor | None]
+"""Inputs and noise of some steps, each with an axis of steps; None where nothing is drawn."""
 
 
 class CudaGraphEngine(PlannedEngine):
@@ -62,7 +63,7 @@ class CudaGraphEngine(PlannedEngine):
         return loss
 
     def _replay(self, steps: int, length: int, inputs: Inputs) -> int:
-        """Take as many of these steps as whole graphs can, and tell how many."""
+        """Take as many of these steps as full graphs can, and tell how many."""
         done = 0
         if steps < length:
             return done
@@ -71,13 +72,13 @@ class CudaGraphEngine(PlannedEngine):
             self._eager.run(1, cut(inputs, 0, 1), with_loss=False)
             done = 1
             self._graph = None  # frees its memory before the next one takes as much
-            self._inputs = [None if block is None else torch.empty_like(block[:length]) for block in inputs]
+            self._inputs = [None if draws is None else torch.empty_like(draws[:length]) for draws in inputs]
             self._graph = self.record(length, self._inputs)
             self._recorded = self._constants(length)
         while done + length <= steps:
-            for kept, block in zip(self._inputs, inputs, strict=True):
-                if kept is not None and block is not None:
-                    kept.copy_(block[done : done + length])
+            for kept, draws in zip(self._inputs, inputs, strict=True):
+                if kept is not None and draws is not None:
+                    kept.copy_(draws[done : done + length])
             self._graph.replay()
             done += length
         return done
@@ -101,4 +102,4 @@ class CudaGraphEngine(PlannedEngine):
 
 def cut(inputs: Inputs, start: int, stop: int) -> BatchStream:
     """A stream of some of the steps of inputs and noise."""
-    return given_batches(*(None if block is None else block[start:stop] for block in inputs))
+    return given_batches(*(None if draws is None else draws[start:stop] for draws in inputs))

@@ -1,6 +1,6 @@
 """The optimiser's update, one path for each engine.
 
-- `next_update`: the fused kernel itself, for eager steps. To find its tensors anew in each step, as `torch.optim` does,
+- `next_update`: the fused kernel itself, for eager steps. To look its tensors up in each step, as `torch.optim` does,
   takes several times as long as the update of a small network.
 - `of_instances`, `copy_options`, `copy_counts`: optimisers of some of the instances, for threads.
 - `traced_update`: the same mathematics in operations that a compiler can fuse.
@@ -78,19 +78,19 @@ def of_instances(optimizer: Optimizer, parameters: list[Tensor], instances: slic
     """An optimiser of some instances with the same options, and its state in the same memory except counts of steps.
 
     Args:
-        optimizer: An optimiser of whole parameters that `begins_with_zeros`.
+        optimizer: An optimiser of the parameters of all instances that `begins_with_zeros`.
         parameters: The slices of the parameters that belong to these instances.
         instances: Which instances.
     """
     group = optimizer.param_groups[0]
-    wholes = group["params"]
+    of_all = group["params"]
     kind: type[Any] = type(optimizer)
     twin: Optimizer = kind([group | {"params": parameters}])
-    for whole, parameter in zip(wholes, parameters, strict=True):
-        state = begin_state(optimizer, whole)
+    for full, parameter in zip(of_all, parameters, strict=True):
+        state = begin_state(optimizer, full)
         if state:
             twin.state[parameter] = {
-                name: value[instances] if value.shape == whole.shape else value.clone() for name, value in state.items()
+                name: value[instances] if value.shape == full.shape else value.clone() for name, value in state.items()
             }
     return twin
 

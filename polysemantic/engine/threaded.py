@@ -18,7 +18,7 @@ from polysemantic.kernels.matmul import TorchMatmul
 from polysemantic.kernels.problem import Problem
 from polysemantic.kernels.workspace import KeptWorkspace
 
-# Multiplications of a block's instances in a product below which the calls cost more than threads win.
+# Multiplications of a cache block's instances in a product below which the calls cost more than threads win.
 _WORTH_ITS_CALLS = 2**21
 # Numbers that stay in the cache from one step to the next, and numbers of a vector register.
 _IN_CACHE, _VECTOR = 2**20, 16
@@ -41,7 +41,7 @@ def cache_block(problem: Problem) -> int:
 
 
 class _Block(NamedTuple):
-    """A few instances and their engine."""
+    """The instances of a cache block and their engine."""
 
     instances: slice
     engine: EagerEngine
@@ -55,14 +55,14 @@ class _Block(NamedTuple):
 
 
 class ThreadedEngine(PlannedEngine):
-    """Optimiser steps in a thread pool: each thread takes a block of instances, and then the next free block.
+    """Optimiser steps in a thread pool: each thread takes a cache block of instances, and then the next free one.
 
     One thread computes all of an instance's products, few instances at a time so that what a step touches stays in the
     cache. So no bit depends on the number of threads or on the instances beside.
 
     Args:
         training: What it trains, without a schedule.
-        plan: The kernel for its products, and how many instances a block has.
+        plan: The kernel for its products, and how many instances a cache block has.
     """
 
     name: ClassVar[str] = "threaded"
@@ -93,7 +93,7 @@ class ThreadedEngine(PlannedEngine):
     @override
     def pays(cls, problem: Problem, matmul: type[TorchMatmul]) -> bool:
         """Large networks gain in any case, smaller ones with a kernel for one thread."""
-        return problem.is_large or (matmul.pays_by_thread and problem.company_is_large)
+        return problem.is_large or (matmul.pays_by_thread and problem.ensemble_is_large)
 
     @override
     @torch.no_grad()

@@ -51,7 +51,7 @@ from polysemantic.functional.collisions.priced_collisions import (
 from polysemantic.functional.collisions.same_sign_kinds import SameSignKinds, classify_same_sign
 from polysemantic.functional.collisions.threshold_sweep import ThresholdSweep, threshold_sweep
 from polysemantic.functional.common.bit_flags import pack_flags, packed_flag, unpack_flags
-from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.cache_blocks import cache_blocks, instance_blocks, numbers_at_once
 from polysemantic.functional.common.count import count
 from polysemantic.functional.common.effective_weight import effective_weight, magnitude
 from polysemantic.functional.common.gram import gram, squared_gram
@@ -140,6 +140,7 @@ __all__ = [
     "hidden_excess_kurtosis_null",
     "hidden_kurtosis_sums",
     "hysteresis",
+    "instance_blocks",
     "interference",
     "interference_cost",
     "interference_sums",

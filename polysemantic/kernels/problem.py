@@ -115,7 +115,7 @@ class Problem:
         return self.gram_multiplications >= _LARGE_PRODUCT
 
     @property
-    def company_is_large(self) -> bool:
+    def ensemble_is_large(self) -> bool:
         """Whether one product of all instances together is worth two threads."""
         return self.n_instances * self.multiplications >= 2 * _LARGE_PRODUCT
 

@@ -23,9 +23,10 @@ MULTIPLY = {"ROWS": 128, "COLUMNS": 64, "ALONG": 32, "num_warps": 4, "num_stages
 
 
 class TensorCoreMatmul(TorchMatmul):
-    r"""Float32 products from three products of bfloat16 parts, summed in float32, as `AmxMatmul` computes them.
+    r"""Float32 products from three products in split bfloat16, summed in float32, as `AmxMatmul` computes them.
 
-    The parts leave out at most :math:`3 \cdot 2^{-16}` of a product of two numbers.
+    Each number is split into a high and a low bfloat16. At most :math:`3 \cdot 2^{-16}` of a product of two numbers is
+    left out.
     """
 
     name: ClassVar[str] = "tensor_cores"

@@ -25,7 +25,7 @@ class Workspace(Protocol):
     def diagonals(self, square: Tensor) -> tuple[Tensor, Tensor]:
         """The diagonals of square matrices, as a view, and memory of the same size."""
 
-    def share(self, whole: Tensor, of: int) -> Tensor:
+    def share(self, values: Tensor, of: int) -> Tensor:
         """A tensor divided by a number; nobody may write into it."""
 
 
@@ -51,11 +51,11 @@ class KeptWorkspace(threading.local):
             self._diagonals = square, found, torch.empty_like(found)
         return self._diagonals[1:]
 
-    def share(self, whole: Tensor, of: int) -> Tensor:
+    def share(self, values: Tensor, of: int) -> Tensor:
         """See `Workspace`. In small networks a division takes as long as a product."""
         kept = self._share
-        if kept is None or kept[0] is not whole or kept[1:3] != (of, whole._version):
-            kept = self._share = whole, of, whole._version, whole / of
+        if kept is None or kept[0] is not values or kept[1:3] != (of, values._version):
+            kept = self._share = values, of, values._version, values / of
         return kept[3]
 
     def rows(self, name: str, like: Tensor) -> Tensor:
@@ -78,6 +78,6 @@ class NoWorkspace:
         found = square.diagonal(dim1=1, dim2=2)
         return found, torch.empty_like(found)
 
-    def share(self, whole: Tensor, of: int) -> Tensor:
+    def share(self, values: Tensor, of: int) -> Tensor:
         """See `Workspace`."""
-        return whole / of
+        return values / of

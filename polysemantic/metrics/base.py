@@ -91,7 +91,7 @@ class InstanceMetric(Metric):
         if self.total.ndim == 0:
             shape = (before + len(values) + after, *values.shape[1:])
             self.total, self.weight = values.new_zeros(shape), values.new_zeros(shape)
-        # In place: to set a state anew takes longer than to add a few numbers.
+        # In place: to replace a state takes longer than to add a few numbers.
         total, weights = (state.narrow(0, before, len(values)) for state in (self.total, self.weight))
         if isinstance(weight, int) and weight > 0:
             total.add_(values, alpha=weight)

@@ -46,10 +46,10 @@ def penalty(
     """
     # Norms of order 1 by torch take three to ten times as long.
     some = max(1, _AT_ONCE * h.shape[1] // max(1, h.numel()))
-    parts = torch.split(h, some, dim=1)
+    slices = torch.split(h, some, dim=1)
     if W_dec is None:
-        return torch.cat([part.abs().sum(2) for part in parts], 1).sum(1)
-    by_neuron = torch.stack([part.abs().sum(1) for part in parts]).sum(0)
+        return torch.cat([rows.abs().sum(2) for rows in slices], 1).sum(1)
+    by_neuron = torch.stack([rows.abs().sum(1) for rows in slices]).sum(0)
     weighted: Tensor = by_neuron * torch.linalg.vector_norm(W_dec, dim=1)
     return weighted.sum(1)
 

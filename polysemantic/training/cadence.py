@@ -60,7 +60,7 @@ def chunk_length(seconds: float, seconds_per_step: float) -> int:
 def rounded_chunk(steps: int) -> int:
     """The next round number of steps.
 
-    The clock decides how long chunks are, and must not decide where they end, as engines may take steps in blocks. So
-    from one awaited step to the next, chunks of small steps have round numbers of steps.
+    The clock decides how long chunks are, and must not decide where they end, as engines may take many steps at a time.
+    So from one awaited step to the next, chunks of small steps have round numbers of steps.
     """
     return -(-steps // _ROUND) * _ROUND

@@ -169,12 +169,12 @@ class EnsembleModule(LightningModule):
     def configure_model(self) -> None:
         if self.autoencoder is None:
             weights = self.recipe.make(self.instances, self.number("init_scale"))
-            self.start = InitialTraits.of(weights)
+            self.initial_traits = InitialTraits.of(weights)
             self.autoencoder = self.autoencoder_class(weights, self.act, self.number("l1"), self.number("importance"))
 
     @property
     def w_start(self) -> Float[Tensor, "instance feature hidden"]:
-        """The effective weights at initialisation, drawn anew."""
+        """The effective weights at initialisation, drawn again."""
         weights = self.recipe.make(self.instances, self.number("init_scale"))
         return effective_weight(weights.W_enc, weights.W_dec)
 

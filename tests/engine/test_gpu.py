@@ -100,7 +100,7 @@ def tensor_cores():
 
 
 @pytest.mark.parametrize("sizes", [(3, 64, 128, 64), (2, 256, 384, 192)])
-def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the_parts_leave_out(sizes, tensor_cores):
+def test_products_on_tensor_cores_are_those_of_double_precision_but_for_what_the_split_leaves_out(sizes, tensor_cores):
     n_instances, n_rows, n_features, n_hidden = sizes
     kernel, W = tensor_cores(), torch.randn(n_instances, n_features, n_hidden, device="cuda")
     x = torch.rand(n_instances, n_rows, n_features, device="cuda")

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
-from polysemantic.callbacks.networks import instance_blocks
+from polysemantic.callbacks.networks import evaluation_blocks
 from polysemantic.functional import CollisionKey, decode_collisions, numbers_at_once, one_hot_pair_sums, pair_sums
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.module import EnsembleModule
@@ -72,7 +72,7 @@ def _instances_with_pairs(networks: Autoencoder, n_inputs: int, instance: Int64[
     """Slices of consecutive instances that have a pair, each within one block of instances."""
     if not networks.is_standard:  # A network of the user's evaluates all instances or none.
         return [slice(0, len(networks.W_enc))]
-    length = instance_blocks(networks, n_inputs)[0].stop
+    length = evaluation_blocks(networks, n_inputs)[0].stop
     runs: list[list[int]] = []
     for k in torch.unique(instance).tolist():
         if runs and k == runs[-1][-1] + 1 and k % length > 0:

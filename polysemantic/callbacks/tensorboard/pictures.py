@@ -62,7 +62,7 @@ def _strongest_of_blocks(matrix: Float[Tensor, "row column"]) -> Float[Tensor, "
     rows, columns = (-(-size // _MOST_PIXELS) for size in matrix.shape)
     if rows == columns == 1:
         return matrix
-    whole = pad(matrix, (0, -matrix.shape[1] % columns, 0, -matrix.shape[0] % rows))
-    height, width = whole.shape[0] // rows, whole.shape[1] // columns
-    blocks = whole.view(height, rows, width, columns).transpose(1, 2).flatten(2)
+    padded = pad(matrix, (0, -matrix.shape[1] % columns, 0, -matrix.shape[0] % rows))
+    height, width = padded.shape[0] // rows, padded.shape[1] // columns
+    blocks = padded.view(height, rows, width, columns).transpose(1, 2).flatten(2)
     return torch.take_along_dim(blocks, blocks.abs().argmax(-1, keepdim=True), -1).squeeze(-1)

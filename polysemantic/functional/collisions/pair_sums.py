@@ -7,7 +7,7 @@ from torch import Tensor
 from polysemantic.functional.collisions.interference_cost import interference_sums
 from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
 
-# Numbers in one matrix of a block of instances: the sums of large ensembles are never all there at once.
+# Numbers in one matrix of a cache block of instances: the sums of large ensembles are never all there at once.
 _AT_ONCE = 2**20
 
 
@@ -64,12 +64,12 @@ def pair_sums(
             sums, _one_by_one(x, x_hat, instance[some], feature_i[some], feature_j[some]), strict=True
         ):
             total[some] = found
-    for part in cache_blocks(n_instances, max(batch, n_features) * n_features, at_once):
-        inside = (~few[instance] & (instance >= part.start) & (instance < part.stop)).nonzero().squeeze(-1)
+    for block in cache_blocks(n_instances, max(batch, n_features) * n_features, at_once):
+        inside = (~few[instance] & (instance >= block.start) & (instance < block.stop)).nonzero().squeeze(-1)
         if len(inside) > 0:
-            matrices = interference_sums(x[part], x_hat[part])
+            matrices = interference_sums(x[block], x_hat[block])
             for total, matrix in zip(sums, matrices, strict=True):
-                total[inside] = matrix[instance[inside] - part.start, feature_i[inside], feature_j[inside]]
+                total[inside] = matrix[instance[inside] - block.start, feature_i[inside], feature_j[inside]]
     return sums
 
 

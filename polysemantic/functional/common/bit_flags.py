@@ -16,8 +16,8 @@ def pack_flags(flags: Bool[Tensor, "*shape flag"]) -> UInt8[Tensor, "*shape octe
     """
     if flags.device.type == "cpu":
         return torch.from_numpy(np.packbits(flags.numpy(), axis=-1, bitorder="little"))
-    whole = pad(flags.byte(), (0, -flags.shape[-1] % 8))
-    bits = whole.view(*whole.shape[:-1], -1, 8).bitwise_left_shift(_places(flags))
+    padded = pad(flags.byte(), (0, -flags.shape[-1] % 8))
+    bits = padded.view(*padded.shape[:-1], -1, 8).bitwise_left_shift(_places(flags))
     return bits.sum(-1, dtype=torch.uint8)
 
 

@@ -1,4 +1,6 @@
 import torch
+from jaxtyping import Shaped
+from torch import Tensor
 
 # Enough to drown the cost of a call on an accelerator, and nothing beside its memory.
 _ON_ACCELERATORS = 2**25
@@ -33,3 +35,22 @@ def cache_blocks(n_instances: int, numbers_each: int, at_once: int) -> list[slic
     """
     length = max(1, at_once // max(1, numbers_each))
     return [slice(start, min(start + length, n_instances)) for start in range(0, n_instances, length)]
+
+
+def instance_blocks(values: Shaped[Tensor, "instance ..."], numbers_each: int, on_cpu: int) -> list[slice]:
+    """The cache blocks of the instances of a tensor, on the device where it is.
+
+    Args:
+        values: The tensor.
+        numbers_each: How many numbers are computed of each instance.
+        on_cpu: How many there should be at once at most on a CPU (`numbers_at_once`).
+
+    Returns:
+        Consecutive instances; the last block may be shorter.
+
+    Example:
+        >>> from polysemantic.functional import instance_blocks
+        >>> instance_blocks(torch.zeros(3, 8), numbers_each=100, on_cpu=250)
+        [slice(0, 2, None), slice(2, 3, None)]
+    """
+    return cache_blocks(len(values), numbers_each, numbers_at_once(values.device, on_cpu))

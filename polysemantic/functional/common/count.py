@@ -10,6 +10,6 @@ def count(mask: Bool[Tensor, "*shape"], dim: int) -> Int64[Tensor, "*rest"]:
         >>> count(torch.tensor([[True, False], [True, True]]), dim=-2)
         tensor([2, 1])
     """
-    # Sums of bytes run on whole vectors, and 255 ones are what a byte holds.
-    parts = [part.sum(dim, dtype=torch.uint8) for part in torch.split(mask.view(torch.uint8), 255, dim)]
-    return torch.stack(parts).sum(0)
+    # Sums of bytes run on full vector registers, and 255 ones are what a byte holds.
+    sums = [some.sum(dim, dtype=torch.uint8) for some in torch.split(mask.view(torch.uint8), 255, dim)]
+    return torch.stack(sums).sum(0)

@@ -37,13 +37,13 @@ def power_sums(w: Float[Tensor, "*instance row column"], dim: int = -1) -> Power
         (5.0, 17.0)
     """
     at_once = numbers_at_once(w.device, _AT_ONCE)
-    parts = torch.split(w, max(1, at_once * w.shape[-2] // max(1, w.numel())), dim=-2)
-    sums = [_of_part(part, dim) for part in parts]
+    slices = torch.split(w, max(1, at_once * w.shape[-2] // max(1, w.numel())), dim=-2)
+    sums = [_of_slice(rows, dim) for rows in slices]
     if dim == -1:
-        return PowerSums(*(torch.cat(of_parts, -1) for of_parts in zip(*sums, strict=True)))
-    return PowerSums(*(sum(of_parts[1:], of_parts[0]) for of_parts in zip(*sums, strict=True)))
+        return PowerSums(*(torch.cat(of_slices, -1) for of_slices in zip(*sums, strict=True)))
+    return PowerSums(*(sum(of_slices[1:], of_slices[0]) for of_slices in zip(*sums, strict=True)))
 
 
-def _of_part(w: Float[Tensor, "*instance row column"], dim: int) -> PowerSums:
+def _of_slice(w: Float[Tensor, "*instance row column"], dim: int) -> PowerSums:
     squares = w.double().square()
     return PowerSums(squares.sum(dim), squares.square().sum(dim))

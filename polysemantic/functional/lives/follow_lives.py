@@ -78,7 +78,7 @@ def follow_lives(
     r"""Next observation of the collisions' lives: who was born, who settled, who resolved, and which feature left.
 
     A life runs while both features are on (`hysteresis`) at the neuron, and settles once, at the first observation
-    with both :math:`|w| \ge` `settled`, perhaps the one it is born at. A collision that re-forms is born anew,
+    with both :math:`|w| \ge` `settled`, perhaps the one it is born at. A collision that re-forms is born again,
     unsettled. Lives that begin and end between two observations are not seen: the caller stamps events with the step
     observed.
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.cache_blocks import instance_blocks
 from polysemantic.functional.common.effective_weight import effective_weight
 
 # Weights looked at together: few enough that the temporaries of one look stay small.
@@ -51,15 +51,15 @@ def large_weights(
         raise ValueError(f"`threshold` must be at least 0, got {threshold}.")
     n_instances, n_features, n_hidden = W_enc.shape
     places, values, finite = [], [], []
-    for part in cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(W_enc.device, _AT_ONCE)):
-        w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
+    for block in instance_blocks(W_enc, n_features * n_hidden, _AT_ONCE):
+        w = effective_weight(W_enc[block], None if W_dec is None else W_dec[block])
         # In one call, `aminmax` takes seven times as long.
         low, high = w.amin(1), w.amax(1)
         finite.append((low.isfinite() & high.isfinite()).all(-1))
         slot = (torch.maximum(high, -low) >= threshold).flatten().nonzero().squeeze(-1)
         column = w.mT[slot // n_hidden, slot % n_hidden]
         at, feature = (column.abs() >= threshold).nonzero(as_tuple=True)
-        places.append((part.start * n_hidden + slot[at]) * n_features + feature)
+        places.append((block.start * n_hidden + slot[at]) * n_features + feature)
         values.append(column[at, feature])
     return LargeWeights((n_instances, n_features, n_hidden), torch.cat(places), torch.cat(values), torch.cat(finite))
 

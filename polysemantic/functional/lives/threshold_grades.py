@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
-from polysemantic.functional.common.cache_blocks import cache_blocks, numbers_at_once
+from polysemantic.functional.common.cache_blocks import instance_blocks
 from polysemantic.functional.common.effective_weight import effective_weight
 from polysemantic.functional.lives.large_weights import LargeWeights
 
@@ -60,11 +60,11 @@ class Grades(NamedTuple):
         return torch.equal(_grade(held, self.bound), self.grade) and self._count_beyond(W_enc, W_dec) == self.beyond
 
     def _count_beyond(self, W_enc: Tensor, W_dec: Tensor | None) -> int:
-        n_instances, n_features, n_hidden = W_enc.shape
+        _, n_features, n_hidden = W_enc.shape
         lowest = float(-self.bound[len(self.bound) // 2 - 1])
         count = 0
-        for part in cache_blocks(n_instances, n_features * n_hidden, numbers_at_once(W_enc.device, _AT_ONCE)):
-            w = effective_weight(W_enc[part], None if W_dec is None else W_dec[part])
+        for block in instance_blocks(W_enc, n_features * n_hidden, _AT_ONCE):
+            w = effective_weight(W_enc[block], None if W_dec is None else W_dec[block])
             count += int(torch.nn.functional.hardshrink(w, lowest).count_nonzero())
         return count
 

@@ -1,8 +1,8 @@
 // Products of float32 matrices on the matrix units of x86 processors (AMX), which multiply bfloat16 and add in float32.
 //
-// A number is taken as the sum of two of bfloat16, high and low, which leaves out 2^-16 of it or less; then
-// (high + low) (high' + low') is three products, the fourth being as small as what was left out. Operands are cut into
-// tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs.
+// A number is split into two of bfloat16, high and low, which leaves out 2^-16 of it or less; then
+// (high + low) (high' + low') is three products, the fourth being as small as what was left out. Operands are packed
+// into tiles on the way: 16 rows of 32 numbers on the left, and on the right 16 columns of 32, interleaved by pairs.
 // Products are made two by two tiles at a time.
 
 #include "x86.h"
@@ -18,7 +18,7 @@ constexpr long AT_ONCE = 512;
 struct alignas(64) Tile {
   __m512i row[SIDE];
 };
-struct Parts {
+struct SplitTile {
   Tile high, low;
 };
 
@@ -27,12 +27,12 @@ void begin() {
     uint8_t palette = 1, start_row = 0, reserved[14] = {};
     uint16_t bytes_per_row[16] = {};
     uint8_t rows[16] = {};
-  } all_whole;
+  } config;
   for (int tile = 0; tile < 8; ++tile) {
-    all_whole.bytes_per_row[tile] = sizeof(__m512i);
-    all_whole.rows[tile] = SIDE;
+    config.bytes_per_row[tile] = sizeof(__m512i);
+    config.rows[tile] = SIDE;
   }
-  _tile_loadconfig(&all_whole);
+  _tile_loadconfig(&config);
 }
 
 void end() { _tile_release(); }
@@ -42,7 +42,7 @@ __m512i rounded(__m512 x) { return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps
 __m512 value(__m512i halves) { return _mm512_castsi512_ps(_mm512_slli_epi32(halves, 16)); }
 __m512i paired(__m512i even, __m512i odd) { return _mm512_or_si512(even, _mm512_slli_epi32(odd, 16)); }
 
-void cut_left(const float* x, long stride, __m512 scale, Parts& out) {
+void pack_left(const float* x, long stride, __m512 scale, SplitTile& out) {
   for (long i = 0; i < SIDE; ++i) {
     const __m512 a = _mm512_mul_ps(scale, _mm512_loadu_ps(x + i * stride));
     const __m512 b = _mm512_mul_ps(scale, _mm512_loadu_ps(x + i * stride + SIDE));
@@ -54,7 +54,7 @@ void cut_left(const float* x, long stride, __m512 scale, Parts& out) {
   }
 }
 
-void cut_right(const float* x, long stride, Parts& out) {
+void pack_right(const float* x, long stride, SplitTile& out) {
   for (long pair = 0; pair < SIDE; ++pair, x += 2 * stride) {
     const __m512 even = _mm512_loadu_ps(x), odd = _mm512_loadu_ps(x + stride);
     const __m512i even_high = rounded(even), odd_high = rounded(odd);
@@ -65,7 +65,7 @@ void cut_right(const float* x, long stride, Parts& out) {
 }
 
 // The unit's tiles 0 to 3 hold two by two of the product, 4 and 5 a pair of the left's, 6 and 7 one of the right's.
-struct Block {
+struct Accumulators {
   float* at;
   long stride;
   float* below() const { return at + SIDE * stride; }
@@ -104,7 +104,7 @@ void multiply_tiles() {
 }
 
 // A pair of rows of tiles times a pair of columns of them; the second of each pair lies `next` after the first.
-void multiply(const Parts* left, long next_left, const Parts* right, long next_right, long n_tiles) {
+void multiply(const SplitTile* left, long next_left, const SplitTile* right, long next_right, long n_tiles) {
   constexpr long BYTES = sizeof(__m512i);
   for (long k = 0; k < n_tiles; ++k, ++left, ++right) {
     _tile_loadd(4, &left->low, BYTES);
@@ -122,10 +122,10 @@ void multiply(const Parts* left, long next_left, const Parts* right, long next_r
 }
 
 // The rows of a matrix of m columns, some of their tiles.
-void cut_rows(const float* x, long m, long rows, long start, long tiles, Parts* out) {
+void pack_rows(const float* x, long m, long rows, long start, long tiles, SplitTile* out) {
   for (long i = 0; i < rows; ++i) {
     for (long k = 0; k < tiles; ++k) {
-      cut_left(x + i * SIDE * m + (start + k) * DEPTH, m, _mm512_set1_ps(1), out[i * tiles + k]);
+      pack_left(x + i * SIDE * m + (start + k) * DEPTH, m, _mm512_set1_ps(1), out[i * tiles + k]);
     }
   }
 }
@@ -134,15 +134,15 @@ void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long
   const bool symmetric = x == y;
   const long rows = n_x / SIDE, columns = n_y / SIDE;
   const long at_once = std::max(1L, AT_ONCE / (2 * (rows + columns)));
-  Parts* left = workspace<Parts>((rows + columns) * at_once);
-  Parts* right = left + rows * at_once;
+  SplitTile* left = workspace<SplitTile>((rows + columns) * at_once);
+  SplitTile* right = left + rows * at_once;
   for (long start = 0; start < m / DEPTH; start += at_once) {
     const long tiles = std::min(at_once, m / DEPTH - start);
-    cut_rows(x, m, rows, start, tiles, left);
+    pack_rows(x, m, rows, start, tiles, left);
     if (symmetric) {
       std::copy(left, left + rows * tiles, right);
     } else {
-      cut_rows(y, m, columns, start, tiles, right);
+      pack_rows(y, m, columns, start, tiles, right);
     }
     for (long k = 0; k < columns * tiles; ++k) {
       transpose(right[k].high.row);
@@ -150,14 +150,14 @@ void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long
     }
     for (long i = 0; i < rows; i += 2) {
       for (long j = symmetric ? i : 0; j < columns; j += 2) {
-        const Block block{out + i * SIDE * n_y + j * SIDE, n_y};
+        const Accumulators sums{out + i * SIDE * n_y + j * SIDE, n_y};
         if (start == 0) {
           load_zeros();
         } else {
-          block.load();
+          sums.load();
         }
         multiply(left + i * tiles, tiles, right + j * tiles, tiles, tiles);
-        block.store();
+        sums.store();
       }
     }
   }
@@ -166,28 +166,28 @@ void nt_one(const float* x, const float* y, float* out, long n_x, long n_y, long
 
 void nn_one(const float* x, const float* y, float* out, long n_x, long n, long m, float beta, float alpha) {
   const long rows = n_x / SIDE, tiles = n / DEPTH;
-  Parts* left = workspace<Parts>(rows * tiles + 2 * tiles);
-  Parts* right = left + rows * tiles;
+  SplitTile* left = workspace<SplitTile>(rows * tiles + 2 * tiles);
+  SplitTile* right = left + rows * tiles;
   for (long i = 0; i < rows; ++i) {
     for (long k = 0; k < tiles; ++k) {
-      cut_left(x + i * SIDE * n + k * DEPTH, n, _mm512_set1_ps(alpha), left[i * tiles + k]);
+      pack_left(x + i * SIDE * n + k * DEPTH, n, _mm512_set1_ps(alpha), left[i * tiles + k]);
     }
   }
   for (long j = 0; j < m; j += 2 * SIDE) {
     for (long k = 0; k < tiles; ++k) {
-      cut_right(y + k * DEPTH * m + j, m, right[k]);
-      cut_right(y + k * DEPTH * m + j + SIDE, m, right[tiles + k]);
+      pack_right(y + k * DEPTH * m + j, m, right[k]);
+      pack_right(y + k * DEPTH * m + j + SIDE, m, right[tiles + k]);
     }
     for (long i = 0; i < rows; i += 2) {
-      const Block block{out + i * SIDE * m + j, m};
+      const Accumulators sums{out + i * SIDE * m + j, m};
       if (beta == 0) {
         load_zeros();
       } else {
-        block.scale(beta);
-        block.load();
+        sums.scale(beta);
+        sums.load();
       }
       multiply(left + i * tiles, tiles, right, tiles, tiles);
-      block.store();
+      sums.store();
     }
   }
 }

@@ -14,9 +14,10 @@ from polysemantic.kernels.problem import Problem
 
 
 class AmxMatmul(NativeMatmul):
-    r"""Float32 products from three products of bfloat16 parts, summed in float32.
+    r"""Float32 products from three products in split bfloat16, summed in float32.
 
-    The parts leave out at most :math:`3 \cdot 2^{-16}` of a product of two numbers.
+    Each number is split into a high and a low bfloat16. At most :math:`3 \cdot 2^{-16}` of a product of two numbers is
+    left out.
     """
 
     name: ClassVar[str] = "amx"

@@ -1,6 +1,6 @@
 // Products of float32 matrices in registers of 512 bits, for processors on which torch's library takes half as wide ones.
 //
-// A block of 8 by 32 of the product stays in registers while its sums are made. On the right it takes 32 columns, copied
+// A tile of 8 by 32 of the product stays in registers while its sums are made. On the right it takes 32 columns, copied
 // side by side, a slice of which stays in the first level cache; on the left a number at a time.
 
 #include "x86.h"
@@ -18,7 +18,7 @@ struct alignas(64) Row {
 void begin() {}
 void end() {}
 
-// Asks for a row of a block, or of a strip, which lies far from the one before and so is not foreseen.
+// Asks for a row of a tile, or of a strip, which lies far from the one before and so is not foreseen.
 void fetch(const float* row) {
   _mm_prefetch(row, _MM_HINT_T0);
   _mm_prefetch(row + SIDE, _MM_HINT_T0);
@@ -31,7 +31,7 @@ struct Left {
   Left from(long row, long column) const { return {at + row * next_row + column * next_column, next_row, next_column}; }
 };
 
-// beta out + alpha left right for one block.
+// beta out + alpha left right for one tile.
 void multiply(Left left, const Row* right, long depth, float* out, long stride, float beta, float alpha) {
   __m512 sum[ROWS][2];
   for (long i = 0; i < ROWS; ++i) {

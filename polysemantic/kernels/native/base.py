@@ -45,9 +45,9 @@ class NativeMatmul(TorchMatmul):
     @classmethod
     @override
     def supports(cls, problem: Problem) -> bool:
-        whole = problem.n_features % _SIDE == 0 and problem.n_hidden % _SIDE == 0
+        aligned = problem.n_features % _SIDE == 0 and problem.n_hidden % _SIDE == 0
         single = problem.device == "cpu" and problem.dtype == torch.float32
-        return whole and single and problem.gram_multiplications >= cls.least
+        return aligned and single and problem.gram_multiplications >= cls.least
 
     @classmethod
     @override
