@@ -46,10 +46,10 @@ class ConfigFile(Callback):
         return run_directory(trainer) / "config.yaml"
 
     def _write_again(self, trainer: Trainer) -> None:
-        """Make the directory anew if somebody removed it, rather than lose what was trained."""
+        """Make the directory again if somebody removed it, rather than lose what was trained."""
         if trainer.is_global_zero and not self._path(trainer).is_file():
             sys.stderr.write(
-                f"{run_directory(trainer)} was removed and is made anew; its earlier snapshots are lost.\n"
+                f"{run_directory(trainer)} was removed and is made again; its earlier snapshots are lost.\n"
             )
             self._write(trainer)
 

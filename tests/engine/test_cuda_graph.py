@@ -38,7 +38,7 @@ class WithoutGpu(CudaGraphEngine):
         return self.recorded[-1]
 
 
-def trained(kind, noise, change=lambda call, engine: None, block=10**6):
+def trained(kind, noise, change=lambda call, engine: None, drawn_at_once=10**6):
     """The engine after calls of many lengths, each of which gives losses if asked."""
     networks = Autoencoder(Weights(torch.randn(3, 8, 8, generator=torch.Generator().manual_seed(0)).mul(0.3)))
     networks.l1.fill_(0.01)
@@ -48,7 +48,7 @@ def trained(kind, noise, change=lambda call, engine: None, block=10**6):
         batches = BatchStream(
             lambda some, _, start=at: (None, None if noise is None else noise[start + some.start :][: len(some)]),
             numbers=0 if noise is None else 64,
-            at_once=64 * 3 * block,
+            at_once=64 * 3 * drawn_at_once,
         )
         asked = call % 2 == 0
         loss = engine.run(length, batches, with_loss=asked)
@@ -62,17 +62,17 @@ def weights(engine):
     return engine.training.networks.W_enc.detach()
 
 
-@pytest.mark.parametrize("block", [5, 40, 10**6])
+@pytest.mark.parametrize("drawn_at_once", [5, 40, 10**6])
 @pytest.mark.parametrize("noisy", [False, True])
-def test_graphs_and_eager_steps_take_the_steps_that_there_are_in_order(noisy, block):
+def test_graphs_and_eager_steps_take_the_steps_that_there_are_in_order(noisy, drawn_at_once):
     noise = torch.randn(sum(CALLS), 3, 8, 8).mul(0.1) if noisy else None
-    graphed = trained(WithoutGpu, noise, block=block)
-    assert torch.equal(weights(trained(EagerEngine, noise, block=block)), weights(graphed))
-    assert [graph.length for graph in graphed.recorded] == [min(32, block) if noisy else 32]
+    graphed = trained(WithoutGpu, noise, drawn_at_once=drawn_at_once)
+    assert torch.equal(weights(trained(EagerEngine, noise, drawn_at_once=drawn_at_once)), weights(graphed))
+    assert [graph.length for graph in graphed.recorded] == [min(32, drawn_at_once) if noisy else 32]
     assert graphed.recorded[0].replays > 8
 
 
-def test_another_option_is_recorded_anew_after_a_step_with_it():
+def test_another_option_is_recorded_again_after_a_step_with_it():
     def change(call, engine):
         if call == 4:
             engine.training.optimizer.param_groups[0]["lr"] /= 2

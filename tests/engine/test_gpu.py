@@ -49,7 +49,7 @@ train_on_gpu = functools.partial(train, options=ON_GPU)
 
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
 @pytest.mark.parametrize("data", DATA)
-def test_an_instance_ends_alike_in_any_company_and_in_chunks_of_any_length(data, optimizer):
+def test_an_instance_ends_alike_in_any_ensemble_and_in_chunks_of_any_length(data, optimizer):
     model = {"optimizer": OPTIMISERS[optimizer], "noise_std": 0.1}
     pair = train_on_gpu(DATA[data], (8, 16), Ensemble(2), inner_steps=100, **model)
     assert_equal_weights(pair, train_on_gpu(DATA[data], (8, 16), Ensemble(5), inner_steps=100, **model), CLOSE)
@@ -152,7 +152,7 @@ class Slower(StepCallback):
             module.networks.l1 *= 2
 
 
-def test_a_graph_is_recorded_anew_for_other_options(monkeypatch):
+def test_a_graph_is_recorded_again_for_other_options(monkeypatch):
     seen, ends = replays(monkeypatch), []
     for inner_steps in (1, 40):
         module = EnsembleModule(8, 16, Ensemble(3), l1=0.01, inner_steps=inner_steps)

@@ -23,7 +23,7 @@ from tests.support.training import (
     EXACT,
     SIZES,
     assert_equal_weights,
-    assert_independent_of_company_and_chunks,
+    assert_independent_of_ensemble_and_chunks,
     train,
 )
 
@@ -201,10 +201,10 @@ def test_a_user_s_network_is_not_of_our_own_class():
         ("bernoulli", "SGD with momentum", "5 x 3"),
     ],
 )
-def test_an_instance_trained_in_threads_has_the_same_bits_in_any_company_and_chunks(data, optimizer, size):
+def test_an_instance_trained_in_threads_has_the_same_bits_in_any_ensemble_and_chunks(data, optimizer, size):
     for number in (1, 2):
         with threads(number):
-            assert_independent_of_company_and_chunks(
+            assert_independent_of_ensemble_and_chunks(
                 DATA[data], SIZES[size], optimizer=OPTIMISERS[optimizer], engine="threaded"
             )
 

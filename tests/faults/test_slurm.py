@@ -45,4 +45,4 @@ def test_a_job_that_is_requeued_goes_on_and_nothing_else_goes_on_from_it(tmp_pat
     for name in ("results", "history", "collisions"):
         pd.testing.assert_frame_equal(getattr(requeued, name), getattr(whole, name), check_exact=True)
     assert not (root / "lightning_logs/version_2/weights/step_000000000.npz").exists()
-    befell("SLURM requeues", "went on from between two steps, and ended bit-equal; another run began anew")
+    befell("SLURM requeues", "went on from between two steps, and ended bit-equal; another run began again")

@@ -99,16 +99,16 @@ def remove(trainer):
 @pytest.mark.parametrize(
     ("kind", "method", "step"), [(Checkpoint, "save", 600), pytest.param(Snapshots, "act", 600, **SLOW)]
 )
-def test_a_run_directory_that_is_removed_is_made_anew(tmp_path, whole, kind, method, step, befell):
+def test_a_run_directory_that_is_removed_is_made_again(tmp_path, whole, kind, method, step, befell):
     statuses, said = run(tmp_path, prepare=functools.partial(at_step, kind, method, step, remove))
     assert statuses == [0], said
-    assert said[0].count("was removed and is made anew") == 1
+    assert said[0].count("was removed and is made again") == 1
     made = polysemantic.load(tmp_path / "lightning_logs/version_0")
     assert made.config == whole.config | {"trainer": made.config["trainer"]}
     pd.testing.assert_frame_equal(made.results, whole.results, check_exact=True)
     pd.testing.assert_frame_equal(made.history, whole.history, check_exact=True)
     assert_same_ends(whole, made)
-    befell("removed run directory", "made anew; earlier snapshots lost")
+    befell("removed run directory", "made again; earlier snapshots lost")
 
 
 def two_checkpoints(root):

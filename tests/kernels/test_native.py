@@ -97,7 +97,7 @@ def test_products_with_inputs_are_those_of_double_precision(kind, batch):
 
 
 @pytest.mark.parametrize("kind", NATIVE)
-def test_an_instance_has_the_same_bits_in_any_company(kind):
+def test_an_instance_has_the_same_bits_in_any_ensemble(kind):
     W, overlap = numbers(5, 64, 96), numbers(5, 64, 64, seed=1)
     together, alone = torch.empty(5, 64, 64), torch.empty(1, 64, 64)
     kind().nt(W, W, together)
@@ -137,7 +137,7 @@ def test_a_training_ends_where_float32_ends(kind, optimizer, lr):
 
 @pytest.mark.parametrize("kind", NATIVE)
 @pytest.mark.parametrize("data", DATA)
-def test_an_instance_has_the_same_bits_eagerly_in_small_company_and_in_threads_in_large(kind, data):
+def test_an_instance_has_the_same_bits_eagerly_in_a_small_ensemble_and_in_threads_in_a_large_one(kind, data):
     eager, threaded = Plan(EagerEngine, kind), Plan(ThreadedEngine, kind, block=3)
     few = train(DATA[data], (32, 32), Ensemble(3), plan=eager, l1=0.01, noise_std=0.1)
     many = train(DATA[data], (32, 32), Ensemble(11), plan=threaded, l1=0.01, noise_std=0.1)

@@ -144,6 +144,6 @@ def points(directory: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def go_on(root: Path, *arguments: str, ranks: int = 1) -> Sequence[BaseProcess]:
-    """Start the command that continues the newest run, or that starts it anew if it had no checkpoint yet."""
+    """Start the command that continues the newest run, or that starts it again if it had no checkpoint yet."""
     begun = any(root.glob("lightning_logs/version_*/checkpoints/*.ckpt"))
     return begin(root, *(["--ckpt_path=last"] if begun else []), *arguments, ranks=ranks)

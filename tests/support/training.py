@@ -53,7 +53,7 @@ def assert_equal_weights(one: EnsembleModule, other: EnsembleModule, tolerance: 
         torch.testing.assert_close(values, other.state_dict()[name][first : first + len(values)], **tolerance)
 
 
-def assert_independent_of_company_and_chunks(
+def assert_independent_of_ensemble_and_chunks(
     make_data: Callable[..., InputDataModule],
     size: tuple[int, int],
     tolerance: dict[str, Any] = EXACT,
@@ -63,8 +63,8 @@ def assert_independent_of_company_and_chunks(
     pair = train(make_data, size, Ensemble(2), inner_steps=100, **model)
     assert (pair.networks.W_enc - pair.networks.W_enc[0]).abs().max() > 0.1
     for seeds in (5, 16):
-        company = train(make_data, size, Ensemble(seeds), inner_steps=100, **model)
-        assert_equal_weights(pair, company, tolerance)
+        larger = train(make_data, size, Ensemble(seeds), inner_steps=100, **model)
+        assert_equal_weights(pair, larger, tolerance)
     for inner_steps in (1, 7):
         chunks = train(make_data, size, Ensemble(2), inner_steps=inner_steps, **model)
         assert_equal_weights(pair, chunks, EXACT)

@@ -18,7 +18,7 @@ from tests.support.training import (
     OPTIMISERS,
     SIZES,
     assert_equal_weights,
-    assert_independent_of_company_and_chunks,
+    assert_independent_of_ensemble_and_chunks,
     train,
 )
 
@@ -31,27 +31,27 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("size", ["8 x 6", "16 x 5"])
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
 @pytest.mark.parametrize("data", DATA)
-def test_an_instance_has_the_same_bits_in_any_company_and_in_chunks_of_any_length(data, optimizer, size):
-    assert_independent_of_company_and_chunks(DATA[data], SIZES[size], optimizer=OPTIMISERS[optimizer])
+def test_an_instance_has_the_same_bits_in_any_ensemble_and_in_chunks_of_any_length(data, optimizer, size):
+    assert_independent_of_ensemble_and_chunks(DATA[data], SIZES[size], optimizer=OPTIMISERS[optimizer])
 
 
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("data", DATA)
-def test_noise_has_the_same_bits_in_any_company_and_in_chunks_of_any_length(data, law):
-    assert_independent_of_company_and_chunks(DATA[data], SIZES["8 x 6"], noise=law, noise_std=0.1)
+def test_noise_has_the_same_bits_in_any_ensemble_and_in_chunks_of_any_length(data, law):
+    assert_independent_of_ensemble_and_chunks(DATA[data], SIZES["8 x 6"], noise=law, noise_std=0.1)
 
 
 @pytest.mark.parametrize("act", ["linear", "relu"])
 @pytest.mark.parametrize("data", DATA)
-def test_every_parameter_has_the_same_bits_in_any_company_and_in_chunks_of_any_length(data, act):
+def test_every_parameter_has_the_same_bits_in_any_ensemble_and_in_chunks_of_any_length(data, act):
     model = {"tied": False, "bias": True, "act": act, "importance": 0.9, "noise_std": 0.1, "clip_norm": 0.5}
-    assert_independent_of_company_and_chunks(DATA[data], SIZES["16 x 5"], **model)
+    assert_independent_of_ensemble_and_chunks(DATA[data], SIZES["16 x 5"], **model)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMISERS)
 @pytest.mark.parametrize("data", DATA)
-def test_sizes_of_no_whole_vectors_agree_within_1e_5_in_any_company(data, optimizer):
-    assert_independent_of_company_and_chunks(DATA[data], SIZES["5 x 3"], CLOSE, optimizer=OPTIMISERS[optimizer])
+def test_sizes_of_no_whole_vectors_agree_within_1e_5_in_any_ensemble(data, optimizer):
+    assert_independent_of_ensemble_and_chunks(DATA[data], SIZES["5 x 3"], CLOSE, optimizer=OPTIMISERS[optimizer])
 
 
 @pytest.mark.parametrize("data", DATA)
@@ -65,10 +65,10 @@ def test_two_threads_and_many_numbers_change_no_bit():
     torch.set_num_threads(2)
     try:
         data = functools.partial(IndependentBernoulli, probability=0.1, batch_size=128)
-        pair, company = (train(data, (128, 64), Ensemble(seeds), max_steps=5, noise_std=0.1) for seeds in (2, 5))
+        pair, larger = (train(data, (128, 64), Ensemble(seeds), max_steps=5, noise_std=0.1) for seeds in (2, 5))
     finally:
         torch.set_num_threads(threads)
-    assert_equal_weights(pair, company, EXACT)
+    assert_equal_weights(pair, larger, EXACT)
 
 
 GRID = {
