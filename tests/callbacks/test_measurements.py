@@ -138,7 +138,7 @@ def test_a_metric_that_adds_another_number_of_values_than_instances_is_named(tmp
         def update(self, W_enc):
             self.add(values(W_enc))
 
-    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* from Misshapen\."):
+    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* of Misshapen\."):
         fit(tmp_path, 1, measurements=Measurements(metrics=[Misshapen()]))
 
 
@@ -151,8 +151,27 @@ def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
         def update(self, **given):
             self.add(given[name].mul_(2).view(16, -1).sum(1))
 
-    with pytest.raises(ValueError, match=r"`metrics` must leave what they are given as it is, got Writer\."):
+    with pytest.raises(
+        ValueError, match=rf"`metrics` must leave what they are given as it is, got {name} changed by Writer\."
+    ):
         fit(tmp_path, measurements=Measurements(metrics=[Writer()]))
+
+
+def test_a_metric_that_breaks_its_declaration_later_is_told_and_kept(tmp_path):
+    class Halved(InstanceMetric):
+        count_valued = True
+        taken = 0
+
+        def update(self, W_enc):
+            self.add(torch.full((len(W_enc),), 0.5 if self.taken else 1))
+            self.taken += 1
+
+    with pytest.warns(
+        UserWarning, match="^`Halved` must be whole, as `count_valued` says; some values during training"
+    ):
+        run = fit(tmp_path, 20, measurements=Measurements(10, metrics=[Halved()]), ensemble=Ensemble(2))
+    assert run.history.groupby("step")["halved"].mean().tolist() == [1, 0.5, 0.5]
+    assert run.results["halved"].tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("tied", [True, False])
