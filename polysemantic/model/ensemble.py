@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from polysemantic.validation.checks import check_at_least_one
-from polysemantic.validation.suggestions import did_you_mean
+from polysemantic.validation.checks import check_at_least_one, check_varied
 
 
 class Ensemble:
@@ -69,11 +68,7 @@ class Ensemble:
         Raises:
             ValueError: If a name is in none of `declared`; the message lists the names that can vary.
         """
-        known = sorted(set(itertools.chain(*declared)))
-        for name in self.vary:
-            if name not in known:
-                meant = did_you_mean(name, known)
-                raise ValueError(f"`ensemble.vary` must name one of {', '.join(known)}, got {name!r}{meant}")
+        check_varied(self.vary, itertools.chain(*declared))
 
 
 def _checked(name: str, values: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from lightning.pytorch import Callback, Trainer
 from polysemantic.callbacks import StepProgress
 from polysemantic.distributed import InstanceParallel, choose_strategy
 from polysemantic.runtime.logger import RunLogger
-from polysemantic.runtime.options import check_callbacks, check_options
+from polysemantic.runtime.options import check_callbacks, check_options, explained
 from polysemantic.runtime.run_config import ConfigFile
 from polysemantic.storage.checkpoints import SealedCheckpointIO
 from polysemantic.storage.run_directories import RUNS
@@ -57,7 +57,8 @@ def build_trainer(callbacks: list[Callback], directory: Path | None, *, logged: 
     if logged and SLURMEnvironment.detect():
         options["default_root_dir"] = _requeue_directory(root, callbacks)
     strategy = choose_strategy(options.get("strategy"))
-    trainer = Trainer(**options | {"strategy": strategy or "auto"})
+    with explained(options):
+        trainer = Trainer(**options | {"strategy": strategy or "auto"})
     # Only a Trainer knows how many processes the options and the cluster make together.
     if strategy is None and trainer.world_size > 1:
         trainer = Trainer(**options | {"strategy": InstanceParallel()})

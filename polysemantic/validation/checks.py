@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, get_args
 
@@ -28,6 +29,15 @@ def check_choice(**choices: tuple[str, Any]) -> None:
             raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {choice!r}{did_you_mean(choice, known)}")
 
 
+def check_varied(names: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse a varied name that neither the model nor the inputs declare; the error lists those that they do."""
+    listed = sorted(set(known))
+    for name in names:
+        if name not in listed:
+            meant = did_you_mean(name, listed)
+            raise ValueError(f"`ensemble.vary` must name one of {', '.join(listed)}, got {name!r}{meant}")
+
+
 def check_not_negative(**numbers: float) -> None:
     """Refuse a number that is negative, infinite or nan."""
     for name, number in numbers.items():
@@ -44,6 +54,9 @@ def check_positive(**numbers: float | None) -> None:
 
 def check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:
     """Refuse hyperparameters of the model that are out of their range."""
-    check_not_negative(l1=l1, noise_std=noise_std, init_scale=init_scale)
+    check_not_negative(l1=l1, noise_std=noise_std)
+    if not 0 < init_scale < math.inf:
+        rule = "be positive and finite, as weights of 0 have no gradient and stay where they are"
+        raise ValueError(f"`init_scale` must {rule}, got {init_scale}.")
     if not 0 < importance <= 1:
         raise ValueError(f"`importance` must lie in (0, 1], got {importance}.")

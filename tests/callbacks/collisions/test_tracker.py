@@ -59,9 +59,9 @@ class Interrupt(StepCallback):
 
 
 def fit(tmp_path, history=None, data=None, every=1, seeds=3, **options):
-    """A run whose weights follow a planted history, from zeros; or that trains."""
+    """A run whose weights follow a planted history, from next to nothing; or that trains."""
     data = data or OneHot(4)
-    planted = {"init_scale": 0.0, "optimizer": lambda p: Planted(p, history), "max_steps": len(history or [])}
+    planted = {"init_scale": 1e-30, "optimizer": lambda p: Planted(p, history), "max_steps": len(history or [])}
     defaults = planted if history else {"max_steps": 90, "optimizer": lambda p: torch.optim.Adam(p, lr=0.02)}
     arguments = {
         "n_hidden": 3,
