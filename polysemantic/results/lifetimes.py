@@ -127,13 +127,10 @@ def summary(rows: list[Lifetimes], diverged: int = 0) -> Group:
         if points:
             table.add_row(shown)
         for kind, number, alive, median, rate in map(in_words, lives):
-            # Below a long name there is no room for a median and its interval beside one another.
-            told = (
-                (f"  {kind}", number, alive, median.replace(" [", "\n["), rate)
-                if points
-                else (kind, number, alive, median, rate)
-            )
-            table.add_row(*map(escape, told))
+            if points:
+                # Below a long name there is no room for a median and its interval beside one another.
+                kind, median = f"  {kind}", median.replace(" [", "\n[")
+            table.add_row(*map(escape, (kind, number, alive, median, rate)))
     lines = (
         "[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; resolved per 1000 steps of life.",
         f"{diverged} networks diverged and are left out." if diverged else "",

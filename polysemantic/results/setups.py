@@ -109,7 +109,9 @@ def _setups(model: Mapping[str, Any], data: Mapping[str, Any], n_features: int, 
         learning_rate=_plain_rate(model),
         **given,
     )
-    points = [{name: value for name, value in point.items() if name in _VARIED} for point in ensemble.points]
+    points: list[dict[str, Any]] = [
+        {name: value for name, value in point.items() if name in _VARIED} for point in ensemble.points
+    ]
     return [dataclasses.replace(setup, **point) for point in points]
 
 

@@ -133,7 +133,8 @@ def _value_text(value: Any, column: pd.Series[Any]) -> str:
     """A value of an axis; a sweep's may be a word, or missing."""
     if isinstance(value, (bool, str)) or not isinstance(value, numbers.Real):
         return str(value)
-    return "-" if pd.isna(value) else short_text(float(value), column.dropna().unique())
+    number = float(value)
+    return "-" if math.isnan(number) else short_text(number, column.dropna().unique())
 
 
 def narrow(number: str) -> str:

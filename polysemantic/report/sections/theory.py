@@ -17,5 +17,5 @@ def theory(material: Material) -> Section:
         if (missing := unmet_anywhere(one, setups))
     ]
     table = TextTable("By size; a dash where no network here has what is assumed", list(HEADINGS.values()), rows)
-    table.words = glossary(["n", "m"])
+    table.words = glossary(["n_features", "n_hidden"])
     return Section("Predictions", [*LEGEND, *lacking], tables=[table])
