@@ -1,11 +1,11 @@
 """Predictions of incidental polysemanticity, in numbers and NumPy arrays; it imports nothing of ours.
 
 n features, m neurons; lambda and t are in the paper's units (`paper_lambda`, `paper_time`). Source: arXiv:2312.03096.
+What each prediction assumes is said in `results/predictions.py`.
 """
 
 import math
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def polysemantic_neurons_paper(n_features: int, n_hidden: int) -> float:
         n_hidden: Number of neurons, m.
 
     Returns:
-        The predicted count.
+        The predicted count; nan when n > 2m, where it would exceed the number of neurons.
 
     Raises:
         ValueError: If a size is not positive.
@@ -40,7 +40,7 @@ def polysemantic_neurons_paper(n_features: int, n_hidden: int) -> float:
         16.0
     """
     _check_positive(n_features=n_features, n_hidden=n_hidden)
-    return n_features**2 / (4 * n_hidden)
+    return n_features**2 / (4 * n_hidden) if n_features <= 2 * n_hidden else math.nan
 
 
 def expected_opposite_sign_pairs(n_features: int, n_hidden: int) -> float:
@@ -135,46 +135,6 @@ def paper_time(learning_rate: float, steps: int, n_features: int) -> float:
     """
     _check_positive(n_features=n_features)
     return 4 * learning_rate * steps / n_features
-
-
-def law_rate(
-    *,
-    every_feature_once: bool,
-    tied: bool,
-    act: str,
-    optimizer: str,
-    options: Mapping[str, Any],
-    noise_std: float,
-    bias: bool,
-    clip_norm: float | None,
-) -> float | None:
-    """Learning rate of a run that `l1_norm_law` and `sparsity_law` are about; None for any other.
-
-    They are derived for tied weights and linear hidden units, without noise or bias, trained on every one-hot input by
-    plain gradient descent.
-
-    Args:
-        every_feature_once: Whether the inputs of each step are the identity matrix.
-        tied: Whether the decoder is the encoder.
-        act: Activation of the hidden units.
-        optimizer: Name of the optimiser's class.
-        options: Those of its group of parameters; `initial_lr` among them is what a schedule leaves there.
-        noise_std: Standard deviation of the hidden noise.
-        bias: Whether the outputs have a bias.
-        clip_norm: Largest norm of a gradient, None for any.
-
-    Returns:
-        The learning rate, or None.
-
-    Example:
-        >>> run = {"every_feature_once": True, "tied": True, "act": "linear", "optimizer": "SGD"}
-        >>> run |= {"noise_std": 0.0, "bias": False, "clip_norm": None}
-        >>> law_rate(**run, options={"lr": 0.1}), law_rate(**run, options={"lr": 0.1, "momentum": 0.9})
-        (0.1, None)
-    """
-    plain = optimizer == "SGD" and not any(options.get(name) for name in ("momentum", "weight_decay", "initial_lr"))
-    more = noise_std or bias or clip_norm is not None
-    return float(options["lr"]) if every_feature_once and tied and act == "linear" and plain and not more else None
 
 
 def l1_norm_law(t: float | NDArray[np.float64], n_hidden: int, l1_rate: float) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from polysemantic.functional import all_finite, instance_blocks, sharing
 from polysemantic.metrics.agreement import check_values, update_metric, value_of
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
+from polysemantic.results.predictions import EXCESS, where_holds
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
 from polysemantic.training.module import EnsembleModule
 from polysemantic.validation.suggestions import did_you_mean
@@ -24,7 +25,8 @@ from polysemantic.validation.suggestions import did_you_mean
 _AT_ONCE = 3 * 2**18
 # What the `update` of a metric may ask for.
 _AT_START = ("led_at_start", "signs_at_start", "w_start")
-_GIVEN = ("W_enc", "W_dec", "b_dec", *_AT_START, "l1", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
+_WEIGHTS = ("W_enc", "W_dec", "b_dec")
+_GIVEN = (*_WEIGHTS, *_AT_START, "l1", "signed_slots", "cooccurrence", "partition", "x", "h", "x_hat", "loss")
 
 
 class Measurer:
@@ -54,6 +56,7 @@ class Measurer:
             self._constant |= {
                 name: kept.to(weights.W_enc.device) for name, kept in module.initial_traits._asdict().items()
             }
+            self._constant["signed_slots"] = where_holds(EXCESS, module).to(weights.W_enc.device)
             if any(metric._filter_kwargs(w_start=0) for metric in self._metrics):
                 self._constant["w_start"] = module.w_start.to(weights.W_enc)
             self._partition = self._partition_of(module.data)

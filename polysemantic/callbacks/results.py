@@ -9,24 +9,27 @@ from rich.console import Console
 from torch import Tensor
 from typing_extensions import override
 
+from polysemantic.callbacks.collisions.survival import Survival
 from polysemantic.callbacks.collisions.tracker import CollisionTracker
 from polysemantic.callbacks.convergence import Convergence
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.callbacks.measurements import Measurements
 from polysemantic.results import tables
 from polysemantic.results.columns import COLUMNS, column_notes
+from polysemantic.results.predictions import SLOTS, expected_at_points, expected_counts
+from polysemantic.results.setups import setups_of_module
 from polysemantic.storage.files import write_parquet
-from polysemantic.theory import expected_polysemantic_neurons
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 
 class Results(Callback):
-    """Writes `results.parquet` and `history.parquet` at the end, `test.parquet` after a test, and prints the table.
+    """Writes `results.parquet` and `history.parquet` at the end, `test.parquet` after a test, and prints the tables.
 
     Args:
         measurements: The callback that measures in training; validation and test measure the same, apart from it.
         convergence: The callback that knows when instances stopped changing, or diverged.
         collisions: The callback that follows collisions.
+        survival: The callback that estimates how long they last, printed below the counts; it must come before this.
         quiet: Whether to print nothing.
     """
 
@@ -35,6 +38,7 @@ class Results(Callback):
         measurements: Measurements,
         convergence: Convergence,
         collisions: CollisionTracker,
+        survival: Survival,
         *,
         quiet: bool = False,
     ) -> None:
@@ -42,6 +46,7 @@ class Results(Callback):
         self.measurements = measurements
         self.convergence = convergence
         self.collisions = collisions
+        self.survival = survival
         self.table = pd.DataFrame()
 
     @override
@@ -52,11 +57,13 @@ class Results(Callback):
             path = run_directory(trainer) / "history.parquet"
             write_parquet(path, history, column_notes(self.measurements.columns))
             results = self._conclude(module, self.measurements.latest, trainer.global_step)
+            # The lives come after the counts, which are the answer.
+            if (lives := self.survival.shown) is not None:
+                Console(quiet=self.quiet).print(lives)
             self._write(trainer, "results", results)
 
     def _conclude(self, module: EnsembleModule, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
         """The table of results, once it is printed."""
-        expected = expected_polysemantic_neurons(module.n_features, module.n_hidden)
         inputs = module.data.of(slice(None))
         exposures = step * inputs.batch_size * inputs.marginals().mean(-1).cpu()
         diverged = self.convergence.diverged_step >= 0
@@ -66,12 +73,13 @@ class Results(Callback):
         table = tables.with_columns(_labels(module).assign(step=step), ends | measured, known)
         companions = inputs.expected_companions().nanmean(-1).cpu()
         table = table.assign(
-            expected_polysemantic_neurons=expected,
+            expected_polysemantic_neurons=expected_at_points(SLOTS, module).numpy(),
             exposures=exposures.numpy(),
             expected_companions=companions.numpy(),
         )
         varied = list(module.ensemble.vary)
-        for shown in (tables.summary(table, varied), *tables.own_summaries(table, varied, known)):
+        theory = expected_counts(setups_of_module(module))
+        for shown in (tables.summary(table, varied, theory), *tables.own_summaries(table, varied, known)):
             Console(quiet=self.quiet).print(shown)
         self.table = table
         return table

@@ -1,11 +1,10 @@
-"""The command `theory`: predictions for given sizes."""
+"""The command `theory`: predictions for given sizes, and what each assumes."""
 
 from __future__ import annotations
 
 import itertools
 
 from polysemantic.cli.arguments import OneLineArguments, whole_numbers
-from polysemantic.results.predictions import COLUMNS, LEGEND, cells, predictions
 
 
 def main(args: list[str] | None = None) -> int:
@@ -18,11 +17,15 @@ def main(args: list[str] | None = None) -> int:
     from rich.console import Console
     from rich.table import Table
 
+    from polysemantic.results.predictions import HEADINGS, LEGEND, cells, predictions
+    from polysemantic.results.setups import Setup
+
     shown = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for heading in COLUMNS.values():
+    for heading in HEADINGS.values():
         shown.add_column(heading, justify="right", no_wrap=True)
-    for row in cells(predictions(itertools.product(sizes.n_features, sizes.n_hidden))):
+    setups = itertools.starmap(Setup, itertools.product(sizes.n_features, sizes.n_hidden))
+    for row in cells(predictions(setups)):
         shown.add_row(*row)
     console = Console()
-    console.print(shown, *LEGEND, sep="\n", highlight=False)
+    console.print(shown, *LEGEND, sep="\n", highlight=False, markup=False)
     return 0

@@ -26,6 +26,8 @@ class InstanceMetric(Metric):
       largest (`functional.strongest`) and all signs (`functional.pack_signs`);
     - `w_start`: these weights themselves, kept for the metrics that ask for them, at the price of that memory;
     - `l1`: the weight of the L1 penalty;
+    - `signed_slots`: whether an instance's features take signed slots of neurons, one each, so that more features than
+      neurons force some to share one (`results.predictions.EXCESS`);
     - `cooccurrence`: P(i and j on), the diagonal P(i on);
     - `partition`: +1 or -1 for each feature, None where the inputs have no two parts;
     - `x`, `h`, `x_hat`: inputs, hidden activations and reconstructions of a batch, and `loss`, their mean loss.
@@ -58,6 +60,8 @@ class InstanceMetric(Metric):
     """What the tables of a terminal call it; empty for `label`."""
     range: tuple[float, float] = (-inf, inf)
     """The least and the greatest value that it can have: intervals end there."""
+    at_most: str = ""
+    """The size that it cannot exceed, `n_features` or `n_hidden`; empty if there is none. Intervals end there too."""
     count_valued: bool = False
     """Whether values are whole numbers, and so the column's."""
     others: tuple[int, int] = (0, 0)

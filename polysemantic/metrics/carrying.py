@@ -75,6 +75,7 @@ class Carriers(ThresholdMetric):
     label = "carriers"
     unit = "neurons per covered feature"
     range = (1, inf)
+    at_most = "n_hidden"
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
@@ -97,6 +98,7 @@ class PolysemanticNeurons(ThresholdMetric):
     label = "polysemantic neurons"
     short_label = "polysemantic"
     range = (0, inf)
+    at_most = "n_hidden"
     count_valued = True
 
     @override
@@ -128,6 +130,7 @@ class PolysemanticNeuronsBand(InstanceMetric):
     label = "polysemantic neurons in the band 0.8 to 1.2"
     short_label = "in band"
     range = (0, inf)
+    at_most = "n_hidden"
     count_valued = True
 
     def __init__(self, low: float = 0.8, high: float = 1.2, **kwargs: Any) -> None:

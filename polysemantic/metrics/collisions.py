@@ -1,5 +1,7 @@
-from math import inf
+from math import inf, nan
 
+from jaxtyping import Bool
+from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.functional import collision_counts, excess_polysemantic_neurons
@@ -54,9 +56,11 @@ class CollisionsSameSign(ThresholdMetric):
 
 
 class ExcessPolysemanticNeurons(ThresholdMetric):
-    """Polysemantic neurons beyond those that n_hidden forces; 0 none is incidental, below 0 it does not apply.
+    """Polysemantic neurons beyond those that n_hidden forces; 0 none is incidental, nan where it does not apply.
 
-    See `functional.excess_polysemantic_neurons`.
+    It does not apply where features take no signed slots of neurons, as in a run the rule
+    `results.predictions.EXCESS` says, nor where the difference is negative: neurons then carry three features or more,
+    or the code is spread out. See `functional.excess_polysemantic_neurons`.
 
     Example:
         >>> metric = ExcessPolysemanticNeurons()
@@ -67,8 +71,14 @@ class ExcessPolysemanticNeurons(ThresholdMetric):
 
     group = "collisions"
     label = "polysemantic neurons beyond necessary"
+    range = (0, inf)
+    at_most = "n_hidden"
     count_valued = True
 
     @override
-    def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:
-        self.add(excess_polysemantic_neurons(W_enc, W_dec, self.threshold))
+    def update(
+        self, W_enc: Matrix, W_dec: Matrix | None = None, signed_slots: Bool[Tensor, " instance"] | None = None
+    ) -> None:
+        excess = excess_polysemantic_neurons(W_enc, W_dec, self.threshold)
+        applies = excess >= 0 if signed_slots is None else (excess >= 0) & signed_slots
+        self.add(excess.double().where(applies, nan))

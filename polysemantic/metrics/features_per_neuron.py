@@ -22,6 +22,7 @@ class FeaturesPerNeuron(ToleranceMetric):
     group = "basis"
     label = "features per neuron"
     range = (1, inf)
+    at_most = "n_features"
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -23,6 +23,7 @@ class ParticipationRatio(ThresholdMetric):
     label = "participation ratio"
     unit = "neurons per feature"
     range = (1, inf)
+    at_most = "n_hidden"
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

@@ -43,6 +43,7 @@ class SparsityCount(ToleranceMetric):
     group = "sparsification"
     label = "neurons per feature m'"
     range = (0, inf)
+    at_most = "n_hidden"
 
     @override
     def update(self, W_enc: Matrix, W_dec: Matrix | None = None) -> None:

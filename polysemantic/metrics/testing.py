@@ -16,7 +16,7 @@ from polysemantic.metrics.base import InstanceMetric
 
 _OF_INPUTS = ("x", "h", "x_hat")
 _AT_START = ("led_at_start", "signs_at_start", "w_start")
-_OF_INSTANCES = (*_OF_INPUTS, "loss", "W_enc", "W_dec", "b_dec", *_AT_START, "cooccurrence", "l1")
+_OF_INSTANCES = (*_OF_INPUTS, "loss", "W_enc", "W_dec", "b_dec", *_AT_START, "cooccurrence", "l1", "signed_slots")
 _SUPPLIED = (*_OF_INSTANCES, "partition")
 
 Update = Mapping[str, Tensor | None]

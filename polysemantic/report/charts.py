@@ -87,6 +87,7 @@ class Chart:
         table: Its numbers, for download.
         chooser: What the choice is between.
         height: Pixels on the page.
+        words: What its words mean, on one line below it.
     """
 
     key: str
@@ -96,6 +97,7 @@ class Chart:
     table: pd.DataFrame
     chooser: str = "networks"
     height: int = 440
+    words: str = ""
 
     @property
     def legend(self) -> bool:
@@ -173,11 +175,13 @@ class TextTable:
         caption: What it shows.
         columns: Headings.
         rows: Cells.
+        words: What its words mean, on one line below it.
     """
 
     caption: str
     columns: list[str]
     rows: list[list[str]]
+    words: str = ""
 
 
 @dataclasses.dataclass

@@ -33,6 +33,10 @@ def statistics(rows: pd.DataFrame, by: list[str], column: str, columns: Mapping[
     values[groups.ngroup(), groups.cumcount()] = rows[column].to_numpy(dtype=float, na_value=math.nan)
     mean, *ends = (part.numpy() for part in interval_of(column, torch.from_numpy(values), columns))
     low, high = (np.where(np.isnan(end), mean, end) for end in ends)
+    if (size := look_up(column, columns).at_most) in rows and len(sizes):
+        # A mean over networks of one size ends there, though not where a user's metric goes beyond.
+        most = np.fmax(groups[size].max().to_numpy(dtype=float), np.nanmax(values, axis=1, initial=-math.inf))
+        high = np.minimum(high, most)
     numbers = {"mean": mean, "low": low, "high": high, "networks": (~np.isnan(values)).sum(1)}
     return sizes.index.to_frame(index=False).assign(**numbers)
 

@@ -74,7 +74,13 @@ def _chart(chart: Chart | Phase | Slides) -> str:
         f'<figure class="chart" id="{escape(chart.key)}"><figcaption>{escape(chart.title)}</figcaption>'
         '<div class="controls"></div><div class="plots"></div>'
         f'<script type="application/json">{_json(payload(chart))}</script></figure>'
+        f"{_words(chart.words) if isinstance(chart, Chart) else ''}"
     )
+
+
+def _words(text: str) -> str:
+    """What the words of a chart or table mean, below it."""
+    return f'<p class="words">{escape(text)}</p>' if text else ""
 
 
 def _json(data: Json) -> str:
@@ -87,7 +93,8 @@ def _table(table: TextTable) -> str:
     head = _row("th", table.columns)
     rows = "".join(_row("td", row) for row in table.rows)
     caption = f"<caption>{escape(table.caption)}</caption>"
-    return f'<div class="scroll"><table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table></div>'
+    whole = f"<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table>"
+    return f'<div class="scroll">{whole}</div>{_words(table.words)}'
 
 
 def _row(cell: str, texts: Iterable[str]) -> str:

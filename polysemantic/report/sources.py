@@ -14,6 +14,7 @@ import torch
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.results.columns import Column
 from polysemantic.results.settings import Setting, settings
+from polysemantic.results.setups import Setup, setups_of_config
 from polysemantic.storage.runs import read_snapshot
 
 Snapshot = dict[str, torch.Tensor]
@@ -47,6 +48,11 @@ class Source:
         """Its grid points and seeds."""
         return Ensemble(**self.config["ensemble"])
 
+    @functools.cached_property
+    def setups(self) -> list[Setup]:
+        """What predictions ask about each of its grid points."""
+        return setups_of_config(self.config, int(self.results["n_features"].iloc[0]))
+
     @property
     def settings(self) -> dict[str, Setting]:
         """Its settings by dotted key, without those that vary within the run."""
@@ -76,6 +82,16 @@ class Point:
     source: Source
     label: str
     instances: range
+
+    @property
+    def number(self) -> int:
+        """Which grid point of its run it is, counted from 0."""
+        return self.instances.start // self.source.ensemble.seeds
+
+    @property
+    def setup(self) -> Setup:
+        """What predictions ask about it."""
+        return self.source.setups[self.number]
 
     @property
     def coverage(self) -> float:

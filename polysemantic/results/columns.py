@@ -33,6 +33,7 @@ class Column:
         counts: Whether its values are whole numbers.
         short_label: What the tables of a terminal call it; empty for the label.
         at_end: Whether TensorBoard draws no curve of it, and shows its mean at the end of a run instead.
+        at_most: The size that it cannot exceed, `n_features` or `n_hidden`; empty if there is none.
 
     Raises:
         ValueError: If `range` is no least and greatest value.
@@ -51,6 +52,7 @@ class Column:
     counts: bool = False
     short_label: str = ""
     at_end: bool = False
+    at_most: str = ""
 
     def __post_init__(self) -> None:
         if len(self.range) != 2 or not self.range[0] < self.range[1]:
@@ -59,6 +61,20 @@ class Column:
         label = self.label or self.name.replace("_", " ")
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "short_label", self.short_label or label)
+
+    def within(self, **sizes: int) -> Column:
+        """The column of networks of one size, whose range ends there.
+
+        Args:
+            sizes: `n_features` and `n_hidden`.
+
+        Example:
+            >>> COLUMNS["polysemantic_neurons"].within(n_features=16, n_hidden=12).range
+            (0, 12)
+        """
+        least, most = self.range
+        size = sizes.get(self.at_most, inf)
+        return dataclasses.replace(self, range=(least, size)) if least < size < most else self
 
     @property
     def axis(self) -> str:
@@ -91,12 +107,18 @@ def described(metric: InstanceMetric | type[InstanceMetric]) -> Column:
         metric.range,
         metric.count_valued,
         metric.short_label,
+        at_most=metric.at_most,
     )
 
 
 def by_name(columns: Iterable[Column]) -> dict[str, Column]:
     """Columns under their names."""
     return {column.name: column for column in columns}
+
+
+def of_sizes(columns: Mapping[str, Column], **sizes: int) -> dict[str, Column]:
+    """Columns as they are of networks with these `n_features` and `n_hidden`."""
+    return {name: column.within(**sizes) for name, column in columns.items()}
 
 
 _FROM_ZERO = (0.0, inf)

@@ -66,6 +66,27 @@ def intervals_of(
     return {column: MeanEnds(*ends) for column, *ends in zip(columns, mean, low, high, strict=True)}
 
 
+# Seeds below which Student's interval says little.
+_FEW = 4
+
+
+def note_on_seeds(networks: int) -> str | None:
+    """What to bear in mind about the intervals of means over few networks; None if these are not few.
+
+    Args:
+        networks: The fewest that any mean is over.
+
+    Example:
+        >>> note_on_seeds(3)
+        'Only 3 seeds: an interval is wide and leans on normal spread; take 4 or more.'
+    """
+    if networks >= _FEW:
+        return None
+    if networks < 2:
+        return "One seed: a mean has no interval; take 4 or more."
+    return f"Only {networks} seeds: an interval is wide and leans on normal spread; take {_FEW} or more."
+
+
 def interval_text(mean: float, low: float, high: float, digits: int) -> str:
     """A mean with its interval, to some digits after the point: by its ends if it ends early on one side.
 

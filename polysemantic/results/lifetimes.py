@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Int
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from polysemantic.functional import (
     Interval,
@@ -23,6 +25,7 @@ from polysemantic.functional import (
     resolution_rate,
 )
 from polysemantic.model.ensemble import Ensemble, point_label, short_text
+from polysemantic.results.glossary import glossary
 
 Since = Literal["birth", "settlement"]
 
@@ -111,28 +114,29 @@ def _lifetimes(
     return Lifetimes(point, shown, since, len(duration), alive, curve, median_life(curve), rate, *intervals)
 
 
-def summary(rows: list[Lifetimes], diverged: int = 0) -> Table:
+def summary(rows: list[Lifetimes], diverged: int = 0) -> Group:
     """Median lives and resolution rates as a table for a terminal, and how many networks are left out of it."""
     points = {row.point for row in rows} != {"all"}
     # Close together where they name grid points, which must be told whole.
     padding = (0, 1, 0, 0) if points else (0, 1)
     table = Table(title="Lives of collisions", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=padding)
-    if points:
-        table.add_column("grid point", overflow="fold")
-    table.add_column("lives", no_wrap=True)
+    table.add_column("grid point, lives" if points else "lives", overflow="fold")
     for heading in ("number", "alive", "median life", "per 1000 steps"):
         table.add_column(heading, justify="right", no_wrap=True)
     for shown, lives in itertools.groupby(rows, lambda row: row.shown):
-        # One name of the grid point a line, beside a line for each kind of lives.
-        words = ("\n".join(column) for column in zip(*map(in_words, lives), strict=True))
-        table.add_row(*([shown] if points else []), *map(escape, words))
-    table.caption = (
-        "\\[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; ∞: most outlived the run. Resolved per "
-        "1000 steps of life. Settled lives count from settlement."
-        + (f" {diverged} networks diverged and are left out." if diverged else "")
+        if points:
+            table.add_row(shown)
+        for kind, number, alive, median, rate in map(in_words, lives):
+            if points:
+                # Below a long name there is no room for a median and its interval beside one another.
+                kind, median = f"  {kind}", median.replace(" [", "\n[")
+            table.add_row(*map(escape, (kind, number, alive, median, rate)))
+    lines = (
+        "[95 % interval over seeds]. Median life in steps, by Kaplan-Meier; resolved per 1000 steps of life.",
+        f"{diverged} networks diverged and are left out." if diverged else "",
+        glossary(["lives", "settled", "alive", "resolved"]),
     )
-    table.caption_justify = "left"
-    return table
+    return Group(table, *(Text(line) for line in lines if line))
 
 
 def in_words(row: Lifetimes) -> list[str]:
@@ -145,9 +149,13 @@ def in_words(row: Lifetimes) -> list[str]:
 def _with_interval(value: float, interval: Interval) -> str:
     if math.isnan(value):
         return "-"
-    ends = "" if math.isnan(interval.low) else f" [{_number(interval.low)}, {_number(interval.high)}]"
-    return f"{_number(value)}{ends}"
+    said = "most outlived the run" if math.isinf(value) else _number(value)
+    if not math.isfinite(interval.low):
+        return said
+    # Where the upper end outlives the run too, the run says no more than that the median is not below the lower end.
+    ends = f"≥ {_number(interval.low)}" if math.isinf(interval.high) else ", ".join(map(_number, interval))
+    return f"{said} [{ends}]"
 
 
 def _number(value: float) -> str:
-    return "∞" if math.isinf(value) else f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"
+    return f"{value:.2g}" if abs(value) < 100 else f"{value:.0f}"

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 import torch
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from polysemantic.model.ensemble import Ensemble, short_text
 from polysemantic.results.columns import COLUMNS, Column, look_up
-from polysemantic.results.intervals import interval_of, interval_text
-from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
+from polysemantic.results.converged import Converged
+from polysemantic.results.glossary import glossary
+from polysemantic.results.intervals import interval_of, interval_text, note_on_seeds
 
 _WIDTH = 80
 # Columns of the user's metrics in one table: with five numbers and their intervals a terminal is full.
@@ -51,21 +55,42 @@ def with_columns(
     return table.assign(**{name: v.astype("Int64") if name in counts else v for name, v in series.items()})
 
 
-def summary(results: pd.DataFrame, varied: list[str]) -> Table:
-    """Polysemantic neurons of each grid point, mean and 95 % interval over seeds, beside coverage and theory."""
+def summary(results: pd.DataFrame, varied: list[str], theory: str | None = None) -> Group:
+    """Polysemantic neurons of each grid point, mean and 95 % interval over seeds, beside coverage.
+
+    Below the table stands how many networks had converged, what theory expects and what the words mean.
+
+    Args:
+        results: The table of results of one run.
+        varied: The columns that name its grid points.
+        theory: What theory expects of it, in words (`predictions.expected_counts`).
+    """
     n, m = int(results["n_features"].iloc[0]), int(results["n_hidden"].iloc[0])
     title = f"{len(results)} instances, {n} features, {m} neurons, step {int(results['step'].iloc[0])}"
-    table = _wide(results, varied, _SHOWN, COLUMNS)
+    shown = list(_SHOWN)
+    table = _wide(results, varied, shown, COLUMNS)
     if too_wide(table):
         # The count in the band is for comparison with the paper alone.
-        table = _narrow(results, varied, [name for name in _SHOWN if name != _BAND], COLUMNS)
+        shown.remove(_BAND)
+        table = _narrow(results, varied, shown, COLUMNS)
     table.title, table.title_justify = title, "left"
-    expected = expected_polysemantic_neurons(n, m)
-    table.caption = f"mean ± 95 % interval over seeds; theory: n²/4m = {polysemantic_neurons_paper(n, m):.4g}" + (
-        "" if math.isnan(expected) else f", n(n-1)/2(2m-1) = {expected:.4g} polysemantic neurons"
-    )
-    table.caption_justify = "left"
-    return table
+    fewest = min(len(rows) for _, rows in _by_point(results, varied))
+    return explained(table, results, fewest, [theory, glossary(shown, short=True)])
+
+
+def explained(table: Table, results: pd.DataFrame, fewest: int, lines: Iterable[str | None]) -> Group:
+    """A table of means with lines below it, the first of which say how the numbers are to be read.
+
+    Args:
+        table: The table.
+        results: What its means are over.
+        fewest: The fewest networks that any of them is over.
+        lines: What else to say; None is no line.
+    """
+    converged = Converged.of(results)
+    first = f"mean ± 95 % interval over seeds; {converged.words}"
+    told = [first, converged.advice, note_on_seeds(fewest), *lines]
+    return Group(table, *(Text(line) for line in told if line))
 
 
 def own_summaries(results: pd.DataFrame, varied: list[str], known: Mapping[str, Column]) -> Iterator[Table]:
@@ -82,7 +107,7 @@ def _wide(results: pd.DataFrame, varied: list[str], shown: Iterable[str], known:
     for heading in (*varied, *(known[name].short_label for name in shown)):
         table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        table.add_row(*point.values(), *(mean_and_interval(rows[name], known) for name in shown))
+        table.add_row(*point.values(), *(within_sizes(rows, name, known) for name in shown))
     return table
 
 
@@ -94,15 +119,23 @@ def _narrow(results: pd.DataFrame, varied: list[str], shown: Iterable[str], know
         heading = known[name].short_label.replace(" ", "\n").replace("polysem", "poly-\nsem")
         table.add_column(heading, justify="right", no_wrap=True)
     for point, rows in _by_point(results, varied):
-        values = [narrow(mean_and_interval(rows[name], known)) for name in shown]
+        values = [narrow(within_sizes(rows, name, known)) for name in shown]
         table.add_row("\n".join(f"{name} = {text}" for name, text in point.items()) or "all", *values)
     return table
 
 
 def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """The values of each grid point in words, and its rows."""
-    for _, rows in results.groupby(varied, sort=False) if varied else [((), results)]:
-        yield {name: short_text(rows[name].iloc[0], results[name].unique()) for name in varied}, rows
+    for _, rows in results.groupby(varied, sort=False, dropna=False) if varied else [((), results)]:
+        yield {name: _value_text(rows[name].iloc[0], results[name]) for name in varied}, rows
+
+
+def _value_text(value: Any, column: pd.Series[Any]) -> str:
+    """A value of an axis; a sweep's may be a word, or missing."""
+    if isinstance(value, (bool, str)) or not isinstance(value, numbers.Real):
+        return str(value)
+    number = float(value)
+    return "-" if math.isnan(number) else short_text(number, column.dropna().unique())
 
 
 def narrow(number: str) -> str:
@@ -113,6 +146,12 @@ def narrow(number: str) -> str:
 def too_wide(table: Table) -> bool:
     """Whether a table is wider than a terminal."""
     return table.__rich_measure__(Console(width=10_000), Console(width=10_000).options).maximum > _WIDTH
+
+
+def within_sizes(rows: pd.DataFrame, name: str, known: Mapping[str, Column] = COLUMNS) -> str:
+    """`mean_and_interval` of a column, whose interval ends at the sizes of the networks at the latest."""
+    sizes = {size: int(rows[size].max()) for size in ("n_features", "n_hidden")}
+    return mean_and_interval(rows[name], {name: look_up(name, known).within(**sizes)})
 
 
 def mean_and_interval(values: pd.Series[float], known: Mapping[str, Column] = COLUMNS) -> str:

@@ -51,9 +51,9 @@ def standard_callbacks(
         # The bar is disabled and not left out, as Lightning would then add its own.
         progress.disable()
     drawn = [InputsLog(), Charts(measurements), Bands(measurements), WeightsLog(snapshots)]
-    survival = Survival(collisions, convergence, quiet=quiet)
+    survival = Survival(collisions, convergence)
     shown = [*drawn, progress, survival, SurvivalCurves(survival)]
-    results = Results(measurements, convergence, collisions, quiet=quiet)
+    results = Results(measurements, convergence, collisions, survival, quiet=quiet)
     derived = [*shown, results, HParams(results)]
     # Notes come before whatever may fail when training starts, so that each failure has its note.
     first = [WholeSteps(), ExceptionNotes(), ConfigFile(config)]

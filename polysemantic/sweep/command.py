@@ -20,7 +20,7 @@ from polysemantic.sweep.spec import SweepSpec, read_sweep
 from polysemantic.validation.suggestions import meant_option
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import RenderableType
 
     from polysemantic.sweep.engines import Engine
 
@@ -118,14 +118,15 @@ def _collect(path: Path, spec: SweepSpec | None) -> int:
 
 def _conclude(directory: Path) -> int:
     """Rebuild a sweep's table and show it."""
-    from polysemantic.sweep.table import axes_of, collect, summary
+    from polysemantic.results.columns import COLUMNS, read_columns
+    from polysemantic.sweep.table import RESULTS, axes_of, collect, summary
 
     results = collect(directory)
-    _print(summary(results, axes_of(directory)), directory)
+    _print(summary(results, axes_of(directory), COLUMNS | read_columns(directory / RESULTS)), directory)
     return 0
 
 
-def _print(table: Table, directory: Path) -> None:
+def _print(table: RenderableType, directory: Path) -> None:
     from rich.console import Console
 
     console = Console()

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,19 @@ import pyarrow.parquet as pq
 import yaml
 from pandas.api.types import is_object_dtype
 from rich.box import SIMPLE_HEAD
+from rich.console import Group
 from rich.table import Table
 
-from polysemantic.results.columns import COLUMNS
+from polysemantic.results.columns import COLUMNS, Column, column_notes, read_columns
+from polysemantic.results.converged import Converged
+from polysemantic.results.glossary import glossary
+from polysemantic.results.predictions import PAPER, SLOTS, number_or_dash
 from polysemantic.results.settings import short_names
-from polysemantic.results.tables import mean_and_interval, narrow, too_wide
+from polysemantic.results.setups import Setup
+from polysemantic.results.tables import explained, narrow, own_summaries, too_wide, within_sizes
 from polysemantic.storage.files import write_parquet, write_whole
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.reader import parse_yaml
-from polysemantic.theory import polysemantic_neurons_paper
 
 SWEEP = "sweep.yaml"
 CELLS = "cells"
@@ -27,7 +31,7 @@ RESULTS = "results.parquet"
 _CLASS = re.compile(r"(\w+[.])+[A-Z]\w*")
 # What the table of a sweep shows.
 _SHOWN = ("polysemantic_neurons", "coverage", "carriers")
-_THEORY = ("n²/4m", "n(n-1)/2(2m-1)")
+_THEORY = (PAPER, SLOTS)
 # Rows that a terminal shows at most.
 _ROWS = 60
 
@@ -84,7 +88,8 @@ def collect(directory: Path) -> pd.DataFrame:
         held = results[key.rpartition(".")[2]]
         columns[names[key]] = columns[names[key]].fillna(held) if names[key] in columns else held
     results = _plain(results.assign(**columns))
-    write_parquet(directory / RESULTS, results)
+    own = {name: of for cell in cells for name, of in read_columns(_results(directory, cell)).items()}
+    write_parquet(directory / RESULTS, results, column_notes(own))
     return results
 
 
@@ -116,28 +121,49 @@ def _names(sweep: dict[str, Any]) -> dict[str, str]:
     return short_names([*sweep["axes"], *(key for group in sweep["zip"] for key in group)])
 
 
-def summary(results: pd.DataFrame, axes: list[str]) -> Table:
-    """Polysemantic neurons, coverage and theory of each run and grid point, with 95 % intervals over seeds."""
-    table = _table(results, axes, str)
-    return _table(results, axes, narrow) if too_wide(table) else table
+def summary(results: pd.DataFrame, axes: list[str], known: Mapping[str, Column] = COLUMNS) -> Group:
+    """Polysemantic neurons, coverage and theory of each run and grid point, with 95 % intervals over seeds.
+
+    Args:
+        results: The sweep's table of results.
+        axes: The columns of its axes.
+        known: The columns of its runs; those of the user's metrics have tables of their own.
+    """
+    groups = results.groupby(["cell", *axes], sort=False, dropna=False)
+    shown = results[groups.ngroup() < _ROWS]
+    table = _table(shown, axes, str)
+    table = _table(shown, axes, narrow) if too_wide(table) else table
+    table.title = f"{len(results)} instances"
+    more = f"{groups.ngroups - _ROWS} more rows in {RESULTS}" if groups.ngroups > _ROWS else None
+    lines = [more, _theory_note(results), glossary([*_SHOWN, "n", "m"], short=True)]
+    return Group(explained(table, results, int(groups.size().min()), lines), *own_summaries(shown, axes, known))
+
+
+def _theory_note(results: pd.DataFrame) -> str | None:
+    """What theory assumes, where some networks have none."""
+    if results[SLOTS.name].notna().all():
+        return None
+    return f"- under {PAPER.formula}: no theory, which assumes {PAPER.assumes}"
 
 
 def _table(results: pd.DataFrame, axes: list[str], written: Callable[[str], str]) -> Table:
-    table = Table(
-        title=f"{len(results)} instances", box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0)
-    )
+    table = Table(box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0))
     for heading in axes:
         table.add_column(heading, justify="right", overflow="fold")
-    for heading in (*(COLUMNS[name].short_label for name in _SHOWN), *_THEORY):
-        table.add_column(heading.replace("/2(", "/\n2("), justify="right", no_wrap=True)
-    groups = list(results.groupby(["cell", *axes], sort=False, dropna=False))
-    for point, rows in groups[:_ROWS]:
-        first = rows.iloc[0]
-        paper = polysemantic_neurons_paper(int(first["n_features"]), int(first["n_hidden"]))
-        theory = (paper, float(first["expected_polysemantic_neurons"]))
-        shown = (written(mean_and_interval(rows[name])) for name in _SHOWN)
+    headings = (COLUMNS[name].short_label for name in _SHOWN)
+    for heading in (*headings, *(one.formula.replace("/2(", "/\n2(") for one in _THEORY), "converged"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for point, rows in results.groupby(["cell", *axes], sort=False, dropna=False):
+        shown = (written(within_sizes(rows, name)) for name in _SHOWN)
         values = (f"{value:g}" if isinstance(value, float) else str(value) for value in point[1:])
-        table.add_row(*values, *shown, *("-" if number != number else f"{number:.4g}" for number in theory))
-    more = f"; {len(groups) - _ROWS} more in {RESULTS}" if len(groups) > _ROWS else ""
-    table.caption, table.caption_justify = f"mean ± 95 % interval over seeds, beside theory{more}", "left"
+        converged = Converged.of(rows)
+        table.add_row(*values, *shown, *_expected(rows), f"{converged.converged}/{converged.networks}")
     return table
+
+
+def _expected(rows: pd.DataFrame) -> list[str]:
+    """What theory expects of networks, a dash where it does not hold for all, as their runs noted."""
+    if rows[SLOTS.name].isna().any():
+        return ["-"] * len(_THEORY)
+    setup = Setup(int(rows["n_features"].iloc[0]), int(rows["n_hidden"].iloc[0]))
+    return [number_or_dash(one.at(setup), 4) for one in _THEORY]

@@ -2,6 +2,7 @@ import dataclasses
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import yaml
@@ -15,12 +16,16 @@ from polysemantic.functional import (
     participation_ratio_null,
     polysemantic_neurons,
 )
+from polysemantic.report.charts import Chart
+from polysemantic.report.groups import statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.reading import read_material
 from polysemantic.report.sections import dose, frontier
+from polysemantic.results.columns import COLUMNS
+from polysemantic.results.glossary import MEANINGS
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
 from tests.support.reports import named, sections
-from tests.support.small_runs import small_one_hot
+from tests.support.small_runs import repeated_sweep, small_one_hot
 
 
 def test_one_run_has_every_section_that_its_data_allows(one_hot):
@@ -64,23 +69,44 @@ def test_coverage_has_a_panel_beside_every_count(sweep):
     assert payload(charts["phase"])["coverage"] == "coverage"
 
 
-def test_both_theory_curves_are_drawn_over_the_widths(sweep):
-    _, charts, _ = sections(sweep)
+@pytest.fixture(scope="module")
+def widths(one_hot, tmp_path_factory):
+    """A sweep over the number of neurons, too few for eight features the first."""
+    return repeated_sweep(tmp_path_factory.mktemp("widths") / "sweep", one_hot, (3, 24, 48), (0.5,))
+
+
+def test_both_theory_curves_are_drawn_over_the_widths(widths):
+    _, charts, made = sections(widths)
     expected = named(charts["width"], "theory, n(n-1)/2(2m-1)", "theory")
     paper = named(charts["width"], "theory, n²/4m", "theory")
-    assert (paper.x[0], paper.x[-1]) == (12, 16)
-    assert paper.y == [100 / (4 * m) for m in paper.x]
-    assert expected.y == [expected_polysemantic_neurons(10, m) for m in expected.x]
+    assert (paper.x[0], paper.x[-1]) == (3, 48)
+    np.testing.assert_allclose(paper.y, [64 / (4 * m) if m >= 4 else np.nan for m in paper.x])
+    np.testing.assert_allclose(expected.y, [expected_polysemantic_neurons(8, m) for m in expected.x])
+    (text,) = [text for section in made for text in section.text if text.startswith("Dashed: theory")]
+    assert "for 2 of 3 grid points. The others lack: n ≤ 2m." in text
 
 
-def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid):
-    material, charts, _ = sections(grid)
+def test_no_theory_is_drawn_beside_inputs_that_it_says_nothing_of(sweep, grid):
+    for runs in (sweep, grid):
+        _, charts, made = sections(runs)
+        assert not [series for series in charts["width"].views[""] if series.kind == "theory"]
+        assert any(text.startswith("No theory is drawn: it assumes one-hot inputs") for s in made for text in s.text)
+
+
+def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(grid, run)
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    config["data"] = {"class_path": "polysemantic.data.OneHot", "init_args": {"n_features": 10}}
+    config["ensemble"]["vary"]["l1"][0] = 0.0
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    material, charts, _ = sections(run)
     chart = charts["width"]
     means = named(chart, "all networks", "mean")
     assert means.x == ["0.001, 0.05", "0.001, 0.3", "0.01, 0.05", "0.01, 0.3"]
     expected = material.results.groupby(["l1", "probability"])["polysemantic_neurons"].mean()
     assert means.y == expected.tolist()
-    assert set(named(chart, "theory, n²/4m", "theory").y) == {100 / 48}
+    np.testing.assert_allclose(named(chart, "theory, n²/4m", "theory").y, [np.nan, np.nan, 100 / 48, 100 / 48])
     assert chart.panels[0].x == "L1 coefficient, probability"
     assert [axis["type"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name] == ["category"] * 2
 
@@ -183,10 +209,44 @@ def test_large_matrices_are_reduced_to_the_neurons_that_carry_most(tmp_path):
     assert any("At most 128 features and 128 neurons" in text for section in made for text in section.text)
 
 
-def test_theory_and_the_report_show_the_same_table(sweep, capsys):
-    assert predict(["--n_features=10", "--n_hidden=12,16"]) == 0
+def test_theory_and_the_report_show_the_same_table(widths, capsys):
+    assert predict(["--n_features=8", "--n_hidden=3,24,48"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    _, _, made = sections(sweep)
+    _, _, made = sections(widths)
     assert made[-1].title == "Predictions"
-    assert len(made[-1].tables[0].rows) == 2
+    assert len(made[-1].tables[0].rows) == 3
     assert all(row in lines for row in made[-1].tables[0].rows)
+
+
+def test_the_table_of_predictions_leaves_out_what_no_network_here_is_about(grid):
+    *_, predictions = sections(grid)[2]
+    assert predictions.tables[0].rows == [["10", "12", "-", "-", "1.875"]]
+    assert any("4 of 4 grid points here lack what n²/4m assumes: one-hot inputs" in text for text in predictions.text)
+
+
+@pytest.mark.parametrize("which", ["grid", "one_hot"])
+def test_every_chart_and_table_explains_the_columns_that_it_shows(which, request):
+    known = {COLUMNS[name].label: COLUMNS[name] for name in MEANINGS}
+    _, charts, made = sections(request.getfixturevalue(which))
+    shown = [(chart.words, [p.y for p in chart.panels]) for chart in charts.values() if isinstance(chart, Chart)]
+    shown += [(table.words, table.columns) for section in made for table in section.tables]
+    explained = [
+        (words, known[label]) for words, texts in shown for text in texts if (label := text.partition(" (")[0]) in known
+    ]
+    assert len(explained) > 20
+    for words, column in explained:
+        assert f"{column.label}: " in words
+
+
+def test_the_first_screen_says_how_many_networks_had_converged(grid):
+    for section in sections(grid)[2][:2]:
+        assert "Converged 0 of 8." in section.text
+        assert any(text.startswith("Only 0 % had converged: counts may still change.") for text in section.text)
+    table = sections(grid)[2][1].tables[0]
+    assert [row[table.columns.index("converged")] for row in table.rows] == ["0 of 2"] * 4
+    assert any("Only 2 seeds" in text for text in sections(grid)[2][1].text)
+
+
+def test_an_interval_of_a_chart_ends_at_the_number_of_neurons():
+    rows = pd.DataFrame({"n_hidden": [3, 3, 12, 12], "polysemantic_neurons": [0, 3, 2, 12]})
+    assert statistics(rows, ["n_hidden"], "polysemantic_neurons")["high"].tolist() == [3, 12]

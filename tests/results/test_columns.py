@@ -157,7 +157,8 @@ def test_every_column_of_a_run_is_described_and_every_description_is_of_a_column
 def values_text(column):
     """Whole numbers or not, and the interval that holds them."""
     least, most = column.range
-    low, high = "(-∞" if least == -inf else f"[{least:g}", "∞)" if most == inf else f"{most:g}]"
+    size = {"": "", "n_hidden": "m]", "n_features": "n]"}[column.at_most]
+    low, high = "(-∞" if least == -inf else f"[{least:g}", size or ("∞)" if most == inf else f"{most:g}]")
     told = ["whole"] * column.counts + [f"{low}, {high}"] * (column.range != (-inf, inf))
     return " ".join(told)
 

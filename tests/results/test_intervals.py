@@ -6,8 +6,8 @@ from scipy import stats
 
 from polysemantic.metrics import STANDARD
 from polysemantic.results.columns import COLUMNS
-from polysemantic.results.intervals import interval_of, interval_text, intervals_of
-from polysemantic.results.tables import mean_and_interval
+from polysemantic.results.intervals import interval_of, interval_text, intervals_of, note_on_seeds
+from polysemantic.results.tables import mean_and_interval, within_sizes
 
 
 def student(values):
@@ -23,7 +23,7 @@ def student(values):
         ("carriers", 1, np.inf),
         ("privilege", -np.inf, 1),
         ("privilege_z", -np.inf, np.inf),
-        ("excess_polysemantic_neurons", -np.inf, np.inf),
+        ("excess_polysemantic_neurons", 0, np.inf),
         ("of_the_user", -np.inf, np.inf),
     ],
 )
@@ -63,7 +63,7 @@ def test_an_interval_that_ends_at_zero_holds_the_mean_as_often():
 
 
 def test_every_measurement_that_counts_begins_at_zero():
-    counted = {metric.column() for metric in STANDARD if metric.count_valued} - {"excess_polysemantic_neurons"}
+    counted = {metric.column() for metric in STANDARD if metric.count_valued}
     assert all(COLUMNS[name].from_zero for name in counted)
 
 
@@ -92,3 +92,27 @@ def test_an_interval_is_told_by_its_ends_where_it_ends_early(ends, digits, text)
 )
 def test_a_column_is_told_within_its_range(column, values, text):
     assert mean_and_interval(pd.Series(values, name=column)) == text
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "text"),
+    [
+        ("polysemantic_neurons", [2, 12], "7.00 [0, 12]"),
+        ("polysemantic_neurons_band", [2, 12], "7.00 [0, 12]"),
+        ("excess_polysemantic_neurons", [2, 12], "7.00 [0, 12]"),
+        ("carriers", [2.0, 12.0], "7.00 [1, 12]"),
+        ("features_per_neuron", [2.0, 12.0], "7.00 [1, 20]"),
+        # Two features may collide on several neurons: these pairs have no such end.
+        ("collisions_opposite_sign", [2, 12], "7.00 [0, 70.53]"),
+    ],
+)
+def test_an_interval_ends_at_the_size_of_the_networks(column, values, text):
+    rows = pd.DataFrame({column: values, "n_features": 20, "n_hidden": 12})
+    assert within_sizes(rows, column) == text
+
+
+@pytest.mark.parametrize(("networks", "noted"), [(1, True), (2, True), (3, True), (4, False), (16, False)])
+def test_few_seeds_are_noted(networks, noted):
+    note = note_on_seeds(networks)
+    assert (note is not None) == noted
+    assert networks > 1 or "no interval" in note

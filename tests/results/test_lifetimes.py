@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import io
 import math
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import polysemantic
 from polysemantic.data import OneHot
 from polysemantic.functional import (
+    Interval,
     bootstrap_lives,
     bootstrap_over_instances,
     kaplan_meier,
@@ -19,7 +21,7 @@ from polysemantic.functional import (
     resolution_rate,
 )
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.results.lifetimes import durations, lifetimes, summary
+from polysemantic.results.lifetimes import durations, in_words, lifetimes, summary
 
 
 def lives(*rows):
@@ -135,8 +137,18 @@ def test_the_table_is_readable_at_80_columns():
 
 def test_lives_that_outlast_the_run_have_an_infinite_median_in_the_table():
     text = shown(lifetimes(lives((0, 0, 5, 100, pd.NA), (1, 0, 5, 100, pd.NA)), Ensemble(seeds=2)))
-    assert "∞" in text
-    assert "[∞" not in text  # with none resolved, nothing says how far from it the median may be
+    assert "most outlived the run" in text
+    assert "most outlived the run [" not in text  # with none resolved, nothing says how far from it the median may be
+    assert "∞" not in text
+    assert "inf" not in text
+
+
+def test_an_interval_that_ends_beyond_the_run_says_its_lower_end():
+    some = random_lives().assign(resolved_step=lambda t: t["resolved_step"].where(t.index % 2 == 0))
+    (row, *_) = lifetimes(some, Ensemble(seeds=12))
+    row = dataclasses.replace(row, median_life=math.inf, median_life_interval=Interval(40.0, math.inf))
+    assert in_words(row)[3] == "most outlived the run [≥ 40]"
+    assert in_words(dataclasses.replace(row, median_life=60.0))[3] == "60 [≥ 40]"
 
 
 def scalars(directory):

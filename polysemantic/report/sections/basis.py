@@ -7,6 +7,7 @@ from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, band, histories, history_table, limit_note
 from polysemantic.report.sources import Point
+from polysemantic.results.glossary import glossary
 
 _COLUMNS = ["fourth_norm", "participation_ratio"]
 _SNAPSHOTS = 12
@@ -27,6 +28,7 @@ def basis(material: Material) -> Section | None:
     axes = panels("step", _COLUMNS)
     table = pd.concat([history_table(found, _COLUMNS), *(_null_table(name, s) for name, s in nulls.items())])
     chart = Chart("basis", f"{title}: {material.description}", axes, views, table)
+    chart.words = glossary(_COLUMNS)
     text = (
         "Dashed: what the same weights would give under random rotations of the neurons, exact for the fourth norm "
         "(mean and two standard deviations, from the weights of one network), by simulation for the participation "

@@ -2,6 +2,7 @@ from polysemantic.report.charts import Chart, Section
 from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
+from polysemantic.results.glossary import glossary
 
 _COUNTS = ["polysemantic_neurons", "coverage"]
 
@@ -19,6 +20,7 @@ def dose(material: Material) -> Section | None:
     axes = panels(x, _COUNTS, log_x=spans_decades(material.results[x]))
     views = {"": curves(material, x, _COUNTS, by)}
     chart = Chart("dose", f"{title}: {material.description}", axes, views, counts_table(material, x, _COUNTS, by))
+    chart.words = glossary([x, *_COUNTS])
     text = [_caution(material), *(f"{label(axis).capitalize()} changes along with it." for axis in along)]
     return Section(title, [*text, *thinning_note(material)], [chart])
 

@@ -15,6 +15,7 @@ from polysemantic.report.groups import (
 )
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
+from polysemantic.results.glossary import glossary
 
 _X, _Y = "polysemantic_neurons", ["loss", "coverage"]
 
@@ -39,6 +40,7 @@ def frontier(material: Material) -> Section | None:
     axes = panels(_X, _Y, log_y=spans_decades(material.results[_Y[0]]))
     text = f"A line joins the means along {label(along)}." if along else "Each point is a network."
     chart = Chart("frontier", f"{title}: {material.description}", axes, {"": series}, table)
+    chart.words = glossary([_X, *_Y])
     return Section(title, [text, *thinning_note(material)], [chart])
 
 

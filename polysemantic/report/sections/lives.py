@@ -6,6 +6,7 @@ from polysemantic.report.charts import Chart, Panel, Section, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
 from polysemantic.report.sources import Point
+from polysemantic.results.glossary import glossary
 
 _NETWORKS = 8
 _LIVES = 60
@@ -33,6 +34,7 @@ def lives(material: Material) -> Section | None:
         pd.concat([rows.assign(network=name) for name, rows in found.items()], ignore_index=True),
         chooser="network",
         height=760,
+        words=glossary(["lives", "settled", "resolved", "coverage"]),
     )
     text = "A stroke is the life of a collision of two features on a neuron, from birth to resolution or the end."
     limits = f"Shown are the {_LIVES} longest lives of each network, to keep the page small."

@@ -4,6 +4,7 @@ from polysemantic.report.charts import Phase, Section
 from polysemantic.report.groups import diverged_note, has
 from polysemantic.report.labels import MEASURES, heading
 from polysemantic.report.material import Material
+from polysemantic.results.glossary import glossary
 
 
 def phase(material: Material) -> Section | None:
@@ -19,4 +20,5 @@ def phase(material: Material) -> Section | None:
     chart = Phase(
         "phase", f"{title}: {material.description}", table.reset_index(), material.axes, measures, material.columns
     )
-    return Section(title, [text, *diverged_note(material)], [chart])
+    meanings = {"What the measurements mean": "\n".join(glossary([name], material.columns) for name in measures)}
+    return Section(title, [text, *diverged_note(material)], [chart], files=meanings)

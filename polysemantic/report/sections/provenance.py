@@ -6,6 +6,7 @@ from polysemantic.report.charts import Section, TextTable
 from polysemantic.report.labels import label, value_texts
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS
+from polysemantic.report.sections.results import converged_text
 from polysemantic.report.sources import Source
 
 
@@ -13,6 +14,7 @@ def provenance(material: Material) -> Section:
     """What was run, with which versions and seeds, and how to run it again."""
     shown = material.sources[:POINTS]
     text = [f"{material.description}. Grid points: {len(material.points)}. Runs: {len(material.sources)}."]
+    text += converged_text(material)
     text += [f"{label(axis).capitalize()}: {_values(material, axis)}." for axis in material.axes]
     if material.unfinished:
         text.append(f"{material.unfinished} cells have no results and are missing here.")

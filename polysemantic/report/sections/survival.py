@@ -9,11 +9,13 @@ from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, limit_note
 from polysemantic.report.sources import Point
+from polysemantic.results.glossary import glossary
 from polysemantic.results.lifetimes import Since, durations, in_words, lifetimes
 
 _TIMES = 150
 _KINDS: dict[str | None, str] = {None: "", "opposite_sign": "opposite sign at birth", "same_sign": "same sign at birth"}
 _SINCE: dict[Since, str] = {"birth": "all", "settlement": "settled"}
+_WORDS = glossary(["lives", "settled", "alive", "resolved", "coverage"])
 
 
 def survival(material: Material) -> Section | None:
@@ -29,6 +31,7 @@ def survival(material: Material) -> Section | None:
         [Panel(label("life"), label("survival"), limits=SHARE)],
         views,
         _table(views),
+        words=_WORDS,
     )
     text = (
         "Kaplan-Meier: the share that outlives each number of steps, counted from birth, or for settled collisions "
@@ -83,4 +86,4 @@ def _counts(points: dict[Point, pd.DataFrame]) -> TextTable:
         "median life (steps)",
         "resolved per 1000 steps of life",
     ]
-    return TextTable("Lives with 95 % intervals over networks", columns, rows)
+    return TextTable("Lives with 95 % intervals over networks", columns, rows, _WORDS)

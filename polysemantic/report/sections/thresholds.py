@@ -8,6 +8,7 @@ from polysemantic.report.labels import label
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import POINTS, limit_note
 from polysemantic.report.sources import Point
+from polysemantic.results.glossary import glossary
 
 _COLUMNS = ["polysemantic_neurons", "coverage"]
 _THRESHOLDS = np.round(np.arange(0.05, 1.2001, 0.05), 2)
@@ -29,6 +30,7 @@ def thresholds(material: Material) -> Section | None:
     title = "Polysemantic neurons and coverage by threshold"
     table = pd.concat([table.assign(networks_of=name) for name, table in tables.items()], ignore_index=True)
     chart = Chart("thresholds", f"{title}: {material.description}", panels("threshold", _COLUMNS), views, table)
+    chart.words = glossary(["threshold", *_COLUMNS])
     text = (
         "At the end of training, one network of each grid point. Counts elsewhere use 0.5. A flat stretch around it "
         "says that the count does not hang on the choice; a slope, that weights lie in between; a count that falls "

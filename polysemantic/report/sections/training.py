@@ -3,6 +3,7 @@ from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
 from polysemantic.report.over_training import band, histories, history_table, limit_note
+from polysemantic.results.glossary import glossary
 
 _COUNTS = ["polysemantic_neurons", "coverage", "loss"]
 
@@ -22,4 +23,5 @@ def training(material: Material) -> Section | None:
     # It falls by orders of magnitude at once, and what matters comes after.
     axes[2].log_y = all((rows[_COUNTS[2]].dropna() > 0).all() for rows in found.values())
     chart = Chart("training", f"{title}: {material.description}", axes, views, table)
+    chart.words = glossary(_COUNTS)
     return Section(title, ["Bands: 95 % interval of the mean over networks.", *limit_note(material)], [chart])

@@ -7,6 +7,7 @@ from polysemantic.functional import carried, effective_weight
 from polysemantic.report.charts import Matrices, Section, Slides
 from polysemantic.report.material import Material
 from polysemantic.report.sources import Point, Snapshot
+from polysemantic.results.glossary import glossary
 
 _NETWORKS = 6
 _STEPS = 16
@@ -25,7 +26,8 @@ def weights(material: Material) -> Section | None:
     title = "Weights and W Wᵀ over training"
     text = [
         "Rows are features, columns neurons, those that carry most features at the end first. Untied weights are the "
-        "signed geometric mean of encoder and decoder on the left, encoder times decoder on the right."
+        "signed geometric mean of encoder and decoder on the left, encoder times decoder on the right.",
+        glossary(["carries"]),
     ]
     sizes = zip(material.results["n_features"], material.results["n_hidden"], strict=True)
     if any(max(size) > side for size in sizes):

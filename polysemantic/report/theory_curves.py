@@ -1,0 +1,70 @@
+"""Curves of theory beside polysemantic neurons, for the networks that have what it assumes."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from polysemantic.report.charts import Series
+from polysemantic.report.material import Material
+from polysemantic.results.predictions import PAPER, SLOTS, unmet_anywhere
+from polysemantic.results.setups import Setup
+
+_LAWS = (PAPER, SLOTS)
+
+
+def over_widths(material: Material) -> list[Series]:
+    """Each prediction against the number of neurons, over the widths at hand, for every number of features."""
+    widths = material.results["n_hidden"]
+    # A single width is a point of the curve, which is drawn a little to both sides.
+    reach = 1.0 if widths.nunique() > 1 else 1.25
+    m = np.unique(np.geomspace(max(1.0, widths.min() / reach), widths.max() * reach, 60).round().astype(int)).tolist()
+    # A width that is too small for theory says nothing of the others.
+    at_ease = [dataclasses.replace(point.setup, n_hidden=point.setup.n_features) for point in material.points]
+    setups = {setup.n_features: setup for setup in at_ease if PAPER.holds(setup)}
+    several = len(set(material.results["n_features"].tolist())) > 1
+    series = [
+        Series(
+            f"theory, {law.formula}" + (f", n = {n}" if several else ""),
+            "theory",
+            m,
+            [law.at(dataclasses.replace(setup, n_hidden=k)) for k in m],
+            colour=colour,
+        )
+        for n, setup in sorted(setups.items())
+        for colour, law in enumerate(_LAWS)
+    ]
+    return [one for one in series if not np.isnan(np.array(one.y, dtype=float)).all()]
+
+
+def at_points(material: Material, points: pd.DataFrame, places: list[str]) -> list[Series]:
+    """Each prediction at some grid points, none where one has not what it assumes.
+
+    Args:
+        material: What the report is about.
+        points: A row of the results for each grid point.
+        places: Where each of them stands on the axis.
+    """
+    known = {(point.source.name, point.number): point.setup for point in material.points}
+    setups = [known[run, number] for run, number in zip(points["run"], points["point"], strict=True)]
+    if not any(map(PAPER.holds, setups)):
+        return []
+    return [
+        Series(f"theory, {law.formula}", "theory", places, [law.at(setup) for setup in setups], colour=colour)
+        for colour, law in enumerate(_LAWS)
+    ]
+
+
+def note(material: Material) -> str:
+    """Which networks theory is drawn for, and why not for the others."""
+    setups: list[Setup] = [point.setup for point in material.points]
+    met = sum(map(PAPER.holds, setups))
+    missing = ", ".join(unmet_anywhere(PAPER, setups))
+    if not met:
+        return f"No theory is drawn: it assumes {missing}."
+    formulas = " and ".join(law.formula for law in _LAWS)
+    if met == len(setups):
+        return f"Dashed: theory, {formulas}, which assumes {PAPER.assumes}."
+    return f"Dashed: theory, {formulas}, for {met} of {len(setups)} grid points. The others lack: {missing}."
