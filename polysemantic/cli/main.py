@@ -27,6 +27,7 @@ from polysemantic.runtime.standard_callbacks import standard_callbacks
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.storage.continued_run import continued_run
 from polysemantic.training.module import EnsembleModule
+from polysemantic.validation.user_classes import UserClassError
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
 
@@ -141,6 +142,8 @@ def main(args: list[str] | None = None) -> int:
         if (fault := explain_fault(error)) is not None:
             print_error(fault)
             return 1
+        if isinstance(error, UserClassError):
+            return print_error("; ".join([str(error), *getattr(error, "__notes__", [])]))
         # Errors with the note of a run were raised while it trained (`ExceptionNotes`): they are not input errors.
         if hasattr(error, "__notes__") or isinstance(error, RuntimeError):
             raise

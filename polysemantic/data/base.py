@@ -4,7 +4,7 @@ import copy
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 import torch
@@ -14,8 +14,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic import random
+from polysemantic.data.possible import check_joint_form
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.validation.checks import check_at_least_one
+from polysemantic.validation.user_classes import UserClassError
 
 Magnitude = Literal["one", "uniform"]
 
@@ -36,7 +38,10 @@ class InputDataModule(LightningDataModule, ABC):
 
     A subclass stores each argument of its `__init__` under the argument's own name, checks it there, names in
     `can_vary` the numeric ones that may differ between instances, and implements `sample` and `cooccurrence`,
-    reading such a number through `knob`.
+    reading such a number through `knob`. All its randomness comes from the keys that `sample` is given. Two draws with
+    the same keys give the same numbers: a second draw takes `keys.fold(1)`, a third `keys.fold(2)`, and `activate`
+    takes `keys.fold(0)`. Every run compares the first inputs of a class of the user's with what it declares
+    (`agreement`); `testing.check_data_module` checks more, for tests.
 
     Args:
         n_features: Input coordinates.
@@ -49,12 +54,16 @@ class InputDataModule(LightningDataModule, ABC):
 
     can_vary: ClassVar[tuple[str, ...]] = ()
     min_features: ClassVar[int] = 1
+    independent_inputs: ClassVar[bool] = True
+    """Whether the inputs of all steps are independent draws; where not, no count is held against `cooccurrence`."""
     processes: int = 1
     """Processes that divide the batch of each step among them."""
 
     def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         super().__init__()
         check_at_least_one(n_features=n_features, batch_size=batch_size)
+        if isinstance(self.can_vary, str):
+            raise ValueError(f"`can_vary` must be a tuple of names, got {self.can_vary!r}.")
         if n_features < self.min_features:
             raise ValueError(f"`n_features` must be at least {self.min_features}, got {n_features}.")
         if magnitude not in get_args(Magnitude):
@@ -78,7 +87,7 @@ class InputDataModule(LightningDataModule, ABC):
         """
         for point in ensemble.points:
             if varied := {name: value for name, value in point.items() if name in self.can_vary}:
-                type(self)(**self.arguments() | varied)
+                self.with_values(varied)
         self.ensemble = ensemble
         self.seed = seed
         self.device = torch.device(device)
@@ -95,6 +104,15 @@ class InputDataModule(LightningDataModule, ABC):
 
     def arguments(self) -> dict[str, Any]:
         """The arguments that make this DataModule, of those that it keeps under their own names."""
+        names = self._argument_names()
+        arguments = {name: getattr(self, name) for name in names if hasattr(self, name)}
+        return arguments | ({"batch_size": self.batch_size // self.processes} if "batch_size" in names else {})
+
+    def unkept_arguments(self) -> list[str]:
+        """The arguments that it does not keep, so that `arguments` makes a DataModule of their defaults."""
+        return [name for name in self._argument_names() if not hasattr(self, name)]
+
+    def _argument_names(self) -> dict[str, None]:
         names: dict[str, None] = {}
         for base in type(self).__mro__:
             if base is LightningDataModule:
@@ -106,8 +124,19 @@ class InputDataModule(LightningDataModule, ABC):
                 if not any(p.kind is p.VAR_KEYWORD for p in parameters):
                     break
         del names["self"]
-        arguments = {name: getattr(self, name) for name in names if hasattr(self, name)}
-        return arguments | ({"batch_size": self.batch_size // self.processes} if "batch_size" in names else {})
+        return names
+
+    def with_values(self, values: Mapping[str, float]) -> InputDataModule:
+        """A DataModule of the same arguments but for some values, bound to no ensemble yet.
+
+        Raises:
+            ValueError: If a value is none that this class accepts, or if it does not keep an argument that it needs.
+        """
+        try:
+            return type(self)(**self.arguments() | values)
+        except TypeError as error:
+            rule = "must keep each argument under the argument's own name"
+            raise UserClassError(f"`{type(self).__name__}.__init__` {rule}, got {error}.") from error
 
     def divide(self, processes: int) -> None:
         """Serve a batch for each of several processes in one: inputs, noise and evaluation are then those of all."""
@@ -147,16 +176,6 @@ class InputDataModule(LightningDataModule, ABC):
         """The inputs of any optimiser step, counted from 0."""
         return self.sample(self.keys("data", range(step, step + 1)))[0]
 
-    def check_inputs(self) -> None:
-        """Refuse inputs of another shape than is asked for."""
-        if self.every_feature_once:
-            return
-        wanted = (1, self.n_instances, self.batch_size, self.n_features)
-        inputs: object = self.sample(self.keys("data", range(1)))
-        given = tuple(inputs.shape) if isinstance(inputs, Tensor) else type(inputs).__name__
-        if given != wanted:
-            raise ValueError(f"`sample` must give a tensor of (step, instance, batch, feature) {wanted}, got {given}.")
-
     def keys(self, stream: random.Stream, steps: range) -> random.Keys:
         """Keys of these instances for some steps of a stream."""
         if stream not in self._keys:
@@ -173,9 +192,15 @@ class InputDataModule(LightningDataModule, ABC):
         return random.uniform(keys.fold(0), *rows).add_(2.0**-24).mul_(on)
 
     def joint(self) -> Float64[Tensor, "instance feature feature"]:
-        """`cooccurrence`, computed once and in the memory of one instance if all have the same; to be read alone."""
+        """`cooccurrence`, computed once and in the memory of one instance if all have the same; to be read alone.
+
+        Raises:
+            ValueError: If it is of another type, shape, precision or device.
+        """
         if self._known_joint is None:
             joint = self.cooccurrence()
+            shape, name = (self.n_instances, self.n_features, self.n_features), f"{type(self).__name__}.cooccurrence"
+            check_joint_form(joint, shape, self.device, name)
             alike = bool((joint == joint[:1]).all())
             self._known_joint = joint[:1].clone().expand_as(joint) if alike else joint
         return self._known_joint

@@ -11,11 +11,13 @@ from jaxtyping import Float64
 from scipy import stats
 from torch import Tensor
 
+from polysemantic.data.agreement import check_agreement
 from polysemantic.data.base import InputDataModule
+from polysemantic.data.possible import ROUNDING
 from polysemantic.model.ensemble import Ensemble
+from polysemantic.validation.user_classes import UserClassError
 
 _SEEDS = 4
-_ROUNDING = 1e-9
 _AT_ONCE = 2**20
 
 
@@ -27,10 +29,10 @@ def check_data_module(
 ) -> None:
     """Check that a DataModule keeps the contract of `InputDataModule`.
 
-    Its `cooccurrence()` is a possible one and that of its inputs, by exact binomial tails, and equal where it is 0 or
-    1; inputs are finite, not negative and follow `magnitude`; a draw has the same bits beside any number of instances,
-    on any slice of them and for any number of steps at once; `arguments()` make it again; a varied number reaches its
-    instances.
+    What every run checks (`agreement.check_agreement`), at every grid point and on more inputs: its `cooccurrence()` is
+    a possible one and that of its inputs, by exact binomial tails, and equal where it is 0 or 1; inputs are finite, not
+    negative, independent and follow `magnitude`; a draw has the same bits beside any number of instances, on any slice
+    of them and for any number of steps at once; `arguments()` make it again; a varied number reaches its instances.
 
     Args:
         make: Makes the DataModule.
@@ -45,33 +47,25 @@ def check_data_module(
         >>> from polysemantic.data import PairMixture
         >>> check_data_module(lambda: PairMixture(4, pair_probability=0.5), vary={"pair_probability": [0.0, 1.0]})
     """
-    _check_form(make())
-    _check_arguments(make())
-    _check_structure(make())
-    _check_bits(make())
-    _check_magnitude(make(), level)
     ensemble = Ensemble(_SEEDS, {name: list(values) for name, values in (vary or {}).items()})
     data = make()
     data.bind(ensemble)
-    joint = data.cooccurrence()
-    _check_joint(joint, (data.n_instances, data.n_features, data.n_features))
+    try:
+        check_agreement(data)
+    except UserClassError as error:
+        raise AssertionError(str(error)) from error
+    _check_arguments(make())
+    _check_bits(make())
+    _check_magnitude(make(), level)
     _check_vary(data)
     counts, total = _count(data, n_inputs)
-    for point, together, p in zip(ensemble.points, counts, joint[::_SEEDS], strict=True):
+    for point, together, p in zip(ensemble.points, counts, data.joint()[::_SEEDS], strict=True):
         _check_frequencies(together, total, p, level, point)
 
 
 def _require(condition: bool | Tensor, sentence: str) -> None:
     if not condition:
         raise AssertionError(sentence)
-
-
-def _check_form(data: InputDataModule) -> None:
-    data.bind(Ensemble(_SEEDS))
-    inputs, shape = data.sample(data.keys("data", range(3))), (3, _SEEDS, data.batch_size, data.n_features)
-    _require(inputs.shape == shape, f"`sample` must give the shape {shape} for 3 steps, got {tuple(inputs.shape)}.")
-    _require(inputs.dtype == torch.float32, f"`sample` must give float32, got {inputs.dtype}.")
-    _require(inputs.isfinite().all() & (inputs >= 0).all(), "Inputs must be finite and not negative.")
 
 
 def _check_arguments(data: InputDataModule) -> None:
@@ -83,15 +77,6 @@ def _check_arguments(data: InputDataModule) -> None:
     with contextlib.suppress(ValueError):
         type(data)(**arguments | {"n_features": data.min_features - 1})
         raise AssertionError(f"`n_features` below {data.min_features} must be a ValueError.")
-
-
-def _check_structure(data: InputDataModule) -> None:
-    if data.every_feature_once:
-        identity = torch.eye(data.n_features).unsqueeze(0)
-        _require(torch.equal(data.inputs(0), identity), "Inputs must be the identity where `every_feature_once`.")
-    if (signs := data.partition) is not None:
-        _require(signs.shape == (data.n_features,), "`partition` must hold one number for each feature.")
-        _require(sorted(set(signs.tolist())) == [-1, 1], "`partition` must hold +1 and -1, and nothing else.")
 
 
 def _check_bits(data: InputDataModule) -> None:
@@ -118,18 +103,6 @@ def _check_magnitude(data: InputDataModule, level: float) -> None:
         _require((on <= 1).all() & (tail >= level), "Active features must be uniform in (0, 1] where `magnitude` is.")
 
 
-def _check_joint(joint: Float64[Tensor, "instance feature feature"], shape: tuple[int, int, int]) -> None:
-    _require(joint.dtype == torch.float64, f"`cooccurrence` must give float64, got {joint.dtype}.")
-    _require(joint.shape == shape, f"`cooccurrence` must give the shape {shape}, got {tuple(joint.shape)}.")
-    _require((joint - joint.mT).abs().max() <= _ROUNDING, "`cooccurrence` must be symmetric.")
-    p = joint.diagonal(dim1=-2, dim2=-1)
-    one, other = p.unsqueeze(-1), p.unsqueeze(-2)
-    _require((p >= 0).all() & (p <= 1).all(), "Marginals must lie in [0, 1].")
-    _require((joint <= torch.minimum(one, other) + _ROUNDING).all(), "P(i and j on) must be at most P(i on).")
-    least = (one + other - 1).clamp_min(0)
-    _require((joint >= least - _ROUNDING).all(), "P(i and j on) must be at least P(i on) + P(j on) - 1, and 0.")
-
-
 def _check_vary(data: InputDataModule) -> None:
     """Each instance draws what the DataModule with that instance's own arguments draws."""
     ensemble, inputs, joint = data.ensemble, data.inputs(1), data.cooccurrence()
@@ -138,7 +111,7 @@ def _check_vary(data: InputDataModule) -> None:
         alone = type(data)(**data.arguments() | point)
         alone.bind(Ensemble(_SEEDS))
         _require(torch.equal(alone.inputs(1), inputs[here]), f"The inputs must be those of the instance's own {point}.")
-        same = torch.allclose(alone.cooccurrence(), joint[here], rtol=0, atol=_ROUNDING)
+        same = torch.allclose(alone.cooccurrence(), joint[here], rtol=0, atol=ROUNDING)
         _require(same, f"`cooccurrence` must be that of the instance's own {point}.")
 
 

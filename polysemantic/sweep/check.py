@@ -6,6 +6,7 @@ from typing import Any
 from jsonargparse import Namespace
 
 from polysemantic.data import InputDataModule
+from polysemantic.data.agreement import check_users_inputs
 from polysemantic.distributed import choose_strategy
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.runtime.trainer import build_trainer
@@ -50,6 +51,7 @@ class Checker:
         model = EnsembleModule(data.n_features, ensemble=ensemble, seed=config["seed_everything"], **options)
         model.check_data(data)
         data.bind(ensemble)
+        check_users_inputs(data)
         return data
 
     def _numbers(self, config: Config) -> Config:

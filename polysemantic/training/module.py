@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data import InputDataModule
+from polysemantic.data.agreement import check_users_inputs
 from polysemantic.engine.base import Plan, Training
 from polysemantic.engine.batches import HiddenNoise, drawn_batches
 from polysemantic.engine.select import EngineName, KernelsName, prepare
@@ -151,7 +152,7 @@ class EnsembleModule(LightningModule):
         self.check_data(data)
         data.divide(1 if self.rows is None else self.rows.ranks)
         data.bind(self.ensemble, self.seed, self.instances, self.trainer.strategy.root_device)
-        data.check_inputs()
+        check_users_inputs(data)
 
     def check_data(self, data: InputDataModule) -> None:
         """Refuse data that these networks cannot be trained on.
