@@ -3,7 +3,6 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,6 +13,7 @@ from polysemantic.callbacks.costly import measure_costly
 from polysemantic.callbacks.networks import gathered
 from polysemantic.data import InputDataModule
 from polysemantic.functional import all_finite, cache_blocks, numbers_at_once, sharing
+from polysemantic.metrics.agreement import check_metric_object, check_values, update_metric, value_of
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
@@ -85,14 +85,19 @@ class Measurer:
                 here |= vars(weights)
                 for metric in self._due:
                     metric.others = (block.start, len(networks.W_enc) - block.stop)
-                    _update(metric, metric._filter_kwargs(**here), len(networks.W_enc))
+                    update_metric(metric, metric._filter_kwargs(**here), len(networks.W_enc))
         # What depends on the weights alone is measured once, with the first batch.
         self._due = list(filter(_takes_inputs, self._metrics))
 
     def compute(self) -> dict[str, Tensor]:
         """The value of each column for each instance of the run, in float64 on the CPU; nan for one that diverged."""
-        columns = {metric.column(): metric.compute().double() for metric in self._metrics}
-        return gathered({name: v.where(self._finite, torch.nan).cpu() for name, v in columns.items()}, self._shard)
+        columns = {}
+        trained = max(self._module.trainer.global_step, self._module.trained_steps) > 0
+        for metric in self._metrics:
+            values = value_of(metric, len(self._finite)).where(self._finite, torch.nan)
+            check_values(metric, values, trained=trained)
+            columns[metric.column()] = values.cpu()
+        return gathered(columns, self._shard)
 
     def compute_costly(self) -> dict[str, Tensor]:
         """The costly columns of the networks that `begin` took, for each instance of the run."""
@@ -106,11 +111,12 @@ class Measurer:
 
 
 def check_arguments(metric: InstanceMetric) -> None:
-    """Refuse a metric whose `update` asks for what there is not.
+    """Refuse what is no metric, and a metric whose `update` asks for what there is not.
 
     Raises:
-        ValueError: If it does.
+        ValueError: If it is one of these.
     """
+    check_metric_object(metric)
     for name, parameter in inspect.signature(metric.update).parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
         if needed and name not in _GIVEN:
@@ -120,26 +126,6 @@ def check_arguments(metric: InstanceMetric) -> None:
 
 def _alone() -> bool:
     return False
-
-
-def _update(metric: InstanceMetric, given: dict[str, Any], n_instances: int) -> None:
-    """Update a metric, which must count a value for each instance, and not write into what it is given: it would train.
-
-    The values of a block stand in their places among those of all instances.
-    """
-    before = _versions(given)
-    metric.update(**given)
-    if _versions(given) != before:
-        raise ValueError(f"`metrics` must leave what they are given as it is, got {type(metric).__name__}.")
-    if metric.total.ndim and metric.total.shape != (n_instances,):
-        raise ValueError(
-            f"`metrics` must add one value for each instance, got other shapes from {type(metric).__name__}."
-        )
-
-
-def _versions(given: dict[str, Any]) -> list[int]:
-    # Tensors made in inference mode count no writes, but weights are never among them.
-    return [value._version for value in given.values() if value is not None and not value.is_inference()]
 
 
 def _nan_unless(finite: Bool[Tensor, " instance"], values: Tensor) -> Tensor:

@@ -30,7 +30,9 @@ class InstanceMetric(Metric):
     - `partition`: +1 or -1 for each feature, None where the inputs have no two parts;
     - `x`, `h`, `x_hat`: inputs, hidden activations and reconstructions of a batch, and `loss`, their mean loss.
 
-    It is updated once, or once for each batch of evaluation draws if it takes one of the last four.
+    It is updated once, or once for each batch of evaluation draws if it takes one of the last four. It must leave these
+    as they are. Its values are finite, or nan where it does not apply, in `range`, and whole if it is `count_valued`:
+    the first measurement of a run holds a user's metric to this (`agreement`).
 
     The class name in snake case is the name of its column in the results. The class attributes below describe this
     column: tables, intervals, charts and TensorBoard read them. `testing.check_metric` checks a new metric.
@@ -118,5 +120,10 @@ class InstanceMetric(Metric):
 
     def _wrap_compute(self, compute: Callable[..., Tensor]) -> Callable[..., Tensor]:
         squeezing = super()._wrap_compute(compute)
-        # Torchmetrics returns a scalar for one instance.
-        return lambda: squeezing().reshape(-1)
+
+        def values() -> Any:
+            # Torchmetrics returns a scalar for one instance. What is no tensor is refused by name (`agreement`).
+            found = squeezing()
+            return found.reshape(-1) if isinstance(found, Tensor) else found
+
+        return values

@@ -46,7 +46,8 @@ def with_columns(
 ) -> pd.DataFrame:
     """A table with measurements, one column each; those that count become integers that may be missing."""
     series = {name: pd.Series(column.numpy(), index=table.index) for name, column in values.items()}
-    counts = {name for name in series if look_up(name, known).counts}
+    # A user's metric may count until it does not: that is told when it is measured, and no reason to lose the table.
+    counts = {name for name, v in series.items() if look_up(name, known).counts and (v.dropna() % 1 == 0).all()}
     return table.assign(**{name: v.astype("Int64") if name in counts else v for name, v in series.items()})
 
 

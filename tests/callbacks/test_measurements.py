@@ -138,7 +138,7 @@ def test_a_metric_that_adds_another_number_of_values_than_instances_is_named(tmp
         def update(self, W_enc):
             self.add(values(W_enc))
 
-    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* from Misshapen\."):
+    with pytest.raises(ValueError, match=r"`metrics` must add one value for each instance, got .* of Misshapen\."):
         fit(tmp_path, 1, measurements=Measurements(metrics=[Misshapen()]))
 
 
@@ -151,7 +151,9 @@ def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
         def update(self, **given):
             self.add(given[name].mul_(2).view(16, -1).sum(1))
 
-    with pytest.raises(ValueError, match=r"`metrics` must leave what they are given as it is, got Writer\."):
+    with pytest.raises(
+        ValueError, match=rf"`metrics` must leave what they are given as it is, got {name} changed by Writer\."
+    ):
         fit(tmp_path, measurements=Measurements(metrics=[Writer()]))
 
 

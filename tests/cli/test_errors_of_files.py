@@ -3,6 +3,7 @@ import pytest
 from tests.support.one_line import ONE_HOT, REST, STEP_LR, assert_one_line
 
 OF_THE_USER = """
+from pathlib import Path
 from polysemantic.data import OneHot
 from polysemantic.metrics.base import InstanceMetric
 
@@ -16,9 +17,21 @@ class InNumpy(Narrow):
     def sample(self, keys):
         return super().sample(keys).numpy()
 
+class Flat(OneHot):
+    def cooccurrence(self):
+        return super().cooccurrence()[0] if Path("flat").exists() else super().cooccurrence()
+
 class Norm(InstanceMetric):
     def update(self, W_encoder):
         self.add(W_encoder.norm(dim=(1, 2)))
+
+class Infinite(InstanceMetric):
+    def update(self, W_enc):
+        self.add(1 / (0 * W_enc.sum((1, 2)).abs()))
+
+class Failing(InstanceMetric):
+    def update(self, W_enc):
+        self.add(W_enc.mean(3))
 
 class Any(InstanceMetric):
     def update(self, **given):
@@ -31,18 +44,34 @@ class Any(InstanceMetric):
     [
         (
             ["--data=mine.Narrow"],
-            "`sample` must give a tensor of (step, instance, batch, feature) (1, 2, 4, 8), got (1, 2",
+            "`Narrow.sample` must give a tensor of (step, instance, batch, feature) (512, 2, 4, 8), got (512, 2, 4",
         ),
         (
             ["--data=mine.InNumpy"],
-            "`sample` must give a tensor of (step, instance, batch, feature) (1, 2, 4, 8), got ndarray",
+            "`InNumpy.sample` must give a tensor of (step, instance, batch, feature) (512, 2, 4, 8), got ndarray.",
         ),
         (["--measurements.metrics+=mine.Norm"], "got W_encoder of Norm; did you mean W_enc?"),
+        (
+            ["--measurements.metrics+=mine.Infinite"],
+            "`Infinite` must be finite, or nan where it does not apply, got inf",
+        ),
+        (["--measurements.metrics+=mine.Failing"], "`Failing.update` must run without an error, got IndexError: Dim"),
     ],
 )
 def test_a_mistake_in_classes_of_the_user_is_one_line(options, rule, run_cli, earlier, here):
     (here / "mine.py").write_text(OF_THE_USER)
     assert_one_line(run_cli(*ONE_HOT, *REST, *options), rule)
+
+
+def test_inputs_of_the_user_are_checked_whenever_a_run_starts_or_is_measured(run_cli, here):
+    (here / "mine.py").write_text(OF_THE_USER)
+    data = ["--data=mine.Flat", "--data.n_features=8"]
+    assert run_cli("fit", *data, *REST).status == 0
+    (here / "flat").write_text("")
+    rule = "`Flat.cooccurrence` must give a tensor of (instance, feature, feature) (2, 8, 8), got (8, 8)."
+    for command in ("fit", "validate", "test"):
+        path = [] if command == "fit" else ["--ckpt_path=lightning_logs/version_0/checkpoints/last.ckpt"]
+        assert_one_line(run_cli(command, *data, *REST, *path), rule)
 
 
 def test_a_metric_may_take_whatever_there_is(run_cli, here):

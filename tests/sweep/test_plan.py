@@ -13,6 +13,13 @@ from tests.support.sweeping import BASE, write_sweep_files
 
 BERNOULLI = "{class_path: IndependentBernoulli, init_args: {probability: 0.1, batch_size: 32}}"
 DIAL = "{class_path: CooccurrenceDial, init_args: {probability: 0.1, dial: 0.5, group_size: 4, batch_size: 32}}"
+WRONG = """
+from polysemantic.data import OneHot
+
+class Wrong(OneHot):
+    def cooccurrence(self):
+        return 2 * super().cooccurrence()
+"""
 
 
 def plan_of(directory, **sweep):
@@ -122,6 +129,15 @@ def test_a_run_of_small_networks_costs_the_calls_of_its_steps(here):
     )
     assert short == pytest.approx(15, rel=0.2)
     assert long == pytest.approx(10 * short, rel=0.2)
+
+
+def test_inputs_of_the_users_are_checked_before_anything_starts(sweep, here):
+    (here / "wrong.py").write_text(WRONG)
+    text = "base: base.yaml\noverrides: {data: wrong.Wrong, data.n_features: 8}\naxes: {model.n_hidden: [4, 8]}\n"
+    status, _, err = sweep(text)
+    assert status == 2
+    assert err.startswith("error: `Wrong.sample` must draw what `cooccurrence` declares, P(0 on) = 0.25, got 51")
+    assert not (here / "lightning_logs").exists()
 
 
 def test_the_hash_is_that_of_the_configuration_and_not_of_its_place(here):

@@ -30,7 +30,7 @@ class Ring(InputDataModule):
     def cooccurrence(self) -> Tensor:
         p = self.knob("probability")
         on = 1 - (1 - p) ** 2
-        near = torch.eye(self.n_features, dtype=p.dtype).roll(1, dims=0)
+        near = torch.eye(self.n_features, dtype=p.dtype, device=p.device).roll(1, dims=0)
         near = near + near.mT
         # Neighbours share an edge. If it is not active, both are on only if the other edge of each is active.
         joint = on**2 * (1 - near) + (p + (1 - p) * p**2) * near
