@@ -55,7 +55,6 @@ def check_data_module(
     except UserClassError as error:
         raise AssertionError(str(error)) from error
     _check_arguments(make())
-    _check_bits(make())
     _check_magnitude(make(), level)
     _check_vary(data)
     counts, total = _count(data, n_inputs)
@@ -77,17 +76,6 @@ def _check_arguments(data: InputDataModule) -> None:
     with contextlib.suppress(ValueError):
         type(data)(**arguments | {"n_features": data.min_features - 1})
         raise AssertionError(f"`n_features` below {data.min_features} must be a ValueError.")
-
-
-def _check_bits(data: InputDataModule) -> None:
-    data.bind(Ensemble(_SEEDS))
-    inputs = torch.stack([data.inputs(step) for step in range(3)])
-    at_once = data.sample(data.keys("data", range(3)))
-    _require(torch.equal(at_once, inputs), "`sample` must give a step the same bits beside any number of steps.")
-    data.bind(Ensemble(_SEEDS), instances=slice(1, 3))
-    _require(torch.equal(data.inputs(2), inputs[2, 1:3]), "`sample` must give the same bits on a slice of instances.")
-    data.bind(Ensemble(1))
-    _require(torch.equal(data.inputs(2), inputs[2, :1]), "`sample` must give the same bits to an instance on its own.")
 
 
 def _check_magnitude(data: InputDataModule, level: float) -> None:

@@ -109,7 +109,7 @@ SPACES = {
 
 
 @pytest.mark.parametrize("kind", SPACES, ids=lambda kind: kind.__name__)
-@settings(derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(derandomize=True, deadline=None, max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 @given(draws=st.data())
 def test_every_class_keeps_the_contract_all_over_its_parameter_space(kind, draws):
     arguments, vary = draws.draw(SPACES[kind])
