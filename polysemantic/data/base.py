@@ -62,8 +62,9 @@ class InputDataModule(LightningDataModule, ABC):
     def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         super().__init__()
         check_at_least_one(n_features=n_features, batch_size=batch_size)
-        if isinstance(self.can_vary, str):
-            raise ValueError(f"`can_vary` must be a tuple of names, got {self.can_vary!r}.")
+        names: object = self.can_vary
+        if isinstance(names, str):
+            raise ValueError(f"`can_vary` must be a tuple of names, got {names!r}.")
         if n_features < self.min_features:
             raise ValueError(f"`n_features` must be at least {self.min_features}, got {n_features}.")
         if magnitude not in get_args(Magnitude):
@@ -133,7 +134,7 @@ class InputDataModule(LightningDataModule, ABC):
             ValueError: If a value is none that this class accepts, or if it does not keep an argument that it needs.
         """
         try:
-            return type(self)(**self.arguments() | values)
+            return type(self)(**{**self.arguments(), **values})
         except TypeError as error:
             rule = "must keep each argument under the argument's own name"
             raise UserClassError(f"`{type(self).__name__}.__init__` {rule}, got {error}.") from error

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float64
-from lightning.pytorch.utilities.rank_zero import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from polysemantic.metrics.base import InstanceMetric
