@@ -12,6 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from polysemantic.callbacks.measurer import Measurer, check_arguments
+from polysemantic.metrics.agreement import check_metrics
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.results.columns import COSTLY, NO_METRICS, by_name, described
@@ -37,8 +38,8 @@ class Measurements(StepCallback):
             inputs, if they have any.
 
     Raises:
-        ValueError: If a metric takes what there is not, two have the same column, one has a column of the tables, or
-            `partition` holds anything but +1 and -1.
+        ValueError: If `metrics` holds anything but metrics, one of them takes what there is not, two have the same
+            column, one has a column of the tables, or `partition` holds anything but +1 and -1.
     """
 
     def __init__(
@@ -51,6 +52,8 @@ class Measurements(StepCallback):
         if partition is not None and set(partition) != {1, -1}:
             raise ValueError(f"`partition` must hold +1 and -1 and nothing else, got {partition}.")
         self.partition = partition
+        if metrics is not None:
+            check_metrics(metrics)
         self.metrics = [kind() for kind in STANDARD] + list(metrics or [])
         for metric in self.metrics:
             check_arguments(metric)

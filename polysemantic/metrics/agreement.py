@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -18,16 +19,31 @@ from polysemantic.validation.user_classes import UserClassError, is_users, named
 _ROUNDING = 1e-5
 
 
-def check_metric_object(metric: object) -> None:
-    """Refuse what is no object of a class of `InstanceMetric`.
+def check_metrics(metrics: object) -> None:
+    """Refuse what is no list of metrics, and a metric whose class declares its column wrongly.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is one of these.
     """
-    if not isinstance(metric, InstanceMetric):
-        call = f"; did you mean {metric.__name__}()?" if isinstance(metric, type) else "."
-        given = f"the class {metric.__name__}" if isinstance(metric, type) else type(metric).__name__
-        raise ValueError(f"`metrics` must hold objects of subclasses of InstanceMetric, got {given}{call}")
+    if not isinstance(metrics, (list, tuple)):
+        raise ValueError(f"`metrics` must be a list of metrics, got {type(metrics).__name__}.")
+    for metric in metrics:
+        if isinstance(metric, InstanceMetric):
+            _check_declaration(type(metric))
+        else:
+            call = f"; did you mean {metric.__name__}()?" if isinstance(metric, type) else "."
+            given = f"the class {metric.__name__}" if isinstance(metric, type) else type(metric).__name__
+            raise ValueError(f"`metrics` must hold objects of subclasses of InstanceMetric, got {given}{call}")
+
+
+def _check_declaration(kind: type[InstanceMetric]) -> None:
+    for name in ("group", "label", "unit", "short_label"):
+        text: object = getattr(kind, name)
+        if not isinstance(text, str):
+            raise UserClassError(f"`{kind.__name__}.{name}` must be a text, got {text!r}.")
+    ends: object = kind.range
+    if not (isinstance(ends, (tuple, list)) and len(ends) == 2 and all(isinstance(end, Real) for end in ends)):
+        raise UserClassError(f"`{kind.__name__}.range` must be a least and a greatest value, got {ends!r}.")
 
 
 def update_metric(metric: InstanceMetric, given: Mapping[str, Any], n_instances: int) -> None:

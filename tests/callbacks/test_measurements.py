@@ -157,6 +157,23 @@ def test_a_metric_that_writes_into_what_it_is_given_is_named(tmp_path, name):
         fit(tmp_path, measurements=Measurements(metrics=[Writer()]))
 
 
+def test_a_metric_that_breaks_its_declaration_later_is_told_and_kept(tmp_path):
+    class Halved(InstanceMetric):
+        count_valued = True
+        taken = 0
+
+        def update(self, W_enc):
+            self.add(torch.full((len(W_enc),), 0.5 if self.taken else 1))
+            self.taken += 1
+
+    with pytest.warns(
+        UserWarning, match="^`Halved` must be whole, as `count_valued` says; some values during training"
+    ):
+        run = fit(tmp_path, 20, measurements=Measurements(10, metrics=[Halved()]), ensemble=Ensemble(2))
+    assert run.history.groupby("step")["halved"].mean().tolist() == [1, 0.5, 0.5]
+    assert run.results["halved"].tolist() == [0.5, 0.5]
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
     class Travelled(InstanceMetric):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from polysemantic.metrics import Coverage, InstanceMetric
-from polysemantic.metrics.agreement import check_metric_object, check_values, update_metric, value_of
+from polysemantic.metrics.agreement import check_metrics, check_values, update_metric, value_of
 from polysemantic.validation.user_classes import UserClassError
 
 
@@ -137,9 +137,28 @@ def test_ours_are_left_to_their_tests():
 
 
 @pytest.mark.parametrize(
-    ("metric", "got"),
-    [(Largest, r"the class Largest; did you mean Largest\(\)\?"), ("Largest", r"str\.")],
+    ("metrics", "line"),
+    [
+        ([Largest], r"hold objects of subclasses of InstanceMetric, got the class Largest; did you mean Largest\(\)\?"),
+        ([Largest(), "Largest"], r"hold objects of subclasses of InstanceMetric, got str\."),
+        (Largest(), r"be a list of metrics, got Largest\."),
+    ],
 )
-def test_what_is_no_metric_is_one_line(metric, got):
-    with pytest.raises(ValueError, match=f"^`metrics` must hold objects of subclasses of InstanceMetric, got {got}$"):
-        check_metric_object(metric)
+def test_what_are_no_metrics_is_one_line(metrics, line):
+    with pytest.raises(ValueError, match=f"^`metrics` must {line}$"):
+        check_metrics(metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rule"),
+    [
+        ("range", 1, r"a least and a greatest value, got 1\."),
+        ("range", (0, "1"), r"a least and a greatest value, got \(0, '1'\)\."),
+        ("unit", 1, r"a text, got 1\."),
+        ("label", None, r"a text, got None\."),
+    ],
+)
+def test_a_column_that_is_declared_wrongly_is_one_line(name, value, rule):
+    check_metrics([Largest(), changed()])
+    with pytest.raises(UserClassError, match=rf"^`Changed.{name}` must be {rule}$"):
+        check_metrics([changed(**{name: value})])
