@@ -88,7 +88,7 @@ class SparsePlaces:
     def __init__(self, case: Case, instances: int, *, together: bool) -> None:
         data = case.data().of(slice(0, instances))
         x = data.sample(data.keys("data", range(_STEPS_OF_PLACES)))
-        self.groups = [x] if together else list(x.split(1))
+        self.groups = [x] if together else [x[at : at + 1] for at in range(len(x))]
 
     def run(self, steps: int) -> None:
         """Find them so often."""

@@ -83,6 +83,13 @@ def test_a_right_class_is_accepted_in_every_shape(n_features, batch_size, seeds,
     check_users_inputs(bound(data, seeds, vary=GRID, instances=slice(1, 2)))
 
 
+def test_a_batch_that_processes_divide_is_checked_as_a_whole():
+    data = Mine(batch_size=32)
+    data.divide(2)
+    check_users_inputs(bound(data, vary=GRID))
+    assert data.inputs(0).shape == (9, 64, 3)
+
+
 def test_ours_are_left_to_their_tests_and_a_subclass_of_ours_is_not():
     class Shifted(OneHot):
         def sample(self, keys):
