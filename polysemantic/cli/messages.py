@@ -44,7 +44,7 @@ def unknown_argument(option: str, name: str, known: Collection[str], kinds: Coll
         kinds: The classes.
     """
     near = did_you_mean(f"{option}.{name}", [f"{option}.{other}" for other in known])
-    takes = f"; {', '.join(sorted(kinds))} takes {', '.join(known) or 'none'}"
+    takes = f"; {' and '.join(sorted(kinds))} {'take' if len(kinds) > 1 else 'takes'} {', '.join(known) or 'none'}"
     return f"unknown option {option}.{name}{near or takes}"
 
 

@@ -99,7 +99,8 @@ def leaves(items: Iterable[Item]) -> Iterator[Item]:
 def _class_of(value: Any) -> str | None:
     """The class that a value names; None if it names none, but a file that may."""
     if isinstance(value, dict):
-        value = value.get("class_path")
+        # Arguments may stand elsewhere in the file, where a reference leads.
+        value = None if any(isinstance(value.get(name), str) for name in _ARGUMENTS) else value.get("class_path")
     is_name = isinstance(value, str) and re.fullmatch(r"[A-Za-z_]\w*(\.\w+)*", value) and not Path(value).is_file()
     return value if is_name else None
 
@@ -213,8 +214,9 @@ def _refuse_description(item: Item) -> None:
         if name not in ("class_path", *_ARGUMENTS):
             raise ValueError(f"`{key}` must hold class_path and init_args alone, got {name!r} beside them")
     for name in _ARGUMENTS:
-        if name in value and value[name] is not None and not isinstance(value[name], dict):
-            raise ValueError(f"`{key}.{name}` must be a mapping of arguments, got {value[name]!r}")
+        inside = value.get(name)
+        if inside is not None and not isinstance(inside, dict) and "$" not in str(inside):
+            raise ValueError(f"`{key}.{name}` must be a mapping of arguments, got {inside!r}")
 
 
 def _accepted(name: str, named: dict[str, set[str] | None]) -> Kinds | None:

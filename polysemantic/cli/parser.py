@@ -9,6 +9,7 @@ import sys
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
+from jsonargparse._common import lenient_check
 from jsonargparse._link_arguments import ActionLink
 from lightning.pytorch.cli import LightningArgumentParser
 from typing_extensions import override
@@ -62,8 +63,9 @@ class OneLineParser(LightningArgumentParser):
         # Options of a group may be given together, as `--model '{l1: 0.1}'`, and never pass through `parse_string`.
         self._refuse_replaced(args[0])
         options = _of_command(args[0])
-        needed = isinstance(options.get("model"), Namespace) and not kwargs.get("skip_required")
-        if needed and (missing := self._missing(options)):
+        # What is printed by `--print_config` may lack values.
+        whole = not (lenient_check.get() or kwargs.get("skip_required"))
+        if whole and isinstance(options.get("model"), Namespace) and (missing := self._missing(options)):
             self.error(f"arguments are required: {', '.join(missing)}")
         super().validate(*args, **kwargs)
 

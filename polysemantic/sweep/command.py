@@ -88,7 +88,8 @@ def _read(args: Sequence[str]) -> tuple[argparse.Namespace, SweepSpec | None]:
     """The options, and the sweep that they name; None if they name a directory. Nothing heavy is imported yet."""
     parser = _parser()
     given = read(args, flags=(*FLAGS, "dry_run"))
-    own, of_fit = [], []
+    own: list[Given] = []
+    of_fit: list[Given] = []
     for option in given:
         is_own = not option.dashes or option.word.partition("=")[0] in parser.option_names
         (own if is_own or _is_meant(parser, option) else of_fit).append(option)

@@ -141,6 +141,11 @@ def test_what_is_right_or_uncertain_is_left_to_the_parser(words, here):
     assert told(*WHOLE, *words) is None
 
 
+def test_arguments_may_stand_where_a_reference_leads(here):
+    (here / "file.yaml").write_text("data: {class_path: KHot, init_args: '${data.other}'}\nmodel: ${base}\n")
+    assert told("--config=file.yaml") is None
+
+
 def test_a_class_that_a_module_may_make_as_it_runs_is_not_missing(here):
     (here / "making.py").write_text("globals()['Ma' + 'de'] = int\n")
     (here / "plain.py").write_text("class Made: ...\n")
