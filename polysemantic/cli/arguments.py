@@ -17,6 +17,11 @@ from polysemantic.validation.suggestions import did_you_mean
 class OneLineArguments(argparse.ArgumentParser):
     """A parser of the standard library that explains each error on one line."""
 
+    @property
+    def option_names(self) -> set[str]:
+        """The names of its options, with dashes."""
+        return set(self._option_string_actions)
+
     @override
     def parse_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
         args = sys.argv[1:] if args is None else args

@@ -6,23 +6,15 @@ import argparse
 import importlib
 import inspect
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from polysemantic.cli import messages
+from polysemantic.cli.options import CLASSES, classes
 from polysemantic.data import InputDataModule
 from polysemantic.validation.replaced import REPLACED, replaced_option
-from polysemantic.validation.suggestions import did_you_mean
 
-_KINDS = {
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "str": "a text",
-    "dict": "a mapping",
-    "list": "a list",
-}
-# Lightning knows more choices than our runs accept.
-_CHOICES = {"trainer.precision": ["32", "64"]}
+_UNKNOWN = r"unrecognized arguments: (\S+?)(?:[= ](\S*))?(?:\s|$)|[Oo]ption '([^']+)'|Key '([^']+)' is not expected"
 
 
 def explain(message: str, options: Collection[str] = ()) -> str:
@@ -34,34 +26,58 @@ def explain(message: str, options: Collection[str] = ()) -> str:
     """
     if ours := re.search(r"`[^`\n]+` must [^\n]+, got [^\n]+", message):
         return ours[0]
-    if (gone := re.search(r"unrecognized arguments: --([\w.]+)[= ]?(\S*)", message)) and gone[1] in REPLACED:
-        return replaced_option(gone[1], gone[2] or "nothing")
-    if unknown := re.search(
-        r"unrecognized arguments: (\S+)|[Oo]ption '([^']+)'|Key '([^']+)' is not expected", message
-    ):
-        name = next(filter(None, unknown.groups())).removeprefix("--").partition("=")[0]
-        dashes = "--" if unknown[1] else ""
-        return f"unknown option {dashes}{name}{did_you_mean(name, options)}"
-    if linked := re.search(r'Linked "([^"]+)" must be given via "([^"]+)"', message):
-        return f"`{linked[1]}` must be unset, it is that of `{linked[2]}`"
-    if required := re.search(r"arguments are required: (.+)", message):
-        return f"missing: {re.sub(r'(fit|validate|test)[.]', '', required[1])}"
-    if message.startswith("Unexpected config"):
-        return f"`config` must hold a mapping of options, got {message.partition(':')[2].strip() or 'nothing'}"
-    if "parsing config" in message:
-        return f"`config` must be YAML, got an error {' '.join(message.split(':', 1)[1].split())}"
+    if unknown := re.search(_UNKNOWN, message):
+        return _explain_unknown(unknown, options)
+    for pattern, say in _OF_COMMANDS:
+        if found := re.search(pattern, message, re.DOTALL):
+            return say(found)
     key = re.match(r'Parser key "([^"]+)":', message)
     return message if key is None else _explain_key(key[1], message)
 
 
+def _explain_unknown(found: re.Match[str], options: Collection[str]) -> str:
+    dashes = "--" if found[1] else ""
+    name = (found[1] or found[3] or found[4]).removeprefix("--")
+    if dashes and name in REPLACED:
+        return replaced_option(name, found[2] or "nothing")
+    return messages.unknown_option(name, options, dashes)
+
+
+def _missing(found: re.Match[str]) -> str:
+    return messages.missing([re.sub(r"(fit|validate|test)[.]", "", found[1])])
+
+
+def _other_class(found: re.Match[str]) -> str:
+    return messages.no_subclass(found[1], found[4] or "the class that it describes", found[2] or found[3])
+
+
+# Messages of jsonargparse about a whole command, and what to say for them.
+_OF_COMMANDS: tuple[tuple[str, Callable[[re.Match[str]], str]], ...] = (
+    (r'Linked "([^"]+)" must be given via "([^"]+)"', lambda found: messages.linked_option(found[1], found[2])),
+    (r"arguments are required: ([^\n]+)", _missing),
+    (r"^Unexpected config[^:]*:?(.*)", lambda found: messages.no_mapping(" ".join(found[1].split()) or "nothing")),
+    (r"parsing config[^:]*:(.*)", lambda found: messages.no_yaml(found[1])),
+    (r"argument (?:-c/)?--([\w.]+): expected one argument", lambda found: messages.no_value(found[1])),
+    (r"unexpected keyword argument '(\w+)'", lambda found: messages.unknown_option(found[1], ())),
+    (r'^--([\w.]+[.]help): (?:.*: (\S+)|"(\S+)" is not a subclass of (\w+))$', _other_class),
+)
+
+
 def _explain_key(key: str, message: str) -> str:
-    if "File does not exist" in message or re.match(r".*not (a file|accessible)", message):
-        return f"`{key}` must be an existing file, got {message.rpartition(': ')[2]}"
+    if "File does not exist" in message or re.match(r".*not (a file|accessible)$", message):
+        return messages.no_file(key, message.rpartition(": ")[2])
     given = re.search(r"(?:Given value|Got value): (.+)", message)
     value = given[1] if given else ""
-    if choices := _CHOICES.get(key) or _choices(message):
-        return f"`{key}` must be one of {', '.join(choices)}, got {value!r}{did_you_mean(value, choices)}"
-    kinds = [kind for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in _KINDS]
+    if choices := _choices(message):
+        return messages.no_choice(key, choices, value)
+    for pattern, say in _OF_OPTIONS:
+        if found := re.search(pattern, message):
+            return say(key, found, value)
+    return _explain_kind(key, value, message)
+
+
+def _explain_kind(key: str, value: str, message: str) -> str:
+    kinds = [kind for kind in re.findall(r"Expected (?:a )?<class '(\w+)'>", message) if kind in messages.KINDS]
     path = re.search(
         r"dot import path string: (\S+)|given class_path '([^']+)'|expects a function or a callable", message
     )
@@ -69,10 +85,34 @@ def _explain_key(key: str, message: str) -> str:
     if path and not {"int", "float"} & set(kinds):
         return _explain_class(key, path[1] or path[2] or value, message)
     if base := re.search(r"not correspond to a subclass of (\S+)|corresponding to a type\[[\w.]*?(\w+)\]", message):
-        return f"`{key}` must name a subclass of {base[1] or base[2]}, got {value}"
+        return messages.no_subclass(key, base[1] or base[2], value)
     if kinds:
-        return f"`{key}` must be {' or '.join(_KINDS[kind] for kind in dict.fromkeys(kinds))}, got {value!r}"
-    return message
+        return messages.not_of_kind(key, kinds, value)
+    if base := re.search(r"Not a valid subclass of (\w+)", message):
+        return messages.no_subclass(key, base[1], value)
+    return f"`{key}` must be of another kind, got {value}" if value else message
+
+
+# Messages of jsonargparse about the value of an option, and what to say for them.
+_OF_OPTIONS: tuple[tuple[str, Callable[[str, re.Match[str], str], str]], ...] = (
+    (r"Unable to load config '(.*?)'", lambda key, found, _: messages.no_group(key, found[1])),
+    (
+        r"Multiple subclasses with name .+ ambiguity: (.+)[.]",
+        lambda key, found, value: messages.no_choice(key, found[1].split(", "), value),
+    ),
+    (
+        "Expected an instantiatable class",
+        lambda key, _, value: f"`{key}` must name a class that is not abstract, got {value}",
+    ),
+    (
+        r"Expected '(\S+)' to be a subclass of <class '(\w+)'>",
+        lambda key, found, _: messages.no_subclass(key, found[2], found[1]),
+    ),
+    (
+        r"Expected a tuple with (\d+) elements",
+        lambda key, found, value: f"`{key}` must be a list of {found[1]} values, got {value}",
+    ),
+)
 
 
 def _choices(message: str) -> list[str]:
@@ -84,17 +124,15 @@ def _choices(message: str) -> list[str]:
 
 
 def _explain_class(key: str, name: str, message: str) -> str:
-    known = {kind.__name__ for kind in _subclasses(InputDataModule) if kind.__module__.startswith("polysemantic.")}
     if key.rpartition(".")[2] == "data" and "." not in name:
-        listed = ", ".join(sorted(known))
-        return f"`{key}` must be one of {listed} or package.Class, got {name!r}{did_you_mean(name, known)}"
-    package, _, last = name.rpartition(".")
+        return messages.no_data(key, name, classes("data"))
+    package = name.rpartition(".")[0]
     try:
-        near = did_you_mean(last, dir(importlib.import_module(package)))
+        near = dir(importlib.import_module(package))
     except (ImportError, ValueError):
-        near = ""
+        near = list(classes(key)) if key in CLASSES else []
     reason = re.search(r"No module named '[^']+'|module '[^']+' has no attribute '[^']+'", message)
-    return f"`{key}` must name a class that can be imported, got {name!r}{f' ({reason[0]})' if reason else ''}{near}"
+    return messages.no_class(key, name, near, reason[0] if reason else None)
 
 
 def option_names(parser: argparse.ArgumentParser) -> Iterator[str]:

@@ -1,148 +1,35 @@
+"""The commands `fit`, `validate` and `test`: options first, and only then what takes seconds to import."""
+
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
-from jsonargparse import set_parsing_settings
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
-from lightning.pytorch.cli import LightningCLI
-from lightning.pytorch.utilities.exceptions import SIGTERMException
-from omegaconf.errors import OmegaConfBaseException
-from typing_extensions import override
-
-import polysemantic.data  # noqa: F401  its classes are then known by their bare names
-from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Snapshots
-from polysemantic.cli.class_change import discard_init_args_on_class_change
+from polysemantic.cli.command_line import in_order, read
+from polysemantic.cli.early import refuse_mistakes
 from polysemantic.cli.error_line import print_error
-from polysemantic.cli.explanations import explain
-from polysemantic.cli.parser import OneLineParser
-from polysemantic.data import InputDataModule
-from polysemantic.distributed import check_ranks
-from polysemantic.model.ensemble import Ensemble
-from polysemantic.runtime.faults import explain_fault
-from polysemantic.runtime.memory import check_memory
-from polysemantic.runtime.standard_callbacks import standard_callbacks
-from polysemantic.runtime.trainer import build_trainer
-from polysemantic.storage.continued_run import continued_run
-from polysemantic.training.module import EnsembleModule
-
-set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
-
-_CONFIGURABLE = {
-    "measurements": Measurements,
-    "collisions": CollisionTracker,
-    "snapshots": Snapshots,
-    "checkpoint": Checkpoint,
-    "convergence": Convergence,
-}
-
-
-class PolysemanticCLI(LightningCLI):
-    """`fit`, `validate` and `test` from a configuration file and options.
-
-    Args:
-        args: Command line arguments, or the options as a mapping; None for the arguments of the process.
-        directory: The run directory of a fit; None for that of `ckpt_path`, or else the next `version_N`.
-    """
-
-    def __init__(self, args: list[str] | dict[str, Any] | None = None, directory: Path | None = None) -> None:
-        self.run_directory = directory
-        super().__init__(
-            EnsembleModule,
-            InputDataModule,
-            save_config_callback=None,
-            subclass_mode_data=True,
-            parser_class=OneLineParser,
-            parser_kwargs={"parser_mode": "omegaconf+", "prog": "python -m polysemantic", "allow_abbrev": False},
-            auto_configure_optimizers=False,
-            load_from_checkpoint_support=False,
-            args=args,
-        )
-
-    @staticmethod
-    @override
-    def subcommands() -> dict[str, set[str]]:
-        ours = {"model", "dataloaders", "train_dataloaders", "val_dataloaders", "datamodule", "weights_only", "verbose"}
-        return {"fit": ours, "validate": ours, "test": ours}
-
-    @override
-    def add_default_arguments_to_parser(self, parser: Any) -> None:
-        parser.add_argument("--seed_everything", type=int, default=0, help="Root of all random draws.")
-
-    @override
-    def add_arguments_to_parser(self, parser: Any) -> None:
-        parser.add_class_arguments(Ensemble, "ensemble")
-        for key, callback in _CONFIGURABLE.items():
-            parser.add_lightning_class_args(callback, key)
-        parser.add_argument("--quiet", action="store_true", help="Print nothing but warnings and errors.")
-        parser.link_arguments("data.n_features", "model.n_features", apply_on="instantiate")
-        parser.link_arguments("ensemble", "model.ensemble", apply_on="instantiate")
-        parser.link_arguments("seed_everything", "model.seed", compute_fn=_checked_seed)
-
-    @override
-    def parse_arguments(self, *args: Any) -> None:
-        with discard_init_args_on_class_change():
-            super().parse_arguments(*args)
-
-    @override
-    def _parse_ckpt_path(self) -> None:
-        """A checkpoint brings weights; options come from the configuration and the command line alone."""
-
-    @override
-    def instantiate_classes(self) -> None:
-        super().instantiate_classes()
-        check_ranks(self.trainer, self.model.ensemble)
-        if self.subcommand == "fit":
-            check_memory(self.trainer, self.model, self.datamodule.batch_size)
-
-    @override
-    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        options = {**self._get(self.config_init, "trainer", default={}), **kwargs}
-        config = self.config[self.subcommand].clone()
-        path = config.pop("ckpt_path", None)
-        quiet = config.pop("quiet", False)
-        text = self._parser(self.subcommand).dump(config, skip_none=False)
-        root = Path(options.get("default_root_dir") or ".")
-        fits = self.subcommand == "fit"
-        directory = self.run_directory if fits else None
-        if path is None and not fits:
-            raise ValueError("`ckpt_path` must be a checkpoint to measure, or `last`, got none.")
-        if path == "last" or (fits and path is not None):
-            continued = continued_run(path, root, text, training=fits)
-            self.config_init[self.subcommand]["ckpt_path"] = str(continued.checkpoint)
-            directory = directory or (continued.directory if fits else None)
-        configured = {key: self._get(self.config_init, key) for key in _CONFIGURABLE}
-        *first, last = standard_callbacks(**configured, config=text, quiet=quiet)
-        users = options.pop("callbacks", None) or []
-        callbacks = [*first, *(users if isinstance(users, list) else [users]), last]
-        return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"`seed_everything` must lie in [0, 2^32), got {seed}.")
-    return seed
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the command line and give its exit status: 0, 2 for bad input, 143 after SIGTERM, 1 after Ctrl-C."""
+    """Run the command line and give its exit status: 0, 2 for bad input, 143 after SIGTERM, 1 after Ctrl-C.
+
+    Args:
+        args: The command and its options; None for the arguments of the process.
+    """
     # The user's own modules lie where the command is typed, also when it is started as a script.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    command, *words = sys.argv[1:] if args is None else args
+    given = read(words)
     try:
-        PolysemanticCLI(args)
-    except SIGTERMException:
-        return 143
-    except OmegaConfBaseException as error:
-        return print_error(f"the configuration must resolve: {str(error).splitlines()[0]}")
-    except (ValueError, OSError, MemoryError, RuntimeError, MisconfigurationException) as error:
-        if (fault := explain_fault(error)) is not None:
-            print_error(fault)
-            return 1
-        # Errors with the note of a run were raised while it trained (`ExceptionNotes`): they are not input errors.
-        if hasattr(error, "__notes__") or isinstance(error, RuntimeError):
-            raise
-        return print_error(explain(str(error)))
-    return 0
+        refuse_mistakes(given)
+    except ValueError as error:
+        return print_error(str(error))
+    from polysemantic.cli.command import run
+
+    ordered = [command, *(option.word for option in in_order(given))]
+    if args is not None:
+        return run(ordered)
+    # Lightning reads the arguments of the process itself, also to start the other processes of a run.
+    sys.argv[1:] = ordered
+    return run(None)

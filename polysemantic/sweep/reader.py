@@ -17,7 +17,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from typing_extensions import override
 
 from polysemantic.cli.class_change import discard_init_args_on_class_change
-from polysemantic.cli.main import PolysemanticCLI
+from polysemantic.cli.command import PolysemanticCLI
 
 Config = dict[str, Any]
 
@@ -34,11 +34,6 @@ class CellCLI(PolysemanticCLI):
         # Lightning warns if the process has arguments, which here are the sweep's.
         with mock.patch.object(sys, "argv", sys.argv[:1]):
             super().__init__(args, directory)
-
-    @staticmethod
-    @override
-    def subcommands() -> dict[str, set[str]]:
-        return {"fit": PolysemanticCLI.subcommands()["fit"]}
 
     @override
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -58,7 +53,12 @@ class CellCLI(PolysemanticCLI):
 
 
 class _Unrun(CellCLI):
-    """Reads its arguments, and makes and trains nothing."""
+    """Reads its arguments, of which some may be missing, and makes and trains nothing."""
+
+    @override
+    def parse_arguments(self, parser: Any, args: Any) -> None:
+        with discard_init_args_on_class_change():
+            self.config = parser.parse_args(args, _skip_validation=True)
 
     @override
     def instantiate_classes(self) -> None:
@@ -86,8 +86,12 @@ class Reader:
         config: Namespace = cli.config["fit"]
         return config
 
-    def read(self, options: dict[str, Any]) -> Namespace:
+    def read(self, options: dict[str, Any], *, whole: bool = True) -> Namespace:
         """The whole configuration with some options set.
+
+        Args:
+            options: The options.
+            whole: Whether every option that must have a value has one by now.
 
         Raises:
             ValueError: If an option is unknown or a value breaks its rule.
@@ -99,14 +103,14 @@ class Reader:
             with contextlib.redirect_stderr(said), discard_init_args_on_class_change():
                 base = self._base
                 args = [f"--{key}={_text(value)}" for key, value in ordered]
-                config: Namespace = self._parser.parse_args(args, namespace=base)
+                config: Namespace = self._parser.parse_args(args, namespace=base, _skip_validation=not whole)
         except SystemExit:
             raise ValueError(said.getvalue().strip().removeprefix("error: ")) from None
         return config
 
     def plain(self, config: Namespace) -> Config:
         """A configuration as nested mappings."""
-        plain: Config = parse_yaml(self._parser.dump(config, skip_none=False))
+        plain: Config = parse_yaml(self._parser.dump(config, skip_none=False, skip_validation=True))
         return plain
 
     def instantiate(self, config: Namespace) -> Namespace:

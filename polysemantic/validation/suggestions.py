@@ -37,7 +37,7 @@ def meant_option(given: str, known: Iterable[str]) -> str | None:
 
     Example:
         >>> options = ["model.l1", "model.n_hidden", "model.optimizer.lr", "trainer.max_steps"]
-        >>> [meant_option(name, options) for name in ("lr", "model.lr", "modle.l1", "n_hiden", "steps")]
+        >>> [meant_option(name, options) for name in ("lr", "model.lr", "modle.l1", "n_hiden", "unlike")]
         ['model.optimizer.lr', 'model.optimizer.lr', 'model.l1', 'model.n_hidden', None]
     """
     by_name: dict[str, list[str]] = {}

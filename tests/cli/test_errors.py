@@ -11,8 +11,14 @@ BAD_OPTIONS = {
     "unknown option": ("--model.n_hiden=5", "unknown option --model.n_hiden; did you mean model.n_hidden?"),
     "unknown group": ("--modle.l1=5", "unknown option --modle.l1; did you mean model.l1?"),
     "shortened option": ("--trainer.max_step=5", "unknown option --trainer.max_step; did you mean trainer.max_steps?"),
-    "unknown option of the data": ("--data.batchsize=1", "unknown option batchsize; did you mean batch_size?"),
-    "option of other data": ("--data.probability=1", "unknown option probability\n"),
+    "unknown option of the data": (
+        "--data.batchsize=1",
+        "unknown option data.batchsize; did you mean data.batch_size?",
+    ),
+    "option of other data": (
+        "--data.probability=1",
+        "unknown option data.probability; OneHot takes n_features, batch_size, magnitude\n",
+    ),
     "schedule of the loss": (
         f"--model.lr_scheduler={SCHEDULES}.ReduceLROnPlateau",
         "`lr_scheduler` must follow the steps alone",
@@ -32,9 +38,9 @@ BAD_OPTIONS = {
     "varied name with a typo": ('--ensemble.vary={"init_scal": [1]}', "'init_scal'; did you mean init_scale?"),
     "varied name of other data": ('--ensemble.vary={"probability": [0.1]}', "`ensemble.vary` must", "'probability'"),
     "empty vary list": ('--ensemble.vary={"l1": []}', "`ensemble.vary.l1` must hold at least one value, got []."),
-    "words in vary": ('--ensemble.vary={"l1": ["a"]}', "`ensemble.vary` must be a number, got 'a'"),
-    "vary without a list": ('--ensemble.vary={"l1": 0.1}', "`ensemble.vary` must be a list, got '0.1'"),
-    "vary without values": ("--ensemble.vary=l1", "`ensemble.vary` must be a mapping, got 'l1'"),
+    "words in vary": ('--ensemble.vary={"l1": ["a"]}', "`ensemble.vary.l1` must hold numbers, got 'a'"),
+    "vary without a list": ('--ensemble.vary={"l1": 0.1}', "`ensemble.vary.l1` must be a list of numbers, got 0.1"),
+    "vary without values": ("--ensemble.vary=l1", "`ensemble.vary` must be a mapping such as {l1: [0,", "got 'l1'"),
     "a value twice": ('--ensemble.vary={"l1": [1, 1]}', "`ensemble.vary.l1` must hold distinct values, got [1."),
     "infinite value": ('--ensemble.vary={"l1": [.inf]}', "`ensemble.vary.l1` must hold finite numbers, got [inf]."),
     "no features": ("--data.n_features=0", "`n_features` must be at least 1, got 0."),
@@ -44,6 +50,9 @@ BAD_OPTIONS = {
     "negative l1": ("--model.l1=-1", "`l1` must be at least 0 and finite, got -1.0."),
     "negative l1 in vary": ('--ensemble.vary={"l1": [-1]}', "`l1` must be at least 0 and finite, got -1.0."),
     "l1 in words": ("--model.l1=abc", "`model.l1` must be a number, got 'abc'"),
+    "initial weights of 0": ("--model.init_scale=0", "`init_scale` must be positive and finite, as weights of", "0."),
+    "initial weights of 0 in vary": ('--ensemble.vary={"init_scale": [1, 0]}', "`init_scale` must be", "got 0.0."),
+    "negative initial scale": ("--model.init_scale=-1", "`init_scale` must be positive and finite", "got -1.0."),
     "negative noise": ("--model.noise_std=-1", "`noise_std` must be at least 0 and finite, got -1.0."),
     "importance above 1": ("--model.importance=2", "`importance` must lie in (0, 1], got 2.0."),
     "unknown noise law": ("--model.noise=gausian", "`model.noise` must be one of", "'gausian'; did you mean gaussian?"),
@@ -51,7 +60,15 @@ BAD_OPTIONS = {
     "unknown act": ("--model.act=tanh", "`model.act` must be one of linear, relu, got 'tanh'"),
     "neither true nor false": ("--model.tied=5", "`model.tied` must be true or false, got '5'"),
     "init for other data": ("--model.init=disambiguation", "`init` disambiguation must have HalfSplit data", "OneHot."),
-    "unknown optimiser": ("--model.optimizer=torch.optim.AdamX", "`model.optimizer` must", "did you mean Adam?"),
+    "optimiser that is none": ("--model.optimizer=torch.nn.Linear", "`model.optimizer` must name a subclass of"),
+    "two numbers for one": ("--model.optimizer.betas=[0.9]", "`betas` must be a list of 2 values, got [0.9]"),
+    "schedule of two modules": ("--model.lr_scheduler=ReduceLROnPlateau", "must be one of torch.optim.lr_scheduler."),
+    "callback that is none": ("--trainer.callbacks=[5]", "`trainer.callbacks` must name a subclass of Callback, got 5"),
+    "class that is abstract": (
+        "--data=polysemantic.data.InputDataModule",
+        "`data` must name a class that is not abstract, got polysemantic.data.InputDataModule",
+    ),
+    "unknown optimiser": ("--model.optimizer=torch.optim.AdamX", "`model.optimizer` must", "did you mean Adamax?"),
     "network of a missing module": ("--model.autoencoder=missing.Mine", "can be imported", "'missing'"),
     "callback of a missing module": (
         "--trainer.callbacks+=missing.Mine",
@@ -99,6 +116,18 @@ BAD_OPTIONS = {
     "clipping that couples": ("--trainer.gradient_clip_val=1.0", "`trainer.gradient_clip_val` must be unset, got 1.0"),
     "batches of no fixed length": ("--trainer.limit_train_batches=3", "`trainer.limit_train_batches` must be unset"),
     "epochs": ("--trainer.max_epochs=1", "`trainer.max_epochs` must be unset", "got 1; `trainer.max_steps` ends a"),
+    "steps of no kind": ("--trainer.max_steps=1e3", "`trainer.max_steps` must be a whole number, got '1e3'"),
+    "steps before the first": ("--trainer.max_steps=-1", "`trainer.max_steps` must be at least 1, got -1."),
+    "devices in words": ("--trainer.devices=two", "`trainer.devices` must be auto, a number of", "got 'two'."),
+    "no devices": ("--trainer.devices=0", "`trainer.devices` must be auto, a number of at least 1", "got '0'."),
+    "indices of CPUs": (
+        ("--trainer.devices=[0,1]", "--trainer.accelerator=cpu"),
+        "`trainer.devices` must be a number of processes, or on GPUs the indices of some that are here, got",
+    ),
+    "unknown accelerator": ("--trainer.accelerator=gpuu", "`trainer.accelerator` must be auto, cpu, or", "got 'gpuu'"),
+    "accelerator without its library": ("--trainer.accelerator=tpu", "`trainer.accelerator` must be auto", "got 'tpu'"),
+    "no unit of time": ("--trainer.max_time={hourz: 1}", "`trainer` must hold options that fit their types", "'hourz'"),
+    "nothing but speed": ("--trainer.barebones=true", "`trainer.barebones` must be unset"),
     "too many steps": ("--trainer.max_steps=99999999999999999999", "`trainer.max_steps` must be below 2^53, got 9999"),
     "no steps": ("--trainer.max_steps=0", "`trainer.max_steps` must be at least 1, got 0."),
     "no checkpoints": ("--trainer.enable_checkpointing=false", "`trainer.enable_checkpointing` must be unset"),
@@ -187,6 +216,8 @@ def test_what_is_of_another_type_is_refused_in_python_too(unchecked):
     for name in ("optimizer", "lr_scheduler"):
         with pytest.raises(ValueError, match=f"`{name}` must be one that can be made, got an error: 'str' object"):
             fit(OneHot(8), n_hidden=6, max_steps=3, **{name: "SGD"})
+    with pytest.raises(ValueError, match="`init_scale` must be positive and finite, as weights of 0 have no gradient"):
+        fit(OneHot(8), n_hidden=6, max_steps=3, init_scale=0)
 
 
 @pytest.mark.parametrize(
