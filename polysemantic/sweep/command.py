@@ -8,7 +8,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from omegaconf.errors import OmegaConfBaseException
+
 from polysemantic.cli.arguments import OneLineArguments
+from polysemantic.cli.command_line import FLAGS, Given, read
+from polysemantic.cli.error_line import print_error
+from polysemantic.cli.messages import no_resolution
+from polysemantic.cli.options import is_option, options
+from polysemantic.sweep.overrides import overridden, refuse_mistakes_of_sweep
+from polysemantic.sweep.spec import SweepSpec, read_sweep
+from polysemantic.validation.suggestions import meant_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,10 +25,23 @@ if TYPE_CHECKING:
     from polysemantic.sweep.engines import Engine
 
 _WIDE = 200
+_OF_FIT = """\
+Options of `fit` may follow. They hold for every run, as `overrides` in the file do, and replace those.
+`python -m polysemantic fit --help` lists them.
+
+  python -m polysemantic sweep --config configs/sweeps/width.yaml --trainer.max_steps 100 --ensemble.seeds 4
+"""
 
 
 def _parser() -> OneLineArguments:
-    parser = OneLineArguments("python -m polysemantic sweep", allow_abbrev=False, description="Train a grid of runs.")
+    parser = OneLineArguments(
+        "python -m polysemantic sweep",
+        usage="%(prog)s (--config FILE | --collect DIR_OR_FILE) [options] [--OPTION_OF_FIT VALUE ...]",
+        allow_abbrev=False,
+        description="Train a grid of runs.",
+        epilog=_OF_FIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--config", type=Path, metavar="FILE", help="what to train: base, overrides, axes, zip, exclude")
     what.add_argument("--collect", type=Path, metavar="DIR_OR_FILE", help="only rebuild the table of finished cells")
@@ -37,30 +59,62 @@ def main(args: Sequence[str]) -> int:
     Args:
         args: The command line after `sweep`.
     """
-    options = _parser().parse_args(args)
     # The user's own modules lie where the command is typed.
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
+    try:
+        options, spec = _read(args)
+    except OmegaConfBaseException as error:
+        return print_error(no_resolution(error))
+    except (ValueError, OSError) as error:
+        return print_error(str(error))
     from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-    from polysemantic.cli.error_line import print_error
     from polysemantic.cli.explanations import explain
 
     try:
-        return _collect(options.collect) if options.config is None else _sweep(options)
+        return _collect(options.collect, spec) if options.config is None else _sweep(options, spec)
     except KeyboardInterrupt:
         return 1
     except SIGTERMException:
         return 143
+    except OmegaConfBaseException as error:
+        return print_error(no_resolution(error))
     except (ValueError, OSError) as error:
         return print_error(explain(str(error)))
 
 
-def _collect(path: Path) -> int:
-    from polysemantic.sweep.plan import make_plan
-    from polysemantic.sweep.spec import read_sweep
+def _read(args: Sequence[str]) -> tuple[argparse.Namespace, SweepSpec | None]:
+    """The options, and the sweep that they name; None if they name a directory. Nothing heavy is imported yet."""
+    parser = _parser()
+    given = read(args, flags=(*FLAGS, "dry_run"))
+    own: list[Given] = []
+    of_fit: list[Given] = []
+    for option in given:
+        is_own = not option.dashes or option.word.partition("=")[0] in parser.option_names
+        (own if is_own or _is_meant(parser, option) else of_fit).append(option)
+    options = parser.parse_args([option.word for option in own])
+    _check(options)
+    path = options.config or options.collect
+    if options.config is None and not path.is_file():
+        if of_fit:
+            raise ValueError(f"`collect` must name a configuration to take options of `fit`, got {str(path)!r}.")
+        return options, None
+    spec = overridden(read_sweep(path), of_fit)
+    refuse_mistakes_of_sweep(spec)
+    return options, spec
 
-    return _conclude(make_plan(read_sweep(path)).directory if path.is_file() else path)
+
+def _is_meant(parser: OneLineArguments, option: Given) -> bool:
+    """Whether an option that neither command has was meant as one of `sweep`."""
+    own = {name.removeprefix("--") for name in parser.option_names}
+    return not is_option(option.key) and meant_option(option.name, own | options()) in own
+
+
+def _collect(path: Path, spec: SweepSpec | None) -> int:
+    from polysemantic.sweep.plan import make_plan
+
+    return _conclude(path if spec is None else make_plan(spec).directory)
 
 
 def _conclude(directory: Path) -> int:
@@ -83,14 +137,13 @@ def _print(table: Table, directory: Path) -> None:
     console.print(f"sweep directory: {directory}", soft_wrap=True, highlight=False)
 
 
-def _sweep(options: argparse.Namespace) -> int:
+def _sweep(options: argparse.Namespace, spec: SweepSpec | None) -> int:
     from polysemantic.sweep.conduct import conduct
     from polysemantic.sweep.dry_run import cells_table
     from polysemantic.sweep.plan import make_plan
-    from polysemantic.sweep.spec import read_sweep
 
-    _check(options)
-    plan = make_plan(read_sweep(options.config))
+    assert spec is not None
+    plan = make_plan(spec)
     if options.dry_run:
         _print(cells_table(plan), plan.directory)
         return 0

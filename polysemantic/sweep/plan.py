@@ -88,7 +88,8 @@ def make_plan(spec: SweepSpec) -> Plan:
         ValueError: If an option is unknown or a value breaks its rule.
     """
     reader = Reader(spec.base)
-    base = reader.plain(reader.read(spec.overrides))
+    # An axis may be what gives an option its value.
+    base = reader.plain(reader.read(spec.overrides, whole=False))
     if base.get("ckpt_path") is not None:
         raise ValueError(f"`ckpt_path` must be unset in a sweep, got {base['ckpt_path']!r}.")
     structural = [key for key, values in spec.options.items() if not _is_simple(key, values, base)]

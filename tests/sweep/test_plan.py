@@ -139,6 +139,7 @@ BAD = {
     "replaced in zip": ({"zip": [{"model.compile": [True], "model.l1": [0]}]}, NO_COMPILE, "got true."),
     "replaced override": ({"overrides": {"model.compile": True}}, NO_COMPILE, "got true."),
     "replaced group": ({"overrides": {"model": {"compile": True}}}, NO_COMPILE, "got true."),
+    "a reference to nothing": ({"overrides": {"model.l1": "${model.l2}"}}, "the configuration must resolve: "),
     "replaced in the base": ({"base": "old.yaml"}, NO_COMPILE, "got auto."),
     "unknown key": ({"axis": {}}, "a sweep must hold base, overrides, axes, zip, exclude alone", "did you mean axes?"),
     "no base": ({"base": 5}, "`base` must name a configuration of `fit`, got 5."),
@@ -148,8 +149,12 @@ BAD = {
         "unknown option --model.n_hiden; did you mean model.n_hidden?",
     ),
     "unknown override": ({"overrides": {"modle.l1": 1}}, "unknown option --modle.l1; did you mean model.l1?"),
-    "unknown option of the data": ({"axes": {"data.batchsize": [1]}}, "unknown option", "did you mean batch_size?"),
-    "option of other data": ({"axes": {"data.probability": [0.1]}}, "unknown option probability"),
+    "unknown option of the data": (
+        {"axes": {"data.batchsize": [1]}},
+        "unknown option",
+        "did you mean data.batch_size?",
+    ),
+    "option of other data": ({"axes": {"data.probability": [0.1]}}, "unknown option data.probability; OneHot takes"),
     "no list": ({"axes": {"model.l1": 0.1}}, "`axes` must hold a list of values for model.l1, got 0.1."),
     "no value": ({"axes": {"model.l1": []}}, "`axes` must hold a list of values for model.l1, got []."),
     "a value twice": ({"axes": {"model.l1": [1, 1]}}, "`axes` must hold distinct values for model.l1, got 1 twice."),
@@ -170,11 +175,12 @@ BAD = {
         "`exclude` must leave at least one cell, got none.",
     ),
     "word for a number": ({"axes": {"model.n_hidden": [8, "many"]}}, "`model.n_hidden` must be a whole number", "many"),
-    "half a neuron": ({"axes": {"model.n_hidden": [8, 1.5]}}, "`model.n_hidden` must be a whole number, got '1.5'"),
+    "half a neuron": ({"axes": {"model.n_hidden": [8, 1.5]}}, "`model.n_hidden` must be a whole number, got 1.5"),
     "no neurons": ({"axes": {"model.n_hidden": [8, 0]}}, "`n_hidden` must be at least 1, got 0."),
     "unknown word": ({"axes": {"model.noise": ["gausian"]}}, "`model.noise` must be one of", "did you mean gaussian?"),
     "unknown class": ({"axes": {"data": ["OneHott"]}}, "`data` must be one of", "did you mean OneHot?"),
     "bad value that moves": ({"axes": {"model.l1": [0, -1]}}, "`l1` must be at least 0 and finite, got -1.0."),
+    "initial weights of 0": ({"axes": {"model.init_scale": [0, 1]}}, "`init_scale` must be positive", "got 0.0."),
     "bad learning rate": ({"axes": {"model.optimizer.lr": [0.1, -1]}}, "nvalid learning rate: -1"),
     "no steps": ({"axes": {"trainer.max_steps": [5, 0]}}, "`trainer.max_steps` must be at least 1, got 0."),
     "two devices": (
@@ -258,7 +264,9 @@ def test_axes_of_one_name_have_columns_of_their_whole_names(here):
 def test_a_thousand_cells_are_planned_and_collected_in_a_few_reads(here, monkeypatch):
     reads = []
     honest = Reader.read
-    monkeypatch.setattr(Reader, "read", lambda self, options: reads.append(options) or honest(self, options))
+    monkeypatch.setattr(
+        Reader, "read", lambda self, options, **rest: reads.append(options) or honest(self, options, **rest)
+    )
     tens = list(range(16, 176, 16))
     axes = {"model.n_hidden": tens, "data.n_features": tens, "trainer.max_steps": tens}
     assert len(plan_of(here, axes=yaml.safe_dump(axes)).cells) == 1000
