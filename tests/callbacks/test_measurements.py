@@ -5,6 +5,7 @@ from lightning.pytorch import Trainer
 
 import polysemantic
 from polysemantic.callbacks import Checkpoint, CollisionTracker, Convergence, Measurements, Results, Snapshots
+from polysemantic.callbacks.measurer import _blocks
 from polysemantic.data import HalfSplit, IndependentBernoulli, OneHot
 from polysemantic.metrics import STANDARD, InstanceMetric
 from polysemantic.model.ensemble import Ensemble
@@ -54,9 +55,26 @@ LARGE = [
 
 
 @pytest.mark.parametrize(("data", "together"), LARGE)
+def test_as_many_instances_are_measured_together_as_the_cache_holds(data, together):
+    (made := data()).bind(Ensemble(5))
+    blocks = _blocks(EnsembleModule(made.n_features, 8, Ensemble(5)).networks, made.evaluation_rows)
+    assert [block.stop - block.start for block in blocks] == [together] * (4 // together) + [1]
+
+
+# The same proportions in an eighth of the cache.
+SMALL = [
+    (lambda: OneHot(192), 2),
+    (lambda: OneHot(12, batch_size=2**10), 4),
+    (lambda: HalfSplit(12, active_fraction=0.5, batch_size=2**10), 4),
+]
+
+
+@pytest.mark.parametrize(("data", "together"), SMALL)
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_instances_measured_together_or_apart_have_the_same_values(data, together, model):
+def test_instances_measured_together_or_apart_have_the_same_values(data, together, model, monkeypatch):
+    monkeypatch.setattr("polysemantic.callbacks.measurer._AT_ONCE", 3 * 2**15)
+    monkeypatch.setattr("polysemantic.callbacks.networks._AT_ONCE", 2**15)
     few, more = (trained(data(), seeds, **model).latest for seeds in (5, 6))
     assert few.pop("instances_together").tolist() == [together] * 4 + [1]
     assert more.pop("instances_together").tolist() == [together] * 4 + [2, 2]
@@ -187,9 +205,9 @@ def test_a_metric_may_ask_for_the_initial_weights(tmp_path, tied):
 
 
 @pytest.mark.usefixtures("unchecked")
-@pytest.mark.parametrize(("batch_size", "every"), [(64, 150), (16, 400), (4, 600)])
-def test_networks_are_measured_the_less_often_the_more_it_costs_but_eight_times(batch_size, every, tmp_path):
-    data = IndependentBernoulli(64, 0.1, batch_size=batch_size)
+def test_networks_are_measured_the_less_often_the_more_features_there_are_for_a_batch(tmp_path):
+    # 100 * 8 / 5 steps are more than the 150 of this length, and leave more than eight measurements.
+    data = IndependentBernoulli(8, 0.1, batch_size=5)
     trainer = {"default_root_dir": str(tmp_path), "accelerator": "cpu", "enable_progress_bar": False}
-    run = polysemantic.fit(data, n_hidden=2, max_steps=4800, trainer=trainer)
-    assert run.history["step"].unique().tolist() == [*range(0, 4801, every)]
+    run = polysemantic.fit(data, n_hidden=2, ensemble=Ensemble(1), max_steps=1350, trainer=trainer)
+    assert run.history["step"].unique().tolist() == [*range(0, 1350, 160), 1350]

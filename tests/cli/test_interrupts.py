@@ -41,8 +41,9 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.fixture
 def handlers():
-    """Signal handlers as they were."""
+    """Signal handlers as at a terminal, where nothing ignores Ctrl-C, and afterwards as they were."""
     before = {number: signal.getsignal(number) for number in STATUS}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -1,7 +1,5 @@
-import site
 import subprocess
 import sys
-import venv
 from pathlib import Path
 
 import pandas as pd
@@ -13,26 +11,23 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "examples" / "plugin"
 
 
-@pytest.fixture(scope="module")
-def python(tmp_path_factory):
-    """An environment that sees ours and has the plugin installed."""
-    directory = tmp_path_factory.mktemp("environment")
-    venv.create(directory / "venv", with_pip=False)
-    interpreter = directory / "venv" / "bin" / "python"
-    packages = next((directory / "venv" / "lib").glob("python*/site-packages"))
-    ours = site.getsitepackages()[0]
-    (packages / "ours.pth").write_text(f"import site; site.addsitedir({ours!r})\n")
-    install = ["install", "--quiet", "--no-deps", "--no-build-isolation", str(PLUGIN)]
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(interpreter), *install], check=True)
-    return interpreter
+@pytest.fixture
+def installed(here):
+    """The plugin as pip installs it, where Python finds it."""
+    # No `pip` of the user's may change where to.
+    options = ["--isolated", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, "--target", str(here), str(PLUGIN)], check=True)
+    assert (here / "polysemantic_plugin").is_dir()
+    return here
 
 
-def test_the_installed_plugin_runs_by_its_configuration(python, tmp_path):
-    sizes = ["--data.n_features", "8", "--model.n_hidden", "8", "--trainer.max_steps", "20"]
-    often = ["--trainer.callbacks.every_n_steps", "10"]
-    command = [str(python), "-m", "polysemantic", "fit", "--config", str(PLUGIN / "ring.yaml"), *sizes, *often]
-    subprocess.run(command, check=True, cwd=tmp_path, capture_output=True)
-    run = tmp_path / "lightning_logs" / "version_0"
+def test_the_installed_plugin_runs_by_its_configuration(installed, run_cli, monkeypatch):
+    monkeypatch.delitem(sys.modules, "polysemantic_plugin", raising=False)
+    sizes = ["--data.n_features=8", "--model.n_hidden=8", "--trainer.max_steps=20"]
+    answer = run_cli("fit", f"--config={PLUGIN / 'ring.yaml'}", *sizes, "--trainer.callbacks.every_n_steps=10")
+    assert answer.status == 0, answer.err
+    assert Path(sys.modules["polysemantic_plugin"].__file__).is_relative_to(installed)
+    run = Path("lightning_logs/version_0")
     results = pd.read_parquet(run / "results.parquet")
     assert list(results["probability"].unique()) == [0.01, 0.1]
     assert "neighbour_collisions" in results

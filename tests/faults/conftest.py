@@ -1,10 +1,12 @@
 import collections
+import sys
 
 import jaxtyping
 import pytest
 
 import polysemantic
 from tests.support import faults
+from tests.support.cli_runs import finish
 
 TOLD = pytest.StashKey[dict]()
 
@@ -33,10 +35,10 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope="session")
 def whole(tmp_path_factory):
-    """The run that nothing befalls."""
+    """The run that nothing befalls, in this process: its forks find the imports and caches of a first run made."""
     jaxtyping.config.update("jaxtyping_disable", True)
-    root = tmp_path_factory.mktemp("whole")
-    statuses, said = faults.run(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["polysemantic"])
+        root, _ = finish(tmp_path_factory.mktemp("whole"), *faults.FIT, "--trainer.devices=1")
     jaxtyping.config.update("jaxtyping_disable", False)
-    assert statuses == [0], said
     return polysemantic.load(faults.runs(root)[0])

@@ -41,18 +41,3 @@ def test_a_command_sets_the_variables_before_torch_reads_them_unless_the_user_di
 
 def test_a_worker_of_ray_sets_the_variables_before_torch_reads_them(tmp_path):
     assert said(WORKER, tmp_path / "cell", *LIBRARY_DEFAULTS) == ["True", "failed", *LIBRARY_DEFAULTS.values()]
-
-
-def test_importing_the_package_and_training_leave_the_environment_as_it_was(tmp_path):
-    script = (
-        "import os; before = dict(os.environ)\n"
-        "import polysemantic\n"
-        "assert dict(os.environ) == before\n"
-        "from polysemantic.data import OneHot\n"
-        f"trainer = {{'default_root_dir': {str(tmp_path)!r}, 'enable_progress_bar': False}}\n"
-        "polysemantic.fit(OneHot(4), n_hidden=4, max_steps=2, trainer=trainer)\n"
-        "changed = {name for name in os.environ if os.environ[name] != before.get(name)}\n"
-        "print('changed', *sorted(changed))\n"
-    )
-    assert "changed" in (words := said(script))
-    assert not LIBRARY_DEFAULTS.keys() & set(words)

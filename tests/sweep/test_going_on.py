@@ -33,6 +33,8 @@ def test_a_cell_that_was_killed_before_it_wrote_its_results_writes_the_same(done
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 1)])
 def test_an_interrupted_sweep_goes_on_in_the_middle_of_a_cell(number, expected, finished, sweep, here, monkeypatch):
     before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    # As at a terminal: a shell has what it runs in the background ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setenv("INTERRUPT", str(int(number)))
     assert sweep(SWEEP)[0] == expected
     for one, handler in before.items():

@@ -24,6 +24,7 @@ def test_a_run_has_eight_to_thirty_two_measurements(max_steps, expected):
 def test_measurements_of_many_features_on_small_batches_come_more_seldom():
     assert default_interval(7500, n_features=256, batch_size=64) == 400
     assert default_interval(800, n_features=256, batch_size=64) == 100  # but eight of them
+    assert [default_interval(4800, 64, batch_size) for batch_size in (64, 16, 4)] == [150, 400, 600]
 
 
 def test_chunks_last_as_long_as_they_should():
