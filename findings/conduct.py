@@ -49,8 +49,10 @@ def run(question: Question, engine: Engine, quick_in: Path | None = None) -> dic
     for spec in specs(question):
         overrides = question.prepare(spec.name, done)
         if quick_in is not None:
+            if (changes := question.quick.get(spec.name, {})) is None:
+                continue
             overrides["trainer.default_root_dir"] = str(quick_in)
-            spec = _cut(spec, question.quick.get(spec.name, {}))
+            spec = _cut(spec, changes)
         plan = make_plan(dataclasses.replace(spec, overrides=spec.overrides | overrides))
         if failed := conduct(plan, engine):
             raise RuntimeError(f"{failed} of {len(plan.cells)} runs of {spec.name} failed, see {plan.directory}")

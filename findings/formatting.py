@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
+from findings.glossary import explained
 from findings.networks import COUNTS
-from findings.statistics import difference, ranged
+from findings.statistics import difference, ranged, within
 from polysemantic.report.labels import value_text
 from polysemantic.results.tables import mean_and_interval
 
@@ -17,7 +19,14 @@ SHARED = {"polysemantic neurons": "polysemantic_neurons", "coverage": "coverage"
 
 
 def markdown(rows: Sequence[Sequence[str]], headings: Sequence[str], left: int) -> str:
-    """A Markdown table; the first columns are set left, the others right."""
+    """A Markdown table with its words explained below it; the first columns are set left, the others right."""
+    table = plain_markdown(rows, headings, left)
+    words = explained(" | ".join(headings))
+    return f"{table}\n\n{words}" if words else table
+
+
+def plain_markdown(rows: Sequence[Sequence[str]], headings: Sequence[str], left: int) -> str:
+    """A Markdown table alone."""
     rule = [":---"] * left + ["---:"] * (len(headings) - left)
     return "\n".join(f"| {' | '.join(row)} |" for row in (headings, rule, *rows))
 
@@ -32,7 +41,7 @@ def means(table: pd.DataFrame, by: Mapping[str, str], columns: Mapping[str, str]
     """
     groups = table.groupby(list(by.values()), dropna=False)
     rows = [
-        [*map(_text, point), str(len(networks)), *(told(networks[name]) for name in columns.values())]
+        [*map(_text, point), str(len(networks)), *(told_of(networks, name) for name in columns.values())]
         for point, networks in groups
     ]
     return markdown(rows, [*by, "networks", *columns], left=len(by))
@@ -48,6 +57,13 @@ def by_threshold(table: pd.DataFrame, by: Mapping[str, str]) -> str:
 def told(values: pd.Series) -> str:
     """`70.2 ± 1.7`."""
     return mean_and_interval(ranged(values))
+
+
+def told_of(networks: pd.DataFrame, column: str) -> str:
+    """`15.9 [15.8, 16]`: a column of networks of one size, whose counts of neurons end at the neurons there are."""
+    most = float(networks["n_hidden"].max()) if "n_hidden" in networks else math.inf
+    values = ranged(networks[column])
+    return mean_and_interval(values, within(str(values.name), most))
 
 
 def against(one: pd.Series, other: pd.Series) -> str:

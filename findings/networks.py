@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 import polysemantic
@@ -18,6 +19,10 @@ COUNTS = {
     "band": ("polysemantic_neurons_band", "coverage"),
 }
 _FURTHER = (0.3, 0.7)
+LATE = "late_change"
+"""Column: relative change of the fourth norm over the second half of training, as measured nearest to its middle."""
+STILL = 0.01
+"""Below this late change, of either sign, a network counts as still, whatever its privilege."""
 
 
 def networks(directory: Path) -> pd.DataFrame:
@@ -37,14 +42,23 @@ def networks(directory: Path) -> pd.DataFrame:
 
 
 def _with_thresholds(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    model = polysemantic.load(run).model
+    loaded = polysemantic.load(run)
+    model = loaded.model
     sweep = threshold_sweep(model["W_enc"], model.get("W_dec"), _FURTHER)
     counted = {
         name: values[:, at].numpy()
         for at, threshold in enumerate(_FURTHER)
         for name, values in zip(COUNTS[str(threshold)], (sweep.polysemantic_neurons, sweep.coverage), strict=True)
     }
-    return rows.sort_values("instance").assign(**counted)
+    return rows.sort_values("instance").assign(**counted, **{LATE: _late_change(loaded.history)})
+
+
+def _late_change(history: pd.DataFrame) -> np.ndarray:
+    """For each network, in order."""
+    norms = history.pivot_table(index="step", columns="instance", values="fourth_norm").sort_index(axis=1)
+    middle = norms.index[np.abs(norms.index - norms.index[-1] / 2).argmin()]
+    change: np.ndarray = (norms.iloc[-1] / norms.loc[middle] - 1).to_numpy()
+    return change
 
 
 def narrowest(table: pd.DataFrame) -> pd.DataFrame:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from findings.conduct import config
-from findings.formatting import markdown
-from findings.question import Question, Tables
+from findings.formatting import markdown, plain_markdown
+from findings.glossary import explained, words_of
+from findings.networks import LATE, STILL
+from findings.question import Answer, Question, Tables
 
 DOCS = Path(__file__).parent.parent / "docs"
 FINDINGS = DOCS / "findings"
@@ -18,12 +21,17 @@ _INTRODUCTION = """# Findings
 
 Each open question about incidental polysemanticity, answered by one command from the sweeps in `configs/findings/` and
 `configs/sweeps/`.
-This page is written by `python -m findings --page` from the tables in `docs/findings/`: no number in it was typed, and
-`make test` holds every claim against those tables. Means carry 95 % intervals over networks (Student; Welch for
-differences; slopes by resampling networks). A neuron is polysemantic if it carries two features or more at |w| ≥ 0.5,
-or in the paper's band of 0.8 to 1.2 where it says so; *coverage* is the share of features that some neuron carries.
-*Expected companions*: how many features are on beside a feature that is on.
+
+{overview}
+
+{terms}
+
+This page is written by `python -m findings --page` from the tables in `docs/findings/`. The numbers in it are computed
+from these tables, and `make test` holds its claims, explanations included, against them (`findings/claims/`). Means
+carry 95 % intervals over networks (Student; Welch for differences; slopes by resampling networks).
 """
+_BREAK = "\n\n"
+_TERMS = explained("neurons m, polysemantic, coverage, expected companions, converged")
 
 
 def read_tables() -> dict[str, pd.DataFrame]:
@@ -46,21 +54,43 @@ def write_page(questions: Mapping[str, Question], tables: Tables, docs: Path = D
         tables: The committed tables.
         docs: Where `findings.md` goes, and the figures into the folder `findings` beside it.
     """
-    sections = [_INTRODUCTION]
+    sections, answers = [], {}
     figures = docs / "findings"
     figures.mkdir(parents=True, exist_ok=True)
     for number, (name, question) in enumerate(questions.items(), start=1):
         if all(needed in tables for needed in (*question.sweeps, *question.reads)):
-            question.draw(tables).savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
-            sections.append(_section(number, name, question, tables))
-    (docs / "findings.md").write_text("\n".join(sections))
+            figure = question.draw(tables)
+            figure.savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
+            answers[f"{number}. {question.title}"] = answer = question.tell(tables)
+            sections.append(_section(number, name, question, answer, _runs(question, tables), words_of(figure)))
+    introduction = _INTRODUCTION.format(overview=_overview(answers), terms=_TERMS)
+    (docs / "findings.md").write_text("\n".join([introduction, *sections]))
 
 
-def _section(number: int, name: str, question: Question, tables: Tables) -> str:
-    answer = question.tell(tables)
+def _overview(answers: Mapping[str, Answer]) -> str:
+    """The first screen: each question with its answer in one line, and on what it rests."""
+    rows = [
+        [
+            f"[{heading}](#{_anchor(heading)})",
+            answer.short,
+            *(_range(answer.networks[name]) for name in ("n_features", "n_hidden")),
+            str(answer.networks["seed"].nunique()),
+            f"{answer.converged:.0%} of {len(answer.networks)}",
+        ]
+        for heading, answer in answers.items()
+    ]
+    return plain_markdown(rows, ["question", "answer", "n", "m", "seeds a point", "converged"], left=2)
+
+
+def _anchor(heading: str) -> str:
+    """The name that a page gives a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+
+
+def _section(number: int, name: str, question: Question, answer: Answer, runs: str, drawn: str) -> str:
     return f"""## {number}. {question.title}
 
-**{answer.claim}**
+**{answer.headline}**
 
 ```console
 $ python -m findings {name}
@@ -68,14 +98,22 @@ $ python -m findings {name}
 
 ![{question.title}](findings/{name}.png)
 
-{answer.numbers}
+{_each_once(f"{explained(drawn)}{_BREAK}{answer.numbers}")}
 
 **What it means.** {answer.meaning}
 
 **What it does not show.** {answer.limits}
 
-{_runs(question, tables)}
+{runs}
 """
+
+
+def _each_once(text: str) -> str:
+    """A text whose lines of explained words are not repeated."""
+    parts: list[str] = []
+    for part in text.split(_BREAK):
+        parts.append("<sub>*Words*: as above.</sub>" if part.startswith("<sub>") and part in parts else part)
+    return _BREAK.join(parts)
 
 
 def _runs(question: Question, tables: Tables) -> str:
@@ -85,8 +123,8 @@ def _runs(question: Question, tables: Tables) -> str:
         table = tables[name]
         if "step" in table and "seed" in table:
             rows.append([f"[{name}](../configs/{config(name).parent.name}/{name}.yaml)", *_budget(table)])
-    headings = ["sweep", "networks", "seeds a point", "steps", "exposures of a feature", "converged", "diverged"]
-    return markdown(rows, headings, left=1)
+    headings = ["sweep", "networks", "seeds a point", "steps", "exposures of a feature", "converged", "still"]
+    return markdown(rows, [*headings, "diverged"], left=1)
 
 
 def _budget(table: pd.DataFrame) -> list[str]:
@@ -99,6 +137,7 @@ def _budget(table: pd.DataFrame) -> list[str]:
         _range(table["step"]),
         exposures,
         f"{converged:.0%}",
+        f"{table[LATE].dropna().abs().lt(STILL).mean():.0%}" if LATE in table else "-",
         str(diverged),
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from polysemantic.results.columns import COLUMNS, Column, look_up
 from polysemantic.results.intervals import interval_of
 
 _RESAMPLES = 2000
@@ -22,6 +24,8 @@ _LIKE = {
     **dict.fromkeys(("near_2/5", "near_1/2", "near_2/3", "near_3/4", "near_1"), "coverage"),
     "error_ppm": "reconstruction_error",
 }
+
+_OF_NEURONS = ("polysemantic_neurons", "polysemantic_neurons_band", "empty_neurons", "participation_ratio")
 
 
 class Estimate(NamedTuple):
@@ -63,6 +67,12 @@ def _welch(one: pd.Series, other: pd.Series) -> tuple[float, float, float]:
     return float(a.mean() - b.mean()), float(np.sqrt(total)), float(freedom)
 
 
+def exponent(table: pd.DataFrame, x: str, y: str) -> float:
+    """Slope b of y = c x^b through the means of each x; nan if a mean is not positive."""
+    groups = {float(size): rows[y].to_numpy(dtype=float) for size, rows in by_key(table, x)}
+    return float(_fit(np.log(list(groups)), list(groups.values()))[0])
+
+
 def power_law(table: pd.DataFrame, x: str, y: str) -> tuple[Estimate, Estimate]:
     """Slope and prefactor of y = c x^b through the means of each x, with intervals by resampling networks.
 
@@ -102,10 +112,47 @@ def ranged(values: pd.Series) -> pd.Series:
     return values if like is None else values.rename(like)
 
 
+def within(name: str, most: float) -> dict[str, Column]:
+    """The columns of results, of which a count of neurons ends at a number of neurons.
+
+    Args:
+        name: Name of the column that is shown.
+        most: Neurons that there are.
+    """
+    column = look_up(name)
+    if name not in _OF_NEURONS or not most < column.range[1]:
+        return COLUMNS
+    return COLUMNS | {name: dataclasses.replace(column, range=(column.range[0], most))}
+
+
 def interval(values: pd.Series) -> Estimate:
     """Mean of a column with its 95 % interval (Student)."""
     known = torch.tensor(values.to_numpy(dtype=float, na_value=np.nan))
     return Estimate(*(float(end) for end in interval_of(str(ranged(values).name), known)))
+
+
+def ratio_of_sums(sums: np.ndarray) -> Estimate:
+    """One sum over another with a 95 % interval by resampling networks, within 0 and 1, as it is a share.
+
+    As `polysemantic.functional.bootstrap_over_instances`, for this statistic all resamples at once.
+
+    Args:
+        sums: For each network its part and its whole, (network, 2).
+    """
+    middle = _ratio(sums.sum(0))
+    if np.isnan(middle) or len(sums) < 2:
+        return Estimate(float(middle), np.nan, np.nan)
+    drawn = np.random.default_rng(0).integers(len(sums), size=(_RESAMPLES // 2, len(sums)))
+    spread = np.sqrt(np.nanmean((_ratio(sums[drawn].sum(1)) - middle) ** 2))
+    half = stats.t.ppf(0.975, len(sums) - 1) * np.sqrt(len(sums) / (len(sums) - 1)) * spread
+    low, high = np.clip([middle - half, middle + half], 0, 1)
+    return Estimate(float(middle), float(low), float(high))
+
+
+def _ratio(sums: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: np.ndarray = np.where(sums[..., 1] > 0, sums[..., 0] / sums[..., 1], np.nan)
+    return ratio
 
 
 def binomial(successes: int, trials: int) -> Estimate:

@@ -13,8 +13,7 @@ from findings.drawing import curve, finish, panels
 from findings.formatting import markdown, means, share, told
 from findings.histories import over_steps
 from findings.measured import measured
-from findings.question import Answer, Question, Tables
-from findings.statistics import binomial, interval, is_less
+from findings.question import Answer, Question, Tables, together
 from polysemantic.data import HalfSplit
 from polysemantic.functional import disambiguation_by_ablation, find_collisions, partition_energies
 from polysemantic.storage.runs import Run
@@ -68,14 +67,26 @@ class Disambiguation(Question):
     @override
     def tell(self, tables: Tables) -> Answer:
         kept, found, path = (tables[name] for name in (*self.sweeps, "disambiguation_over_steps"))
-        weak, strong = _stable(kept), kept[(kept["l1"] == kept["l1"].max()) & (kept["optimizer"] == "AdamW")]
-        narrow, wide = _ends(found)
-        tied, untied = (_at(narrow, is_tied, narrow["l1"].max()) for is_tied in (True, False))
-        free, spare = _at(narrow, True, 0.0), _at(wide, True, wide["l1"].max())
+        weak, strong = stable(kept), kept[(kept["l1"] == kept["l1"].max()) & (kept["optimizer"] == "AdamW")]
+        narrow, wide = ends_of(found)
+        tied, untied = (at(narrow, is_tied, narrow["l1"].max()) for is_tied in (True, False))
+        free, spare = at(narrow, True, 0.0), at(wide, True, wide["l1"].max())
         n, m = int(found["n_features"].iloc[0]), int(narrow["n_hidden"].iloc[0])
-        descent = _descent(found)
+        descent = descent_of(found)
         start = path[path["step"] == 0]["reconstruction_error"].max()
+        both = pd.concat([kept, found])
+        converged = both["converged_step"].notna()
+        by_l1 = [share(converged[rows]) for rows in (both["l1"] == 0, both["l1"] > 0)]
         return Answer(
+            short=(
+                f"A solution, stable up to l1 = {weak['l1'].max():g}; found from random weights only where neurons "
+                f"are short (m = {m}), tied and under L1."
+            ),
+            networks=together(kept, found),
+            unconverged=(
+                f"{by_l1[0]} without L1 and {by_l1[1]} under L1, so that what L1 does is told as it is after "
+                f"{int(found['step'].max())} steps"
+            ),
             claim=(
                 f"The constructed solution is a zero of the loss (largest error {start:g}) and stays up to "
                 f"l1 = {weak['l1'].max():g}; at l1 = {strong['l1'].iloc[0]:g} and AdamW its disambiguation neuron "
@@ -119,67 +130,46 @@ class Disambiguation(Question):
         figure, (left, right) = panels(2)
         path = tables["disambiguation_over_steps"]
         path = path[path["tied"] & (path["optimizer"] == "AdamW")]
-        for at, (l1, rows) in enumerate(path.groupby("l1")):
+        for number, (l1, rows) in enumerate(path.groupby("l1")):
             mean, half = rows["partition_concentration"], rows["partition_concentration_half"]
-            left.errorbar(rows["step"], mean, half, fmt="o-", color=f"C{at}", ms=3, lw=1, label=f"l1 = {l1:g}")
+            left.errorbar(rows["step"], mean, half, fmt="o-", color=f"C{number}", ms=3, lw=1, label=f"l1 = {l1:g}")
         finish(left, "step", "partition_concentration", title="from the constructed solution, tied, AdamW")
         found = tables["disambiguation_found"]
         found = found[found["optimizer"] == "AdamW"]
-        for at, ((m, is_tied), rows) in enumerate(found.groupby(["n_hidden", "tied"])):
+        for number, ((m, is_tied), rows) in enumerate(found.groupby(["n_hidden", "tied"])):
             name = f"m = {m}, {'tied' if is_tied else 'untied'}"
-            curve(right, rows, "l1", "disambiguates", name=name, at=at, dashed=not is_tied)
+            curve(right, rows, "l1", "disambiguates", name=name, at=number, dashed=not is_tied)
         finish(right, "l1", "disambiguates", title="from random weights, AdamW")
         right.set_ylabel("networks with a disambiguation neuron (share)", fontsize=8)
         right.set_xscale("symlog", linthresh=0.001)
         right.set(xlim=(-0.0002, 0.13), ylim=(-0.03, 1.03))
         return figure
 
-    @override
-    def check(self, tables: Tables) -> None:
-        kept, found, path = (tables[name] for name in (*self.sweeps, "disambiguation_over_steps"))
-        assert path[path["step"] == 0]["reconstruction_error"].max() == 0
-        for (_, optimizer), rows in kept.groupby(["tied", "optimizer"]):
-            assert _stable(rows)["partition_concentration"].min() > 0.95
-            assert _stable(rows)["disambiguates"].min() == 1
-            spread = rows[rows["l1"] == rows["l1"].max()]["partition_concentration"]
-            assert is_less(spread, _stable(rows)["partition_concentration"])
-            assert optimizer != "AdamW" or interval(spread).high < 0.75
-        narrow, wide = _ends(found)
-        tied, untied = (_at(narrow, is_tied, narrow["l1"].max()) for is_tied in (True, False))
-        assert is_less(_at(narrow, True, 0.0)["disambiguates"], tied["disambiguates"])
-        assert is_less(untied["disambiguates"], tied["disambiguates"])
-        spare = _at(wide, True, wide["l1"].max())
-        assert is_less(spare["disambiguates"], tied["disambiguates"])
-        assert interval(spare["partition_concentration"]).low > 0.9
-        assert is_less(spare["same_sign_across"], spare["same_sign_within"])
-        middle, descent = _at(narrow, True, 0.01), _descent(found)
-        assert middle.empty or is_less(middle["same_sign_within"], middle["same_sign_across"])
-        assert descent.empty or binomial(int(descent["disambiguates"].sum()), len(descent)).low > 0.05
-
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(optimizer=table["optimizer"].str.partition("(")[0])
 
 
-def _stable(kept: pd.DataFrame) -> pd.DataFrame:
+def stable(kept: pd.DataFrame) -> pd.DataFrame:
     """The networks under an L1 weight so small that the constructed solution stays."""
     return kept[kept["l1"] <= 0.001]
 
 
-def _ends(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def ends_of(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The narrowest and the widest networks, under AdamW."""
     adam = found[found["optimizer"] == "AdamW"]
     return adam[adam["n_hidden"] == adam["n_hidden"].min()], adam[adam["n_hidden"] == adam["n_hidden"].max()]
 
 
-def _at(networks: pd.DataFrame, tied: bool, l1: float) -> pd.DataFrame:
+def at(networks: pd.DataFrame, tied: bool, l1: float) -> pd.DataFrame:
+    """The networks of one tying and one L1 weight."""
     return networks[(networks["tied"] == tied) & (networks["l1"] == l1)]
 
 
-def _descent(found: pd.DataFrame) -> pd.DataFrame:
+def descent_of(found: pd.DataFrame) -> pd.DataFrame:
     """The narrowest tied networks under gradient descent and the largest L1 weight."""
     rows = found[(found["optimizer"] == "SGD") & (found["n_hidden"] == found["n_hidden"].min())]
-    return _at(rows, True, rows["l1"].max())
+    return at(rows, True, rows["l1"].max())
 
 
 def _shares(found: pd.DataFrame) -> str:

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
-from findings.formatting import SHARED, by_threshold, markdown, means, told
+from findings.formatting import SHARED, by_threshold, markdown, means, share, told
 from findings.histories import over_steps
-from findings.networks import COUNTS, networks
-from findings.question import Answer, Question, Tables
-from findings.statistics import by_key, interval, is_less
+from findings.networks import networks
+from findings.question import Answer, Question, Tables, together
+from findings.statistics import by_key
 from polysemantic.report.labels import PALETTE
 from polysemantic.theory import expected_polysemantic_neurons
 
@@ -23,6 +23,7 @@ PAPER |= {("bernoulli", 0.1, 10_000): 0.27, ("bernoulli", 0.1, 100_000): 0.79, (
 PAPER |= {("gaussian", sigma, 100_000): 0.17 for sigma in (0.07, 0.1, 0.15)}
 
 LAWS = {"bernoulli": -2, "uniform": -1.2, "gaussian": 0, "laplace": 3}
+ALIGNING = [law for law, kurtosis in LAWS.items() if kurtosis < 0]
 _OVER_STEPS = ("fourth_norm", "privilege", "polysemantic_neurons", "coverage")
 
 
@@ -36,12 +37,26 @@ class Noise(Question):
 
     @override
     def tell(self, tables: Tables) -> Answer:
-        norms, formed = tables["noise"], _named(tables["noise_collisions"])
+        norms, formed = tables["noise"], named(tables["noise_collisions"])
         strong = norms[norms["noise_std"] == norms["noise_std"].max()]
         ends = {law: strong[strong["noise"] == law] for law in LAWS}
         m = formed["n_hidden"].min()
-        few, many = (_arm(formed, m, arm) for arm in (_arms(formed)[-1], "L1"))
+        few, many = (arm_of(formed, m, arm) for arm in (aligning(formed)[-1], "L1"))
+        left = alone(few)
+        late = late_change(tables["noise_over_steps"])
         return Answer(
+            short=(
+                "Only noise of negative excess kurtosis aligns, and collisions do not last under it: "
+                f"{few['polysemantic_neurons'].mean():.2g} of {m} neurons stay polysemantic at m = n, under L1 "
+                f"{many['polysemantic_neurons'].mean():.2g}."
+            ),
+            networks=together(norms, formed),
+            unconverged=(
+                f"{share(many['converged_step'].notna())} under L1 at m = {m} and none under noise, where the "
+                "criterion asks for a privilege of 0.5; at the largest standard deviation of noise that aligns, n "
+                f"= 8, the mean fourth norm changed by at most {late:.1%} in the second half of training, but "
+                "at 0.07 alignment goes on"
+            ),
             claim=(
                 "Noise of negative excess kurtosis aligns features with neurons, gaussian noise does not, and noise of "
                 "positive excess kurtosis spreads them: at a standard deviation of "
@@ -49,8 +64,8 @@ class Noise(Question):
                 + ", ".join(f"{told(rows['fourth_norm'])} ({law})" for law, rows in ends.items())
                 + f". Collisions do not last under it: at n = {formed['n_features'].iloc[0]}, m = {m}, of "
                 f"{told(few['collisions_born'])} born in a network {told(few['polysemantic_neurons'])} "
-                f"polysemantic neurons are left, with {told(few['coverage'])} of the features covered, where L1 leaves "
-                f"{told(many['polysemantic_neurons'])} with {told(many['coverage'])} covered."
+                f"polysemantic neurons are left, with {told(few['coverage'])} of the features covered, after as many "
+                f"steps under L1 {told(many['polysemantic_neurons'])} with {told(many['coverage'])} covered."
             ),
             numbers="\n\n".join(
                 [
@@ -74,17 +89,18 @@ class Noise(Question):
             meaning=(
                 "The paper's figure comes out again with noise that is independent for each sample and network. Its "
                 "missing half differs from L1: trained counts lie far below those of features thrown at random on "
-                "signed slots, because collisions go away again (table over training) where under L1 they stay. "
-                "Alignment stops short of full privilege. Nearly every feature gets a neuron of its own, and one per "
-                "network stays spread over many neurons, represented but not covered."
+                "signed slots, where those under L1 lie about them or above. Collisions go away again under noise "
+                "(table over training). Alignment stops short of full privilege. Under the strongest "
+                f"noise {left.mean():.0%} of networks have exactly one feature without a neuron of its own at "
+                f"m = {m}, and that one is represented: spread over many neurons."
             ),
             limits=(
                 f"Small networks (n = 8 and {formed['n_features'].iloc[0]}), gradient descent and one-hot inputs. "
                 "The time to align grows as the noise weakens and with width: at sd = 0.07, and at the largest width "
-                "of the second sweep, it is not over, and fewer features are covered there. With larger learning rates "
-                "or more features the jitter of the weights is stronger than the pull of the noise. Why the last "
-                "feature stays spread was not tested. At m = n most births are chance crossings of the threshold by "
-                "weights that are still spread, as under gaussian noise, so their number is no rate of formation."
+                "of the second sweep, it is not over, and fewer features are covered there. Larger learning rates and "
+                "more features were not tried. Why the last feature stays spread was not tested. At m = n collisions "
+                "are born under gaussian noise too, which aligns nothing: there the threshold is crossed by weights "
+                "that are still spread, so the number of births is no rate of formation."
             ),
         )
 
@@ -92,12 +108,12 @@ class Noise(Question):
     def draw(self, tables: Tables) -> Figure:
         figure, (left, right) = panels(2)
         _norms(left, tables["noise_over_steps"])
-        formed = _named(tables["noise_collisions"])
+        formed = named(tables["noise_collisions"])
         widths = np.geomspace(formed["n_hidden"].min(), formed["n_hidden"].max(), 40)
         n = int(formed["n_features"].iloc[0])
         theory = n * (n - 1) / (2 * (2 * widths - 1))
-        right.plot(widths, theory, "--", color=GREY, label="theory, n(n-1)/2(2m-1)")
-        for at, arm in enumerate(["L1", *_arms(formed)]):
+        right.plot(widths, theory, "--", color=GREY, label="random slots, n(n-1)/2(2m-1)")
+        for at, arm in enumerate(["L1", *aligning(formed)]):
             rows = formed[formed["arm"] == arm]
             curve(right, rows, "n_hidden", "polysemantic_neurons", name=arm, at=at)
             for m, at_width in rows.groupby("n_hidden"):
@@ -110,40 +126,36 @@ class Noise(Question):
         right.set_ylim(bottom=-0.7)
         return figure
 
-    @override
-    def check(self, tables: Tables) -> None:
-        for sigma, rows in tables["noise"].groupby("noise_std"):
-            norm = {law: rows[rows["noise"] == law]["fourth_norm"] for law in LAWS}
-            assert is_less(norm["gaussian"], norm["bernoulli"]), sigma
-            assert is_less(norm["gaussian"], norm["uniform"]), sigma
-            assert is_less(norm["laplace"], norm["gaussian"]), sigma
-            assert abs(interval(rows[rows["noise"] == "gaussian"]["privilege"]).value) < 0.03, sigma
-            assert rows["represented"].min() == 1, sigma
-        formed = _named(tables["noise_collisions"])
-        narrow = formed["n_hidden"].min()
-        driven = _arm(formed, narrow, "L1")
-        assert driven["coverage"].min() == 1
-        for arm in _arms(formed):
-            noisy = _arm(formed, narrow, arm)
-            assert interval(noisy["coverage"]).low > 0.8, arm
-            assert noisy["collisions_born"].mean() > 1, arm
-            for count, _ in COUNTS.values():
-                assert is_less(noisy[count], driven[count]), (arm, count)
 
-
-def _named(formed: pd.DataFrame) -> pd.DataFrame:
+def named(formed: pd.DataFrame) -> pd.DataFrame:
     """The rows with what drives the alignment, `L1` or a law of noise and its standard deviation."""
     noise = formed["noise"] + ", sd = " + formed["noise_std"].map("{:g}".format)
     return formed.assign(arm=noise.where(formed["l1"] == 0, "L1"))
 
 
-def _arms(formed: pd.DataFrame) -> list[str]:
+def aligning(formed: pd.DataFrame) -> list[str]:
     """The noises that align, the strongest last."""
     return sorted(arm for arm in formed["arm"].unique() if arm.startswith("bernoulli"))
 
 
-def _arm(formed: pd.DataFrame, n_hidden: int, arm: str) -> pd.DataFrame:
+def arm_of(formed: pd.DataFrame, n_hidden: int, arm: str) -> pd.DataFrame:
+    """The networks of one width that one thing drives."""
     return formed[(formed["n_hidden"] == n_hidden) & (formed["arm"] == arm)]
+
+
+def alone(formed: pd.DataFrame) -> pd.Series:
+    """Whether a network leaves exactly one feature without a neuron."""
+    return (formed["n_features"] * (1 - formed["coverage"])).round() == 1
+
+
+def late_change(history: pd.DataFrame) -> float:
+    """Largest relative change of the mean fourth norm in the second half, of laws that align, at the largest sd."""
+    strong = history[(history["noise_std"] == history["noise_std"].max()) & (history["noise"].isin(ALIGNING))]
+    changes: list[float] = []
+    for _, path in strong.groupby("noise"):
+        half = np.interp(path["step"].max() / 2, path["step"], path["fourth_norm"])
+        changes.append(abs(float(path["fourth_norm"].iloc[-1] / half) - 1))
+    return max(changes)
 
 
 def _formed(formed: pd.DataFrame) -> str:

@@ -12,19 +12,19 @@ from findings.drawing import GREY, finish, panels
 from findings.formatting import markdown, means, told
 from findings.histories import histories, over_steps
 from findings.networks import networks
-from findings.question import Answer, Question, Tables
-from findings.statistics import interval, is_less
+from findings.question import Answer, Question, Tables, together
 from polysemantic.report.labels import PALETTE
 from polysemantic.storage.runs import load
 from polysemantic.sweep.table import CELLS, collect
 from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
 
-_SGD, _ADAM = "gradient descent", "AdamW"
+DESCENT, ADAM = "gradient descent", "AdamW"
 _KEY = ["data", "optimizer"]
 
 _MEANING = (
-    "The law is one of shape: 1/|W|₁ grows evenly with steps. Gradient descent follows it somewhat behind, and the "
-    "count m' lies above the law's square, because the weights of a feature are not all equal. AdamW on one-hot "
+    "The law is one of shape: 1/|W|₁ grows evenly with steps. Gradient descent follows it somewhat behind. The count "
+    "m' lies above |W|₁² (of a feature whose |W|₂ is 1 the two are equal if its m' weights are) and so above the law's "
+    "square: the weights of a feature are not all equal. AdamW on one-hot "
     "inputs walks the same course at a pace of its own. A likely reason for the slower pace with independent features, "
     "not tested: the sign of a hidden activation is then not always that of one feature's weight, so L1 pulls less."
 )
@@ -52,11 +52,17 @@ class Sparsification(Question):
 
     @override
     def tell(self, tables: Tables) -> Answer:
-        arms = _arms(tables["sparsification"])
+        arms = arms_of(tables["sparsification"])
         first = tables["sparsification_over_steps"].iloc[0]
-        descent, bernoulli = arms[_SGD, "OneHot"], arms[_SGD, "IndependentBernoulli"]
-        adam, last = arms[_ADAM, "OneHot"], arms[_ADAM, "IndependentBernoulli"]
+        descent, bernoulli = arms[DESCENT, "OneHot"], arms[DESCENT, "IndependentBernoulli"]
+        adam, last = arms[ADAM, "OneHot"], arms[ADAM, "IndependentBernoulli"]
         return Answer(
+            short=(
+                f"Its shape does, at {descent['clock'].mean():.2f} of its pace under gradient descent; not under AdamW "
+                "with independent features."
+            ),
+            networks=together(tables["sparsification"]),
+            unconverged="the law is about the way down to |W|₁ = 2, which all arms have behind them",
             claim=(
                 "Its shape does, except under AdamW with independent features. While |W|₁ falls from √m/3 to 2 "
                 f"(m = {int(first['m'])}) on one-hot inputs, it goes as steps^b with b = {told(descent['slope'])} "
@@ -97,7 +103,7 @@ class Sparsification(Question):
         figure, axes = panels(2)
         paths = _named(tables["sparsification_over_steps"])
         paths = paths[paths["step"] > 0]
-        first = paths[paths["by"] == _SGD].iloc[0]
+        first = paths[paths["by"] == DESCENT].iloc[0]
         steps = np.geomspace(paths["step"].min(), paths["step"].max(), 80)
         for panel, column, law in zip(axes, ("l1_norm", "sparsity_count"), (l1_norm_law, sparsity_law), strict=True):
             given = law(steps * first["time_per_step"], int(first["m"]), first["rate"])
@@ -109,33 +115,21 @@ class Sparsification(Question):
             finish(panel, "step", column, legend=panel is axes[1], scales={"x": "log", "y": "log"})
         return figure
 
-    @override
-    def check(self, tables: Tables) -> None:
-        arms = _arms(tables["sparsification"])
-        for arm, rows in arms.items():
-            departs = arm == (_ADAM, "IndependentBernoulli")
-            gap = interval(rows["slope"] - rows["law_slope"])
-            assert gap.low > 0.05 if departs else -0.1 < gap.low < gap.high < 0.1, (arm, gap)
-            assert departs or 1 < rows["count_ratio"].mean() < 3, arm
-            assert rows["coverage"].min() == 1, arm
-        descent, bernoulli = (arms[_SGD, inputs]["clock"] for inputs in ("OneHot", "IndependentBernoulli"))
-        assert interval(descent).high < 1
-        assert is_less(bernoulli, descent)
-
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
     """The table with short names of optimiser and inputs."""
-    by = table["optimizer"].str.partition("(")[0].replace("SGD", _SGD)
+    by = table["optimizer"].str.partition("(")[0].replace("SGD", DESCENT)
     return table.assign(by=by, inputs=table["data"].str.partition("(")[0])
 
 
-def _arms(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+def arms_of(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+    """The networks by optimiser and inputs."""
     return {(str(by), str(inputs)): rows for (by, inputs), rows in _named(table).groupby(["by", "inputs"])}
 
 
 def _along(paths: pd.DataFrame) -> str:
     path = _named(paths)
-    path = path[(path["by"] == _SGD) & (path["inputs"] == "OneHot")]
+    path = path[(path["by"] == DESCENT) & (path["inputs"] == "OneHot")]
     rows = [
         [
             str(row["step"]),

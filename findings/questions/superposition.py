@@ -14,7 +14,7 @@ from typing_extensions import override
 from findings.drawing import GREY, curve, finish, panels
 from findings.formatting import markdown, means, told
 from findings.measured import measured
-from findings.question import Answer, Question, Tables
+from findings.question import Answer, Question, Tables, together
 from findings.statistics import by_key, interval
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.report.labels import MARKERS, PALETTE
@@ -22,12 +22,12 @@ from polysemantic.storage.runs import Run, load
 from polysemantic.sweep.table import CELLS, collect
 
 # Fractions that Toy Models of Superposition names: alone, tetrahedron, triangle, antipodal pair, pentagon, antiprism.
-_FRACTIONS = {"1": 1, "3/4": 3 / 4, "2/3": 2 / 3, "1/2": 1 / 2, "2/5": 2 / 5, "3/8": 3 / 8}
+FRACTIONS = {"1": 1, "3/4": 3 / 4, "2/3": 2 / 3, "1/2": 1 / 2, "2/5": 2 / 5, "3/8": 3 / 8}
 _NEAR = 0.025
 _KEPT = "^(probability|n_|seed$|step|converged|exposures|expected_companions|represented|coverage|dimensions|near)"
-_EACH = "dimensions_per_feature"
-_SHOWN = {"m / abs(W)²": _EACH, "represented": "represented", "coverage": "coverage"}
-_SHOWN |= {f"near {name}": f"near_{name}" for name in _FRACTIONS}
+EACH = "dimensions_per_feature"
+_SHOWN = {"m / abs(W)²": EACH, "represented": "represented", "coverage": "coverage"}
+_SHOWN |= {f"near {name}": f"near_{name}" for name in FRACTIONS}
 
 
 class Superposition(Question):
@@ -65,18 +65,24 @@ class Superposition(Question):
     def tell(self, tables: Tables) -> Answer:
         table, important = tables["superposition"], tables["superposition_importance"]
         n, m = (int(table[name].iloc[0]) for name in ("n_features", "n_hidden"))
-        at, features = _by_density(table), tables["superposition_importance_features"]
+        at, features = by_density(table), tables["superposition_importance_features"]
         dense, sparse = max(at), min(at)
-        kept = {p: told(rows["represented"] * rows["n_features"]) for p, rows in _by_density(important).items()}
+        kept = {p: told(rows["represented"] * rows["n_features"]) for p, rows in by_density(important).items()}
         batch = (table["exposures"] / table["step"] / table["probability"]).mean()
-        paired = [f"{rows['near_1/2'].mean():.0%} at p = {p:g}" for p, rows in at.items() if _is_paired(rows)]
-        others = [rows[f"near_{name}"].mean() for rows in at.values() for name in _FRACTIONS if name != "1/2"]
+        paired = [f"{rows['near_1/2'].mean():.0%} at p = {p:g}" for p, rows in at.items() if is_paired(rows)]
+        others = [rows[f"near_{name}"].mean() for rows in at.values() for name in FRACTIONS if name != "1/2"]
         return Answer(
+            short=(
+                f"Sparser features: more of them, in fewer dimensions each, from {at[dense][EACH].mean():.2f} down to "
+                f"{at[sparse][EACH].mean():.2f}, by way of antipodal pairs."
+            ),
+            networks=together(table, important),
+            unconverged=f"told is the state after {int(table['step'].max())} steps at a constant learning rate",
             claim=(
                 f"The sparser the features, the more are represented, and in fewer dimensions each: of {n} features "
                 f"in {m} neurons {told(n * at[dense]['represented'])} when always on and "
                 f"{told(n * at[sparse]['represented'])} at p = {sparse:g}, while m / |W|² falls from "
-                f"{told(at[dense][_EACH])} to {told(at[sparse][_EACH])}. In between features come in antipodal pairs: "
+                f"{told(at[dense][EACH])} to {told(at[sparse][EACH])}. In between features come in antipodal pairs: "
                 f"the share of represented features with D_i within {_NEAR} of 1/2 is {' and '.join(paired)}."
             ),
             numbers="\n\n".join(
@@ -110,7 +116,7 @@ class Superposition(Question):
                 "size. The original's n = 400, m = 30 at batches of 1024 has "
                 f"{400 * 1024 / (n * batch):.0f} times the inputs a step and about as many times the cost: "
                 "`--data.n_features 400 --model.n_hidden 30 --data.batch_size 1024`. Whether its further "
-                "fractions appear there was not tried. The learning rate was constant; convergence was not required."
+                "fractions appear there was not tried."
             ),
         )
 
@@ -118,32 +124,13 @@ class Superposition(Question):
     def draw(self, tables: Tables) -> Figure:
         figure, (left, right) = panels(2, height=3.4)
         _fractions(left, tables)
-        for at, (p, rows) in enumerate(_by_density(tables["superposition_importance_features"]).items()):
+        for at, (p, rows) in enumerate(by_density(tables["superposition_importance_features"]).items()):
             style: dict[str, Any] = {"color": PALETTE[at], "marker": MARKERS[at]}
             right.plot(rows["feature"], rows["represented"], markersize=3, linewidth=1, label=f"p = {p:g}", **style)
         finish(right, "feature", "represented", title="importance 0.7 to the power of the feature")
         right.locator_params(axis="x", integer=True)
         right.set_ylabel("represented (share of networks)", fontsize=8)
         return figure
-
-    @override
-    def check(self, tables: Tables) -> None:
-        at = _by_density(tables["superposition"])
-        dense, sparse = max(at), min(at)
-        assert interval(at[dense]["represented"]).high < interval(at[sparse]["represented"]).low
-        assert interval(at[sparse][_EACH]).high < interval(at[dense][_EACH]).low
-        assert any(_is_paired(rows) for rows in at.values())
-        assert not _is_paired(at[dense])
-        assert not _is_paired(at[sparse])
-        important = tables["superposition_importance_features"]
-        m = tables["superposition_importance"]["n_hidden"].iloc[0]
-        first, rest = (important[(important["feature"] < m) == most] for most in (True, False))
-        assert first["represented"].mean() > 0.95
-        alone = first[first["probability"] == first["probability"].max()]["feature_dimensionality"]
-        assert alone.mean() > 0.9
-        assert rest[rest["probability"] == rest["probability"].max()]["represented"].mean() < 0.05
-        among = _by_density(tables["superposition_importance"])
-        assert interval(among[max(among)]["represented"]).high < interval(among[min(among)]["represented"]).low
 
 
 def _dimensions(run: Run) -> dict[str, Tensor]:
@@ -153,9 +140,9 @@ def _dimensions(run: Run) -> dict[str, Tensor]:
     count = is_represented.sum(-1)
     near = {
         f"near_{name}": (((dimensionality - value).abs() <= _NEAR) & is_represented).sum(-1) / count
-        for name, value in _FRACTIONS.items()
+        for name, value in FRACTIONS.items()
     }
-    return {_EACH: W.shape[-1] / W.square().sum((-2, -1)), **near}
+    return {EACH: W.shape[-1] / W.square().sum((-2, -1)), **near}
 
 
 def _by_feature(directory: Path, *, ranked: bool) -> pd.DataFrame:
@@ -189,11 +176,12 @@ def _features(directory: Path, ranked: bool) -> Iterator[pd.DataFrame]:
             )
 
 
-def _by_density(table: pd.DataFrame) -> dict[float, pd.DataFrame]:
+def by_density(table: pd.DataFrame) -> dict[float, pd.DataFrame]:
+    """The rows of each density."""
     return dict(by_key(table, "probability", sort=False))
 
 
-def _is_paired(table: pd.DataFrame) -> bool:
+def is_paired(table: pd.DataFrame) -> bool:
     """Whether most represented features are near one half."""
     return interval(table["near_1/2"]).low > 0.5
 
@@ -216,12 +204,12 @@ def _by_importance(features: pd.DataFrame, networks: int) -> str:
 def _fractions(axes: Axes, tables: Tables) -> None:
     """Each feature's dimensionality against density, the dimensions for each as one curve, and the known fractions."""
     table, features = tables["superposition"], tables["superposition_features"]
-    for name, value in _FRACTIONS.items():
+    for name, value in FRACTIONS.items():
         axes.axhline(value, color=GREY, linewidth=0.4, linestyle=":")
         axes.annotate(name, (1.01, value), xycoords=("axes fraction", "data"), fontsize=6, va="center")
     one = 1 / features["probability"], features["feature_dimensionality_seed_0"]
     axes.plot(*one, "_", color=PALETTE[1], markersize=9, alpha=0.6, label="D_i of represented features, seed 0")
-    curve(axes, table.assign(sparsity=1 / table["probability"]), "sparsity", _EACH, name="m / |W|²")
+    curve(axes, table.assign(sparsity=1 / table["probability"]), "sparsity", EACH, name="m / |W|²")
     finish(axes, "sparsity", "feature_dimensionality", title=_sizes(table), scales={"x": "log"})
     axes.set_xlabel("1 / (1 - S) = 1 / probability", fontsize=8)
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from typing_extensions import override
 
 from findings.drawing import GREY, curve, finish, panels
 from findings.formatting import SHARED, by_threshold, markdown, means, told
-from findings.networks import COUNTS
-from findings.question import Answer, Question, Tables
+from findings.question import Answer, Question, Tables, together
 from findings.statistics import by_key, power_law
 from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neurons_paper
 
@@ -56,11 +56,25 @@ class Width(Question):
         }
         n = int(paper["n_features"].iloc[0])
         opposite, same = (paper[f"collisions_{sign}_sign"].sum() for sign in ("opposite", "same"))
+        ratios = paper.groupby("n_hidden")["polysemantic_neurons"].mean() / theory(paper)
+        beyond = ratios[ratios.index > n]
+        widest = paper[paper["n_hidden"] == paper["n_hidden"].max()]
+        carriers = small[small["optimizer"].str.startswith("SGD")]["carriers"]
         return Answer(
+            short=(
+                f"About as 1/m: {ratios[n]:.2f} times n²/4m at m = n = {n}, {beyond.min():.2f} to {beyond.max():.2f} "
+                "times it in wider networks, and never 0."
+            ),
             claim=(
-                f"At n = {n} under AdamW the count falls as m^b with b = {slope}: more than n²/4m at m = n, about "
-                f"three quarters of it from m = 2n on, and it never vanishes. At n = 64 b = {slopes['SGD']} under "
-                f"gradient descent, in line with the -1 of n²/4m, and {slopes['AdamW']} under AdamW."
+                f"At n = {n} under AdamW the count falls as m^b with b = {slope}: {ratios[n]:.2f} times n²/4m at m = n "
+                f"and {beyond.min():.2f} to {beyond.max():.2f} times it in wider networks. It does not vanish: "
+                f"{told(widest['polysemantic_neurons'])} are left at m = {widest['n_hidden'].iloc[0]}. At n = 64, "
+                f"b = {slopes['SGD']} under gradient descent and {slopes['AdamW']} under AdamW."
+            ),
+            networks=together(paper, small),
+            unconverged=(
+                f"those that had not have {_carriers(paper)} carriers a feature at n = {n} and {_carriers(small)} at "
+                "n = 64, where some of the collisions are still transients"
             ),
             numbers="\n\n".join(
                 [
@@ -75,16 +89,16 @@ class Width(Question):
                 ]
             ),
             meaning=(
-                "Neurons to spare thin collisions out about in proportion to width. n(n-1)/2(2m-1), which counts two "
-                "features in one neuron with opposite sign, is the same curve at large m: under AdamW fewer pairs end "
-                f"on one neuron than independent choices would put there. {opposite / (opposite + same):.1%} of the "
-                "collisions have opposite sign."
+                "Neurons to spare thin collisions out about in proportion to width. n(n-1)/2(2m-1), the count if "
+                "features took signed neurons at random, is nearly the same curve: under AdamW from m = 2n on fewer "
+                f"pairs end on one neuron than at random. {opposite / (opposite + same):.1%} of the collisions have "
+                "opposite sign."
             ),
             limits=(
-                "One input distribution (one-hot) and one L1 weight. Gradient descent at n = 64 still has more "
-                "carriers than features after its steps: some of its collisions are transients. At the largest widths "
-                "counts are few and their relative intervals wide. The paper's points are read off its figure, good "
-                "to about 5 %."
+                "One input distribution (one-hot) and one L1 weight. A network under gradient descent at n = 64 has "
+                f"{told(carriers)} carriers a feature: above 1 some of its collisions are transients. At the largest "
+                "widths counts are few and their relative intervals wide. The paper's points are read off its figure, "
+                "good to about 5 %."
             ),
         )
 
@@ -118,15 +132,16 @@ class Width(Question):
             axes.minorticks_off()
         return figure
 
-    @override
-    def check(self, tables: Tables) -> None:
-        for name, rows in (("paper", tables["width"]), *tables["width_by_optimizer"].groupby("optimizer")):
-            assert rows["coverage"].min() > 0.95, name
-            assert rows["collisions_same_sign"].sum() < 0.05 * rows["collisions_opposite_sign"].sum(), name
-            for count, _ in COUNTS.values():
-                slope = power_law(rows, "n_hidden", count)[0]
-                assert slope.low > -1.7, (name, count, slope)
-                assert slope.high < -0.4, (name, count, slope)
+
+def _carriers(table: pd.DataFrame) -> str:
+    """Of the networks that had not converged."""
+    return told(table[table["converged_step"].isna()]["carriers"])
+
+
+def theory(table: pd.DataFrame) -> pd.Series:
+    """n²/4m at each width of a table."""
+    n = int(table["n_features"].iloc[0])
+    return pd.Series({m: polysemantic_neurons_paper(n, int(m)) for m in sorted(table["n_hidden"].unique())})
 
 
 def _between(least: int, most: int) -> list[int]:

@@ -9,6 +9,8 @@ from scipy import stats
 
 from findings import page
 from findings.__main__ import main
+from findings.formatting import told_of
+from findings.glossary import explained
 from findings.questions import QUESTIONS
 from findings.statistics import binomial, difference, interval, is_less, power_law
 from polysemantic.model.autoencoder import Autoencoder
@@ -23,11 +25,6 @@ def tables():
     return page.read_tables()
 
 
-@pytest.mark.parametrize("name", QUESTIONS)
-def test_a_claim_holds_for_the_committed_tables(name, tables):
-    QUESTIONS[name].check(tables)
-
-
 def test_the_page_is_what_its_tables_say(tables, tmp_path):
     written = (page.DOCS / "findings.md").read_text()
     page.write_page(QUESTIONS, tables, docs=tmp_path)
@@ -40,6 +37,59 @@ def test_every_point_of_every_network_table_has_sixteen_seeds(tables):
     for question in QUESTIONS.values():
         for name in question.sweeps:
             assert tables[name]["seed"].nunique() >= 16, name
+            assert tables[name]["seed"].value_counts().nunique() == 1, name
+
+
+def test_the_first_screen_has_a_line_for_each_question_that_leads_to_it():
+    written = (page.DOCS / "findings.md").read_text()
+    first, _, _ = written.partition("\n## ")
+    rows = re.findall(
+        r"^\| \[(\d+)[.] (.+)\]\(#(.+)\) \| (.+) \| (.+) \| (.+) \| (\d+) \| \d+% of \d+ \|$", first, re.MULTILINE
+    )
+    assert [int(number) for number, *_ in rows] == list(range(1, len(QUESTIONS) + 1))
+    for (number, title, anchor, answer, *_), question in zip(rows, QUESTIONS.values(), strict=True):
+        assert title == question.title
+        # As GitHub names headings.
+        assert anchor == re.sub(r"[^\w -]", "", f"{number}. {title}".lower()).replace(" ", "-")
+        assert 20 < len(answer) < 200, answer
+
+
+def test_tables_and_charts_have_their_words_explained_below_them():
+    words = {"coverage": "coverage", "carriers": "carriers", "in the band": "in the band", "settled": "settled"}
+    words |= {"expected companions": "expected companions", "neurons m": "n, m", "polysemantic": "polysemantic neuron"}
+    words |= {"mean z": "z (`privilege_z`)", "at 0.3": "at 0.3, 0.5, 0.7", "represented": "represented"}
+    found = 0
+    for section in re.split(r"^## ", (page.DOCS / "findings.md").read_text(), flags=re.MULTILINE)[1:]:
+        for table in re.finditer(r"((?:^[|].*\n)+)\n(.*)", section, re.MULTILINE):
+            heading, _, _ = table.group(1).partition("\n")
+            used = [name for word, name in words.items() if word in heading]
+            found += len(used)
+            # A line that is repeated refers to the first one.
+            below = section if "as above" in table.group(2) else table.group(2)
+            assert all(f"*{name}*: " in below for name in used), heading
+        (chart,) = re.findall(r"^!\[.*\n\n(.*)", section, re.MULTILINE)
+        assert chart.startswith("<sub>*")
+    assert found > 50
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("networks | coverage | carriers", ["coverage", "carriers"]),
+        ("neurons m | in the band", ["n, m", "in the band"]),
+        ("z | privilege", ["z (`privilege_z`)", "privilege"]),
+        ("settled | expected companions", ["expected companions", "settled"]),
+        ("step", []),
+    ],
+)
+def test_the_words_that_a_table_uses_are_explained_and_no_others(text, words):
+    assert re.findall(r"[*]([^*]+)[*]: ", explained(text)) == words
+
+
+def test_the_interval_of_a_count_of_neurons_ends_at_the_neurons_there_are():
+    networks = pd.DataFrame({"n_hidden": 12, "polysemantic_neurons": [12, 12, 12, 3], "coverage": [1, 1, 1, 0.5]})
+    assert told_of(networks, "polysemantic_neurons") == "9.75 [2.59, 12]"
+    assert told_of(networks, "coverage") == "0.88 [0.48, 1]"
 
 
 def test_the_committed_tables_stay_small():
