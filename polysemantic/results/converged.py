@@ -62,12 +62,13 @@ class Converged(NamedTuple):
 
         Example:
             >>> Converged(16, 0, 0, 500).advice
-            'Only 0 % had converged: counts may still change. Train longer, e.g. --trainer.max_steps 1000.'
+            'None had converged: counts may still change. Train longer, e.g. --trainer.max_steps 1000.'
         """
         if self.share >= _ENOUGH:
             return None
         longer = f", e.g. --trainer.max_steps {2 * self.steps}" if self.steps else " (trainer.max_steps)"
-        return f"Only {_percent(self.share)} had converged: counts may still change. Train longer{longer}."
+        some = f"Only {_percent(self.share)}" if self.converged else "None"
+        return f"{some} had converged: counts may still change. Train longer{longer}."
 
 
 def _percent(share: float) -> str:

@@ -93,7 +93,7 @@ def test_the_final_table_keeps_every_number_whole_at_80_columns(varied):
     assert printed.count(" 0.00025 ") == len(varied)
     assert "…" not in printed
     told = " ".join(printed.split())
-    assert "converged 0 of 4 Only 0 % had converged" in told
+    assert "converged 0 of 4 None had converged" in told
     assert all(f" {word}: " in f" {told}" for word in ("polysemantic", "coverage", "carriers", "opposite", "same sign"))
 
 

@@ -241,7 +241,7 @@ def test_every_chart_and_table_explains_the_columns_that_it_shows(which, request
 def test_the_first_screen_says_how_many_networks_had_converged(grid):
     for section in sections(grid)[2][:2]:
         assert "Converged 0 of 8." in section.text
-        assert any(text.startswith("Only 0 % had converged: counts may still change.") for text in section.text)
+        assert any(text.startswith("None had converged: counts may still change.") for text in section.text)
     table = sections(grid)[2][1].tables[0]
     assert [row[table.columns.index("converged")] for row in table.rows] == ["0 of 2"] * 4
     assert any("Only 2 seeds" in text for text in sections(grid)[2][1].text)

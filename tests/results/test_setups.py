@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from polysemantic.data import IndependentBernoulli, KHot
-from polysemantic.data import OneHot as OurOneHot
+from polysemantic.data import OneHot
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.results.setups import Setup, setups_of_config, setups_of_module
@@ -14,7 +14,7 @@ from polysemantic.training.module import EnsembleModule
 SGD = functools.partial(torch.optim.SGD, lr=0.5)
 
 
-class OneHot(OurOneHot):
+class OneHotOfMine(OneHot):
     """A user's, of the same name, which may draw anything."""
 
 
@@ -24,7 +24,7 @@ class Mine(Autoencoder):
 
 def setups(data=None, ensemble=None, **options):
     """The setups of a module that would train on some data."""
-    data = data or OurOneHot(8)
+    data = data or OneHot(8)
     module = EnsembleModule(8, 6, ensemble or Ensemble(2), **{"optimizer": SGD, **options})
     module._trainer = types.SimpleNamespace(datamodule=data)
     return setups_of_module(module)
@@ -37,10 +37,10 @@ def test_a_run_of_the_papers_setting_has_it():
 @pytest.mark.parametrize(
     ("data", "one_hot", "every_feature_once"),
     [
-        (OurOneHot(8), True, True),
-        (OurOneHot(8, batch_size=4), True, False),
-        (OurOneHot(8, magnitude="uniform"), False, False),
-        (OneHot(8), False, False),
+        (OneHot(8), True, True),
+        (OneHot(8, batch_size=4), True, False),
+        (OneHot(8, magnitude="uniform"), False, False),
+        (OneHotOfMine(8), False, False),
         (IndependentBernoulli(8, 0.1), False, False),
         (KHot(8, 1), False, False),
     ],
