@@ -7,10 +7,13 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
+from matplotlib.transforms import ScaledTranslation
 
 from findings.statistics import ranged
 from polysemantic.report.groups import statistics
 from polysemantic.report.labels import MARKERS, PALETTE, label
+from polysemantic.report.paper import plain_ticks
 
 GREY = "#555555"
 
@@ -42,7 +45,7 @@ def curve(
     colour, marker = PALETTE[at % len(PALETTE)], MARKERS[at % len(MARKERS)]
     values = ranged(table[y].dropna())
     found = statistics(pd.concat([table.loc[values.index, x], values], axis=1), [x], str(values.name))
-    axes.plot(table[x], table[y], ".", color=colour, alpha=0.12, markersize=3, markeredgewidth=0)
+    axes.plot(table[x], table[y], ".", color=colour, alpha=0.2, markersize=3.5, markeredgewidth=0)
     reach = [found["mean"] - found["low"], found["high"] - found["mean"]]
     style = f"{marker}{'--' if dashed else '-'}"
     axes.errorbar(
@@ -50,12 +53,50 @@ def curve(
     )
 
 
+def polished(figure: Figure) -> Figure:
+    """A figure with plain numbers on logarithmic axes, and with each legend below its panel, where it hides no data."""
+    figure.draw_without_rendering()
+    heights = [0.0]
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() in ("log", "symlog") and not isinstance(axis.get_major_locator(), FixedLocator):
+                plain_ticks(axis)
+        if axes.get_legend():
+            heights.append(_below(axes))
+    figure.set_figheight(figure.get_figheight() + max(heights))
+    return figure
+
+
+def _below(axes: Axes) -> float:
+    """Put a legend below the labels of its panel; gives its height in inches."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    handles, names = axes.get_legend_handles_labels()
+    labels = axes.xaxis.get_tightbbox()
+    assert labels is not None
+    under = (labels.y0 - axes.bbox.y0) / figure.dpi - 0.06
+    columns = max(1, int(axes.bbox.width / figure.dpi / (0.35 + 0.055 * max(map(len, names)))))
+    legend = axes.legend(
+        handles,
+        names,
+        frameon=False,
+        fontsize=7,
+        loc="upper center",
+        ncols=min(columns, len(names)),
+        borderaxespad=0,
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.transAxes + ScaledTranslation(0, under, figure.dpi_scale_trans),
+    )
+    return float(legend.get_window_extent().height / figure.dpi)
+
+
 def finish(
     axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True, scales: Mapping[str, str] | None = None
 ) -> None:
     """Name the axes by what their columns are called everywhere."""
-    axes.set_xlabel(label(x), fontsize=8)
-    axes.set_ylabel(label(y), fontsize=8)
+    # A unit below its name: a label is no longer than its axis.
+    axes.set_xlabel(label(x).replace(" (", "\n("), fontsize=8)
+    axes.set_ylabel(label(y).replace(" (", "\n("), fontsize=8)
     axes.set_title(title, loc="left", fontsize=9)
     for axis, scale in (scales or {}).items():
         axes.set(**{f"{axis}scale": scale})

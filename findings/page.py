@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from findings.conduct import config
+from findings.drawing import polished
 from findings.formatting import markdown
 from findings.question import Question, Tables
 
@@ -51,7 +52,7 @@ def write_page(questions: Mapping[str, Question], tables: Tables, docs: Path = D
     figures.mkdir(parents=True, exist_ok=True)
     for number, (name, question) in enumerate(questions.items(), start=1):
         if all(needed in tables for needed in (*question.sweeps, *question.reads)):
-            question.draw(tables).savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
+            polished(question.draw(tables)).savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
             sections.append(_section(number, name, question, tables))
     (docs / "findings.md").write_text("\n".join(sections))
 

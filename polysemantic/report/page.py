@@ -11,7 +11,7 @@ from importlib import resources
 
 from plotly.offline import get_plotlyjs
 
-from polysemantic.report.charts import Chart, Phase, Section, Slides, TextTable
+from polysemantic.report.charts import AnyChart, Section, TextTable
 from polysemantic.report.interactive import Json, payload
 
 _PAGE = """<!DOCTYPE html>
@@ -69,7 +69,7 @@ def _section(at: int, section: Section) -> str:
     return f'<section id="section-{at}">{"".join(parts)}</section>\n'
 
 
-def _chart(chart: Chart | Phase | Slides) -> str:
+def _chart(chart: AnyChart) -> str:
     return (
         f'<figure class="chart" id="{escape(chart.key)}"><figcaption>{escape(chart.title)}</figcaption>'
         '<div class="controls"></div><div class="plots"></div>'
@@ -93,8 +93,9 @@ def _table(table: TextTable) -> str:
     head = _row("th", table.columns)
     rows = "".join(_row("td", row) for row in table.rows)
     caption = f"<caption>{escape(table.caption)}</caption>"
-    whole = f"<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table>"
-    return f'<div class="scroll">{whole}</div>{_words(table.words)}'
+    # Whoever has no mouse scrolls it by keys, once it has the focus.
+    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
+    return f"{box}<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table></div>{_words(table.words)}"
 
 
 def _row(cell: str, texts: Iterable[str]) -> str:

@@ -74,7 +74,19 @@ def pixels(page, selector):
 def test_every_chart_is_drawn_with_its_data(page, report):
     opened(page, report[1])
     keys = page.eval_on_selector_all("figure.chart", "figures => figures.map(figure => figure.id)")
-    expected = ["width", "dose", "phase", "frontier", "training", "survival", "lives", "weights", "thresholds", "basis"]
+    expected = [
+        "against",
+        "width",
+        "dose",
+        "phase",
+        "frontier",
+        "training",
+        "survival",
+        "lives",
+        "weights",
+        "thresholds",
+        "basis",
+    ]
     assert keys == [*expected, "sparsification"]
     for key in keys:
         drawn_parts = page.locator(f"#{key} .plots path, #{key} .plots .heatmaplayer image").count()

@@ -54,7 +54,7 @@ def test_means_and_intervals_are_those_of_the_results(sweep):
     material, charts, _ = sections(sweep)
     rows = material.results.query("l1 == 0.01 and probability == 0.05 and n_hidden == 16")
     mean, half = mean_interval(torch.tensor(rows["polysemantic_neurons"].to_numpy(dtype=float)))
-    shown = named(charts["width"], "l1 = 0.01, probability = 0.05, devices = 2", "mean")
+    shown = named(charts["width"], "L1 coefficient = 0.01, probability = 0.05, devices = 2", "mean")
     assert shown.x == [16]
     np.testing.assert_allclose([*shown.low, *shown.y, *shown.high], [max(0, mean - half), mean, mean + half])
     points = named(charts["width"], shown.name, "points")
@@ -108,20 +108,21 @@ def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp
     assert means.y == expected.tolist()
     np.testing.assert_allclose(named(chart, "theory, n²/4m", "theory").y, [np.nan, np.nan, 100 / 48, 100 / 48])
     assert chart.panels[0].x == "L1 coefficient, probability"
-    assert [axis["type"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name] == ["category"] * 2
+    ticks = [axis["ticktext"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name]
+    assert ticks == [means.x] * 2
 
 
 def test_the_dose_is_the_expected_number_of_companions(grid):
     _, charts, _ = sections(grid)
     assert charts["dose"].panels[0].x.startswith("expected companions")
-    assert named(charts["dose"], "l1 = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
+    assert named(charts["dose"], "L1 coefficient = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
 
 
 def test_a_setting_that_goes_along_with_the_dose_does_not_break_its_curves(grid):
     material = read_material([grid])
     results = material.results.assign(batch_size=material.results["probability"].map({0.05: 64, 0.3: 32}))
     section = dose(dataclasses.replace(material, results=results, axes=[*material.axes, "batch_size"]))
-    assert [len(named(section.charts[0], f"l1 = {l1}", "mean").x) for l1 in (0.001, 0.01)] == [2, 2]
+    assert [len(named(section.charts[0], f"L1 coefficient = {l1}", "mean").x) for l1 in (0.001, 0.01)] == [2, 2]
     assert "Batch size changes along with it." in section.text
 
 

@@ -1,13 +1,12 @@
 import dataclasses
 
 from polysemantic.report.charts import Chart, Section
-from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
+from polysemantic.report.groups import counts_table, curves, has, panels, settings_panels, spans_decades, thinning_note
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 from polysemantic.report.theory_curves import at_points, note, over_widths
 from polysemantic.results.glossary import glossary
 
-_TICKS = 12
 _COUNTS = ["polysemantic_neurons", "coverage"]
 _TEXT = "Each faint point is a network, each mark a mean with its 95 % interval over networks."
 _WORDS = glossary([*_COUNTS, "n", "m"])
@@ -22,10 +21,8 @@ def width(material: Material) -> Section | None:
     if by and not several:
         return _of_one_width(material, by)
     title = f"{heading(_COUNTS[0]).capitalize()} against {heading('n_hidden')}"
-    axes = panels("n_hidden", _COUNTS, log_x=several, log_y=several and spans_decades(material.results[_COUNTS[0]]))
-    widths = sorted(map(float, material.results["n_hidden"].unique()))
-    for panel in axes:
-        panel.ticks = widths if len(widths) <= _TICKS else None
+    log_y = several and spans_decades(material.results[_COUNTS[0]])
+    axes = settings_panels("n_hidden", material.results["n_hidden"], _COUNTS, log_y=log_y)
     chart = Chart(
         "width",
         f"{title}: {material.description}",
