@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -14,6 +14,7 @@ from findings.statistics import ranged
 from polysemantic.report.groups import statistics
 from polysemantic.report.labels import MARKERS, PALETTE, label
 from polysemantic.report.paper import plain_ticks
+from polysemantic.report.scales import tick_texts
 
 GREY = "#555555"
 
@@ -29,7 +30,15 @@ def panels(count: int, *, height: float = 3.0) -> tuple[Figure, list[Axes]]:
 
 
 def curve(
-    axes: Axes, table: pd.DataFrame, x: str, y: str, *, name: str | None = None, at: int = 0, dashed: bool = False
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    *,
+    name: str | None = None,
+    at: int = 0,
+    dashed: bool = False,
+    zero_at: float = 0.0,
 ) -> None:
     """Means with 95 % intervals over networks, and faintly the networks.
 
@@ -41,11 +50,12 @@ def curve(
         name: What the legend calls it.
         at: Which colour and mark it has.
         dashed: Whether its line is dashed.
+        zero_at: Where networks with a 0 stand, which has no place on a logarithmic axis.
     """
     colour, marker = PALETTE[at % len(PALETTE)], MARKERS[at % len(MARKERS)]
     values = ranged(table[y].dropna())
     found = statistics(pd.concat([table.loc[values.index, x], values], axis=1), [x], str(values.name))
-    axes.plot(table[x], table[y], ".", color=colour, alpha=0.2, markersize=3.5, markeredgewidth=0)
+    axes.plot(table[x], table[y].replace(0, zero_at), ".", color=colour, alpha=0.2, markersize=3.5, markeredgewidth=0)
     reach = [found["mean"] - found["low"], found["high"] - found["mean"]]
     style = f"{marker}{'--' if dashed else '-'}"
     axes.errorbar(
@@ -55,6 +65,9 @@ def curve(
 
 def polished(figure: Figure) -> Figure:
     """A figure with plain numbers on logarithmic axes, and with each legend below its panel, where it hides no data."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        # A unit stands below its name: a label is no longer than its axis.
+        axis.set_label_text(axis.get_label_text().replace(" (", "\n("))
     figure.draw_without_rendering()
     heights = [0.0]
     for axes in figure.axes:
@@ -90,13 +103,18 @@ def _below(axes: Axes) -> float:
     return float(legend.get_window_extent().height / figure.dpi)
 
 
+def tell_zero(axes: Axes, zero_at: float, ticks: Sequence[float]) -> None:
+    """Name the place that 0 has below a logarithmic vertical axis, and set it apart."""
+    axes.axhline(zero_at * 2**0.5, color=GREY, linewidth=0.6, linestyle=":")
+    axes.set_yticks([zero_at, *ticks], labels=["0", *tick_texts([*ticks])])
+
+
 def finish(
     axes: Axes, x: str, y: str, *, title: str = "", legend: bool = True, scales: Mapping[str, str] | None = None
 ) -> None:
     """Name the axes by what their columns are called everywhere."""
-    # A unit below its name: a label is no longer than its axis.
-    axes.set_xlabel(label(x).replace(" (", "\n("), fontsize=8)
-    axes.set_ylabel(label(y).replace(" (", "\n("), fontsize=8)
+    axes.set_xlabel(label(x), fontsize=8)
+    axes.set_ylabel(label(y), fontsize=8)
     axes.set_title(title, loc="left", fontsize=9)
     for axis, scale in (scales or {}).items():
         axes.set(**{f"{axis}scale": scale})

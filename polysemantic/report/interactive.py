@@ -80,7 +80,7 @@ def _measured(column: str, measured: Measured) -> Json:
         "networks": plain(measured.networks),
         **{name: plain(means[name].tolist()) for name in ("mean", "low", "high")},
         "counts": means["networks"].tolist(),
-        "axis": y_axis(measured.panel),
+        "axis": y_axis(measured.panel, measured.networks),
     }
 
 

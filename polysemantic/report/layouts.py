@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from polysemantic.report.charts import Chart, Panel
+from collections.abc import Sequence
+
+from polysemantic.report.charts import Chart, Panel, Value
 from polysemantic.report.labels import markup
 from polysemantic.report.plain import Json
-from polysemantic.report.scales import break_at, tick_texts
+from polysemantic.report.scales import break_at, round_ticks, tick_texts
 from polysemantic.report.traces import axis
 
-# Between panels side by side, as a share of the width; between panels below one another, as a share of the height.
-_GAP, _ABOVE = 0.09, 0.16
+# Between panels side by side, as a share of the width.
+_GAP = 0.09
+# Pixels that panels below one another have, and between them, where an axis has its numbers and its name.
+_PANEL, _BETWEEN = 240, 100
 # Every tick of a logarithmic axis is a number to read: no bare digits, no "n" for a billionth, and few of them.
 _LOG: Json = {"tickformat": "~g", "nticks": 3}
 # Pixels across that a legend has, and rows of it that make a chart taller.
@@ -26,26 +30,30 @@ def layout(chart: Chart) -> Json:
         start = at * (width + _GAP)
         ends = [start, min(1.0, start + width)]
         made[f"xaxis{axis(at)}"] = x_axis(panel) | {"domain": ends, "anchor": f"y{axis(at)}"}
-        made[f"yaxis{axis(at)}"] = y_axis(panel) | {"anchor": f"x{axis(at)}"}
+        values = [value for view in chart.views.values() for one in view if one.panel == at for value in one.y]
+        made[f"yaxis{axis(at)}"] = y_axis(panel, values) | {"anchor": f"x{axis(at)}"}
     return made
 
 
 def narrow(chart: Chart) -> Json:
     """What is otherwise in a narrow window: the panels stand below one another, and the legend has one name a line."""
     number = len(chart.panels)
-    height = (1 - _ABOVE * (number - 1)) / number
-    made: Json = {"height": round(chart.height * (1 if number == 1 else 0.8 * number)) + _room(chart, 1)}
-    for at in range(number):
-        top = 1 - at * (height + _ABOVE)
-        made[f"xaxis{axis(at)}"] = {"domain": [0, 1]}
-        made[f"yaxis{axis(at)}"] = {"domain": [max(0.0, top - height), top]}
+    whole = number * (_PANEL + _BETWEEN) - _BETWEEN
+    made: Json = {"height": (chart.height if number == 1 else whole + _BETWEEN) + _room(chart, 1)}
+    for at, panel in enumerate(chart.panels):
+        top = 1 - at * (_PANEL + _BETWEEN) / whole
+        ends = [max(0.0, round(top - _PANEL / whole, 6)), round(top, 6)]
+        # A unit stands below its name: a label is no longer than its axis.
+        x, y = (_title(name.replace(" (", "\n(")) for name in (panel.x, panel.y))
+        made[f"xaxis{axis(at)}"] = {"domain": [0, 1], "title": x}
+        made[f"yaxis{axis(at)}"] = {"domain": ends, "title": y}
     return made
 
 
 def x_axis(panel: Panel) -> Json:
     """The horizontal axis of a panel."""
     made: Json = {
-        "title": {"text": markup(panel.x), "standoff": 10},
+        "title": _title(panel.x),
         "type": "linear" if panel.words else "log" if panel.log_x else "-",
         "automargin": True,
     }
@@ -59,17 +67,24 @@ def x_axis(panel: Panel) -> Json:
     return made
 
 
-def y_axis(panel: Panel) -> Json:
-    """The vertical axis of a panel."""
+def y_axis(panel: Panel, values: Sequence[Value]) -> Json:
+    """The vertical axis of a panel for some values."""
     made: Json = {
-        "title": {"text": markup(panel.y), "standoff": 10},
+        "title": _title(panel.y),
         "type": "category" if panel.categories else "log" if panel.log_y else "-",
         "automargin": True,
         "rangemode": "tozero" if panel.zero_y else "normal",
     }
     # Every word is told, however close they stand.
     made |= {"dtick": 1, "tickfont": {"size": 10}} if panel.categories else {}
-    return made | (_LOG if panel.log_y else {}) | ({"range": panel.limits} if panel.limits else {})
+    if panel.log_y:
+        ticks = round_ticks(value for value in values if isinstance(value, (int, float)))
+        made |= _LOG | ({"tickvals": ticks, "ticktext": tick_texts(ticks)} if len(ticks) > 1 else {})
+    return made | ({"range": panel.limits} if panel.limits else {})
+
+
+def _title(name: str) -> Json:
+    return {"text": markup(name).replace("\n", "<br>"), "standoff": 10}
 
 
 def _words(panel: Panel) -> Json:

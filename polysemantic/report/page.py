@@ -14,6 +14,8 @@ from plotly.offline import get_plotlyjs
 from polysemantic.report.charts import AnyChart, Section, TextTable
 from polysemantic.report.interactive import Json, payload
 
+# Letters from which a cell of a table has several lines.
+_LONG = 40
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -92,14 +94,16 @@ def _json(data: Json) -> str:
 def _table(table: TextTable) -> str:
     head = _row("th", table.columns)
     rows = "".join(_row("td", row) for row in table.rows)
-    caption = f"<caption>{escape(table.caption)}</caption>"
     # Whoever has no mouse scrolls it by keys, once it has the focus.
-    box = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(table.caption)}">'
-    return f"{box}<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table></div>{_words(table.words)}"
+    name = escape(table.caption)
+    box = f'<p class="caption">{name}</p><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+    return f"{box}<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>{_words(table.words)}"
 
 
 def _row(cell: str, texts: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in texts) + "</tr>"
+    # A number and its interval stay on one line; a long text has several.
+    kinds = ((text, ' class="long"' if len(text) > _LONG else "") for text in texts)
+    return "<tr>" + "".join(f"<{cell}{kind}>{escape(text)}</{cell}>" for text, kind in kinds) + "</tr>"
 
 
 def _file(name: str, text: str) -> str:

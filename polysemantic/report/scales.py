@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ _NEAREST, _FARTHEST = 2.0, 10.0
 _TICKS = 10
 # Multiples of powers of ten with a tick, from few to many.
 _MULTIPLES = ((1,), (1, 3), (1, 2, 5))
-_ENOUGH = 3
+_ENOUGH, _ENOUGH_ACROSS = 3, 5
 
 
 class Scale(NamedTuple):
@@ -67,6 +68,18 @@ def _place_of_zero(positive: np.ndarray) -> float:
     """As far below the smallest positive value as these are from one another."""
     step = (positive[-1] / positive[0]) ** (1 / (len(positive) - 1))
     return float(f"{positive[0] / min(max(step, _NEAREST), _FARTHEST):.6g}")
+
+
+def round_ticks(values: Iterable[float]) -> list[float]:
+    """Round numbers among the positive values of a logarithmic axis, few enough to be read.
+
+    Example:
+        >>> round_ticks([0.004, 0.02, 0.5]), round_ticks([3e-9, 0.5])
+        ([0.01, 0.03, 0.1, 0.3], [1e-08, 1e-06, 0.0001, 0.01])
+    """
+    positive = [value for value in values if value > 0]
+    ticks = _round(min(positive), max(positive)) if positive else []
+    return ticks[:: -(-len(ticks) // _ENOUGH_ACROSS)] if ticks else []
 
 
 def _round(low: float, high: float) -> list[float]:

@@ -163,6 +163,36 @@ def test_the_phase_diagram_takes_any_two_axes_and_any_measurement(page, report):
     assert f"coverage (share of features): {expected[0, 0]:.5g}" in told
 
 
+AGAINST = """() => document.querySelector('#against .js-plotly-plot').data
+    .filter((trace) => trace.error_y && trace.yaxis === 'y')
+    .map((trace) => [trace.name, trace.y, trace.customdata.map(([x]) => x)])"""
+
+
+def test_any_measurement_is_drawn_against_any_setting(page, report):
+    opened(page, report[1], "against")
+    rows = read_material([report[0]]).results
+    across, up, l1 = (page.locator("#against select").nth(at) for at in (0, 1, 3))
+    assert across.locator("option").all_text_contents() == ["neurons m", "L1 coefficient", "probability"]
+    across.select_option(label="probability")
+    up.select_option(label="loss")
+    l1.select_option(label="0.01")
+    page.wait_for_function(f"() => ({AGAINST})().length === 2")
+    found = {name: (y, x) for name, y, x in page.evaluate(AGAINST)}
+    for m in (12, 16):
+        y, x = found[f"neurons m = {m}, L1 coefficient = 0.01"]
+        means = rows.query("n_hidden == @m and l1 == 0.01").groupby("probability")["loss"].mean()
+        assert x == list(means.index)
+        np.testing.assert_allclose(y, means, rtol=1e-5)
+    table = pd.DataFrame(downloaded(page, "against"))
+    assert set(table["measurement"]) == {"loss"}
+    expected = rows.groupby(["n_hidden", "l1", "probability"])["loss"].mean()
+    np.testing.assert_allclose(table["mean"].astype(float), expected, rtol=1e-5)
+    # In a narrow window the panels stand below one another, and nothing is wider than the window.
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.wait_for_function("() => document.querySelector('#against .js-plotly-plot').layout.xaxis.domain[1] === 1")
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 420
+
+
 def test_choosing_networks_draws_theirs(page, report):
     opened(page, report[1], "training")
     select = page.locator("#training select")

@@ -130,7 +130,7 @@ def test_no_line_joins_true_and_false(grid):
     material = read_material([grid])
     tied = material.results.assign(tied=material.results["l1"] > 0.005)
     section = frontier(dataclasses.replace(material, results=tied, axes=["tied"]))
-    assert section.text == ["Each point is a network."]
+    assert section.text == ["Each point is a network. Networks of one count stand side by side."]
     assert {(one.name, one.kind) for one in section.charts[0].views[""]} == {
         ("tied = False", "points"),
         ("tied = True", "points"),

@@ -77,7 +77,8 @@
 
   // In a narrow window, a long name in the legend has several lines.
   const named = (traces) => (NARROW.matches
-    ? traces.map((trace) => ({ ...trace, name: trace.name.replaceAll(", ", ",<br>") })) : traces);
+    ? traces.map((trace) => ({ ...trace, name: trace.name.length > 34 ? trace.name.replaceAll(", ", ",<br>") : trace.name }))
+    : traces);
 
   function drawChart(data, controls, plots) {
     const plot = element(plots, "div");
@@ -139,6 +140,7 @@
         .map((trace) => trace.legendgroup));
       const whole = { xaxis: { domain: [0, 1] }, xaxis2: { visible: false }, yaxis2: { visible: false } };
       const layout = fitted(view, { yaxis: measure.axis, ...(alone ? whole : {}) });
+      if (NARROW.matches) layout.yaxis.title = { ...measure.axis.title, text: measure.axis.title.text.replace(" (", "<br>(") };
       if (alone) {
         Object.assign(layout, { height: view.layout.height, yaxis: { ...layout.yaxis, domain: [0, 1] } });
         layout.shapes = layout.shapes.filter(({ xref }) => xref === "x");
@@ -239,23 +241,20 @@
       csv(["step", "feature", "other_feature", "product"], long(products, network.features))), "CSV of W Wᵀ");
     function heatmap(plot, z, columns, what, largest, name) {
       const trace = {
-        type: "heatmap", z, x: columns.map((at) => `${what} ${at}`), y: network.features.map((at) => `feature ${at}`),
-        zmin: -largest, zmax: largest, colorscale: DIVERGING, colorbar: { thickness: 10 },
-        hovertemplate: `%{y}<br>%{x}<br><b>${name} %{z:.4~g}</b><extra></extra>`,
+        type: "heatmap", z, x: columns.map(String), y: network.features.map(String), zmin: -largest, zmax: largest,
+        colorscale: DIVERGING, colorbar: { thickness: 10, title: { text: name, side: "right" } },
+        hovertemplate: `feature %{y}<br>${what} %{x}<br><b>${name} %{z:.4~g}</b><extra></extra>`,
       };
-      const tied = { type: "category", automargin: true };
-      const layout = {
-        ...BASE, height: 520, title: { text: name, font: { size: 14 } }, margin: { ...BASE.margin, t: 40 },
-        xaxis: { ...tied }, yaxis: { ...tied, autorange: "reversed" },
-      };
+      const axis = (of) => ({ type: "category", automargin: true, title: { text: `${of} (index)`, standoff: 10 } });
+      const layout = { ...BASE, height: 520, xaxis: axis(what), yaxis: { ...axis("feature"), autorange: "reversed" } };
       return Plotly.react(plot, [trace], layout, CONFIG);
     }
     function draw() {
       const at = Number(slider.value);
       shown.textContent = String(network.steps[at]);
       return Promise.all([
-        heatmap(left, weights[at], network.neurons, "neuron", network.weights.largest, "W"),
-        heatmap(right, products[at], network.features, "feature", network.products.largest, "W Wᵀ"),
+        heatmap(left, weights[at], network.neurons, "neuron", network.weights.largest, "weight W"),
+        heatmap(right, products[at], network.features, "feature", network.products.largest, "product W Wᵀ"),
       ]);
     }
     function show() {

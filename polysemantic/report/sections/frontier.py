@@ -38,6 +38,7 @@ def frontier(material: Material) -> Section | None:
     table = pd.concat([statistics(material.results, keys, name).assign(measurement=name) for name in [_X, *_Y]])
     axes = panels(_X, _Y, log_y=spans_decades(material.results[_Y[0]]), spread="points")
     text = f"A line joins the means along {label(along)}." if along else "Each point is a network."
+    text += " Networks of one count stand side by side."
     chart = Chart("frontier", f"{title}: {material.description}", axes, {"": series}, table)
     chart.words = glossary([_X, *_Y])
     return Section(title, [text, *thinning_note(material)], [chart])
