@@ -103,7 +103,7 @@ def test_hovering_tells_the_numbers_and_coverage(page, report):
                    const axes = plot._fullLayout, box = plot.getBoundingClientRect();
                    plot.scrollIntoView();
                    const to = (axis, value) => axis._offset + axis.l2p(axis.d2l(value));
-                   return { name: trace.name, x: trace.x[0], y: trace.y[0],
+                   return { name: trace.name, x: trace.customdata[0][0], y: trace.y[0],
                             left: to(axes.xaxis, trace.x[0]), top: to(axes.yaxis, trace.y[0]) }; }"""
     )
     box = page.locator("#width .js-plotly-plot").bounding_box()

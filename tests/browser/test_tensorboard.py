@@ -165,7 +165,7 @@ def test_neurons_are_sorted_by_the_feature_that_they_win(tab, logs):
             tab.locator("#matrix").hover(position=cell(tab, 0, column, 10, 12))
             assert f"neuron {neuron}:" in tab.locator("#readout").text_content()
         *numbers, name = tab.locator("#columns text").all_text_contents()
-        assert (numbers, name) == ([str(neuron) for neuron in neurons], "neuron (index)")
+        assert (numbers[: len(neurons)], name) == ([str(neuron) for neuron in neurons], "neuron (index)")
     *numbers, name = tab.locator("#rows text").all_text_contents()
     assert (numbers, name) == ([str(feature) for feature in range(10)], "feature (index)")
 
