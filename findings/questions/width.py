@@ -113,9 +113,7 @@ class Width(Question):
         for at, (name, rows) in enumerate(small.groupby("optimizer")):
             optimiser = str(name).partition("(")[0]
             curve(right, rows, "n_hidden", "polysemantic_neurons", name=optimiser, at=at, zero_at=_ZERO)
-        finish(
-            right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "log"}
-        )
+        finish(right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "log"})
         tell_zero(right, _ZERO, [1, 3, 10])
         for axes, rows in ((left, tables["width"]), (right, small)):
             ticks = sorted(rows["n_hidden"].unique())

@@ -124,12 +124,14 @@ class Measured:
         means: A row for each grid point, with its `mean` over networks, the `low` and `high` ends of the 95 % interval
             and the number of `networks`.
         panel: Its vertical axis.
+        words: What it means, on one line.
     """
 
     label: str
     networks: list[float]
     means: pd.DataFrame
     panel: Panel
+    words: str = ""
 
 
 @dataclasses.dataclass

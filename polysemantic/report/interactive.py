@@ -58,6 +58,9 @@ def _across(name: str, chart: Chart, points: pd.DataFrame) -> Json:
     shown = []
     for one, trace in zip(series, traces(series, chart.panels), strict=True):
         more = {"of": one.kind, "rows": apart(one, chart.panels[one.panel]).rows}
+        if one.kind == "theory":
+            shown.append(trace | more)
+            continue
         shown.append({key: value for key, value in trace.items() if key not in _FILLED} | more)
         shown[-1]["at"] = [value for value, *_ in trace["customdata"]]
     groups = {
@@ -81,6 +84,7 @@ def _measured(column: str, measured: Measured) -> Json:
         **{name: plain(means[name].tolist()) for name in ("mean", "low", "high")},
         "counts": means["networks"].tolist(),
         "axis": y_axis(measured.panel, measured.networks),
+        "words": measured.words,
     }
 
 

@@ -11,7 +11,7 @@ from importlib import resources
 
 from plotly.offline import get_plotlyjs
 
-from polysemantic.report.charts import AnyChart, Section, TextTable
+from polysemantic.report.charts import AnyChart, Chart, Section, TextTable
 from polysemantic.report.interactive import Json, payload
 
 # Letters from which a cell of a table has several lines.

@@ -254,10 +254,10 @@ def test_hostile_names_do_no_harm(page, tmp_path):
     assert page.locator("h1 *, td *, figcaption *, option *").count() == 0
     assert page.locator("img, iframe").count() == 0
     assert page.locator("script:not([type])").count() == 2
-    ticks = page.locator("#width .xtick text").all_text_contents()
+    ticks = page.locator("#against .xtick text").all_text_contents()
     assert f"=1+1{HOSTILE}%{{x}}" in ticks
-    rows = downloaded(page, "width")
-    assert {row["grid_point"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
+    rows = downloaded(page, "against")
+    assert {row["init from"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
 
 
 def test_an_injected_script_would_not_run(browser, report, tmp_path):

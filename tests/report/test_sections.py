@@ -20,7 +20,7 @@ from polysemantic.report.charts import Chart
 from polysemantic.report.groups import statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.reading import read_material
-from polysemantic.report.sections import dose, frontier
+from polysemantic.report.sections import against, dose, frontier
 from polysemantic.results.columns import COLUMNS
 from polysemantic.results.glossary import MEANINGS
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
@@ -93,7 +93,7 @@ def test_no_theory_is_drawn_beside_inputs_that_it_says_nothing_of(sweep, grid):
         assert any(text.startswith("No theory is drawn: it assumes one-hot inputs") for s in made for text in s.text)
 
 
-def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp_path):
+def test_theory_stands_beside_any_setting_where_it_holds(grid, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(grid, run)
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -101,15 +101,14 @@ def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp
     config["ensemble"]["vary"]["l1"][0] = 0.0
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     material, charts, _ = sections(run)
-    chart = charts["width"]
-    means = named(chart, "all networks", "mean")
-    assert means.x == ["0.001, 0.05", "0.001, 0.3", "0.01, 0.05", "0.01, 0.3"]
-    expected = material.results.groupby(["l1", "probability"])["polysemantic_neurons"].mean()
-    assert means.y == expected.tolist()
-    np.testing.assert_allclose(named(chart, "theory, n²/4m", "theory").y, [np.nan, np.nan, 100 / 48, 100 / 48])
-    assert chart.panels[0].x == "L1 coefficient, probability"
-    ticks = [axis["ticktext"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name]
-    assert ticks == [means.x] * 2
+    assert "width" not in charts
+    chart = charts["against"].charts["L1 coefficient"]
+    for law, value in (("n²/4m", 100 / 48), ("n(n-1)/2(2m-1)", 90 / 46)):
+        # One curve, though there is one of networks for each probability.
+        shown = named(chart, f"theory, {law}", "theory")
+        assert shown.x == named(chart, "probability = 0.3", "mean").x
+        np.testing.assert_allclose(shown.y, [np.nan, value])
+    assert f"{len(material.points) // 2} of {len(material.points)} grid points" in " ".join(against(material).text)
 
 
 def test_the_dose_is_the_expected_number_of_companions(grid):

@@ -92,6 +92,7 @@
 
   // The points or means of a curve, at which only the measurement was missing.
   function filled(trace, measure, networks) {
+    if (trace.of === "theory") return trace;
     const pick = (values) => trace.rows.map((row) => (row < 0 ? null : values[row]));
     const told = (texts) => trace.at.map((x, at) => [x, texts[at]]);
     if (trace.of === "points") return { ...trace, y: pick(measure.networks), customdata: told(pick(networks)) };
@@ -106,6 +107,7 @@
 
   function drawAgainst(data, controls, plots) {
     const plot = element(plots, "div");
+    const words = element(plots.parentElement, "p", { class: "words" });
     const redraw = () => draw();
     const across = choice(controls, "horizontal", data.across.map(({ label }) => label), redraw);
     const what = choice(controls, "vertical", data.measures.map(({ label }) => label), redraw);
@@ -134,7 +136,10 @@
     function draw() {
       const view = data.across[across.value], measure = data.measures[what.value];
       const alone = measure === coverage, names = chosen(view);
-      const traces = view.traces.filter((trace) => names.has(trace.legendgroup) && !(alone && trace.yaxis === "y2"))
+      words.textContent = measure.words;
+      // Theory is about what is shown at first.
+      const shown = (trace) => (trace.of === "theory" ? measure === data.measures[0] : names.has(trace.legendgroup));
+      const traces = view.traces.filter((trace) => shown(trace) && !(alone && trace.yaxis === "y2"))
         .map((trace) => filled(trace, trace.yaxis === "y" ? measure : coverage, data.networks));
       const known = new Set(traces.filter((trace) => trace.yaxis === "y" && trace.y.some((y) => y !== null))
         .map((trace) => trace.legendgroup));

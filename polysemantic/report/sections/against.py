@@ -20,9 +20,11 @@ from polysemantic.report.groups import (
 from polysemantic.report.labels import MEASURES, heading, label
 from polysemantic.report.material import Material
 from polysemantic.report.scales import is_number
+from polysemantic.report.theory_curves import at_points, note
 from polysemantic.results.columns import look_up
+from polysemantic.results.glossary import glossary
 
-_COVERAGE = "coverage"
+_COUNT, _COVERAGE = "polysemantic_neurons", "coverage"
 _TEXT = (
     "Each faint point is a network, each mark a mean with its 95 % interval over networks. Curves stand side by side "
     "at each setting, and so do networks in the order of their seeds: the tick below them says which setting it is."
@@ -40,6 +42,9 @@ def against(material: Material) -> Section | None:
     points = groups.size().index.to_frame(index=False)
     networks = thinned(material, material.results.assign(grid_point=groups.ngroup())).reset_index(drop=True)
     measured = {name: _measured(material, networks, name) for name in measures}
+    # A row of the results for each grid point.
+    rows = groups[["run", "point"]].first().reset_index(drop=True)
+    theory = rows if measures[0] == _COUNT else rows.iloc[:0]
     shown = {name: measured[name] for name in dict.fromkeys([measures[0], *({_COVERAGE} & {*measures})])}
     title = (
         f"{heading(measures[0]).capitalize()} and other measurements against {_alternatives([*map(heading, across)])}"
@@ -47,13 +52,13 @@ def against(material: Material) -> Section | None:
     chart = Against(
         "against",
         f"{title}: {material.description}",
-        {label(axis): _chart(material, axis, networks, points, shown) for axis in across},
+        {label(axis): _chart(material, axis, networks, points, shown, theory) for axis in across},
         measured,
         network_details(material, networks),
         pd.DataFrame({label(axis): [material.text(axis, value) for value in points[axis]] for axis in material.axes}),
     )
     zero = any(panel.zero_at is not None for one in chart.charts.values() for panel in one.panels)
-    return Section(title, [_TEXT, *([_ZERO] if zero else []), *thinning_note(material)], [chart])
+    return Section(title, [_TEXT, note(material), *([_ZERO] if zero else []), *thinning_note(material)], [chart])
 
 
 def _measured(material: Material, networks: pd.DataFrame, name: str) -> Measured:
@@ -65,11 +70,17 @@ def _measured(material: Material, networks: pd.DataFrame, name: str) -> Measured
         numbers(networks[name]),
         statistics(material.results, material.axes, name, material.columns),
         dataclasses.replace(panel, log_y=not column.is_share and not column.from_zero and spans_decades(values)),
+        glossary(dict.fromkeys([name, _COVERAGE]), material.columns),
     )
 
 
 def _chart(
-    material: Material, x: str, networks: pd.DataFrame, points: pd.DataFrame, shown: dict[str, Measured]
+    material: Material,
+    x: str,
+    networks: pd.DataFrame,
+    points: pd.DataFrame,
+    shown: dict[str, Measured],
+    theory: pd.DataFrame,
 ) -> Chart:
     """Measurements against a setting, a colour for each combination of the others."""
     by = [axis for axis in material.axes if axis != x and not goes_along(material, axis, x)]
@@ -80,7 +91,11 @@ def _chart(
         for one in _curve(measured, networks, rows, x, Series(name, "mean", [], [], colour=colour, panel=panel))
     ]
     axes = settings_panels(x, material.results[x], [*shown], known=material.columns)
-    return Chart("against", "", axes, {"": series}, pd.DataFrame())
+    groups = split(material, by, _in_order(points, x)) if len(theory) else ()
+    laws = [law for _, rows in groups for law in at_points(material, theory.loc[rows.index], positions(rows[x]))]
+    # Curves of equal sizes have one curve of theory.
+    different = {(law.name, *map(str, law.x), *map(str, law.y)): law for law in laws}
+    return Chart("against", "", axes, {"": [*series, *different.values()]}, pd.DataFrame())
 
 
 def _curve(measured: Measured, networks: pd.DataFrame, points: pd.DataFrame, x: str, empty: Series) -> Iterator[Series]:
