@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from polysemantic.report.charts import Chart, Panel, Value
 from polysemantic.report.labels import markup
 from polysemantic.report.plain import Json
-from polysemantic.report.scales import break_at, round_ticks, tick_texts
+from polysemantic.report.scales import break_at, round_ticks, tick_places, tick_texts
 from polysemantic.report.traces import axis
 
 # Between panels side by side, as a share of the width.
@@ -62,8 +62,7 @@ def x_axis(panel: Panel) -> Json:
     made |= _LOG if panel.log_x else {}
     made |= {"rangemode": "tozero"} if panel.categories or panel.zero_x else {}
     if panel.ticks:
-        shown = [panel.zero_at if panel.log_x and tick == 0 else tick for tick in panel.ticks]
-        made |= {"tickvals": shown, "ticktext": tick_texts(panel.ticks)}
+        made |= {"tickvals": tick_places(panel.ticks, panel.zero_at), "ticktext": tick_texts(panel.ticks)}
     return made
 
 

@@ -12,7 +12,8 @@ from importlib import resources
 from plotly.offline import get_plotlyjs
 
 from polysemantic.report.charts import AnyChart, Chart, Section, TextTable
-from polysemantic.report.interactive import Json, payload
+from polysemantic.report.interactive import payload
+from polysemantic.report.plain import Json
 
 # Letters from which a cell of a table has several lines.
 _LONG = 40

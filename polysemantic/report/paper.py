@@ -15,12 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.scale import SymmetricalLogTransform
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from polysemantic.report.charts import Against, AnyChart, Chart, Panel, Phase, Series, Slides, Value, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_texts
 from polysemantic.report.placing import apart, places
-from polysemantic.report.scales import break_at, tick_texts
+from polysemantic.report.scales import break_at, tick_places, tick_texts
 from polysemantic.results.columns import look_up
 
 # Inches: a column of a two-column paper.
@@ -160,8 +161,7 @@ def _finish(axes: Axes, panel: Panel) -> None:
     if panel.words:
         _words(axes, panel.words)
     if panel.ticks:
-        shown = [panel.zero_at if panel.log_x and tick == 0 else tick for tick in panel.ticks]
-        axes.set_xticks(shown, labels=tick_texts(panel.ticks))
+        axes.set_xticks(tick_places(panel.ticks, panel.zero_at), labels=tick_texts(panel.ticks))
         axes.minorticks_off()
     if panel.zero_at is not None:
         axes.axvline(break_at(panel.zero_at), color="#999999", linewidth=0.6, linestyle=":")
@@ -192,8 +192,9 @@ def _words(axes: Axes, words: Sequence[str]) -> None:
 def plain_ticks(axis: Axis) -> None:
     """Few ticks of a logarithmic axis in plain numbers, however few decades it spans; 0 among them if it has one."""
     low, high = axis.get_view_interval()
-    if axis.get_scale() == "symlog":
-        axis.set_major_locator(FixedLocator(_powers(low, high, axis.get_transform().linthresh)))
+    transform = axis.get_transform()
+    if isinstance(transform, SymmetricalLogTransform):
+        axis.set_major_locator(FixedLocator(_powers(low, high, transform.linthresh)))
     else:
         several = LogLocator(subs=(1, 3) if high < 1e3 * low else (1,))
         axis.set_major_locator(MaxNLocator(4) if high < 10 * low else several)

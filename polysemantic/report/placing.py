@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,9 @@ def apart(series: Series, panel: Panel) -> Series:
     after = list(series.x).index(0) + 1
     gaps = {"x": None, "y": math.nan, "low": math.nan, "high": math.nan, "detail": "", "rows": -1}
     held = {name: getattr(series, name) for name in gaps}
-    broken = {name: [*of[:after], gaps[name], *of[after:]] for name, of in held.items() if of is not None}
+    broken: dict[str, Any] = {
+        name: [*of[:after], gaps[name], *of[after:]] for name, of in held.items() if of is not None
+    }
     return dataclasses.replace(series, **broken)
 
 

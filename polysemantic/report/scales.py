@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,6 +113,11 @@ def _readable(values: np.ndarray, places: np.ndarray) -> list[float] | None:
         if not kept or (place - places[kept[-1]] >= least and (places[-1] - place >= least or at == len(places) - 1)):
             kept.append(at)
     return [float(values[at]) for at in kept]
+
+
+def tick_places(ticks: Sequence[float], zero_at: float | None) -> list[float]:
+    """Where ticks stand, of which 0 may have a place of its own."""
+    return [zero_at if zero_at is not None and tick == 0 else tick for tick in ticks]
 
 
 def tick_texts(ticks: list[float]) -> list[str]:

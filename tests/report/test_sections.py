@@ -16,7 +16,7 @@ from polysemantic.functional import (
     participation_ratio_null,
     polysemantic_neurons,
 )
-from polysemantic.report.charts import Chart
+from polysemantic.report.charts import Against, Chart
 from polysemantic.report.groups import statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.reading import read_material
@@ -82,14 +82,15 @@ def test_both_theory_curves_are_drawn_over_the_widths(widths):
     assert (paper.x[0], paper.x[-1]) == (3, 48)
     np.testing.assert_allclose(paper.y, [64 / (4 * m) if m >= 4 else np.nan for m in paper.x])
     np.testing.assert_allclose(expected.y, [expected_polysemantic_neurons(8, m) for m in expected.x])
-    (text,) = [text for section in made for text in section.text if text.startswith("Dashed: theory")]
+    (text,) = {text for section in made for text in section.text if text.startswith("Dashed: theory")}
     assert "for 2 of 3 grid points. The others lack: n ≤ 2m." in text
 
 
 def test_no_theory_is_drawn_beside_inputs_that_it_says_nothing_of(sweep, grid):
     for runs in (sweep, grid):
         _, charts, made = sections(runs)
-        assert not [series for series in charts["width"].views[""] if series.kind == "theory"]
+        drawn = [*charts["against"].charts.values(), *([charts["width"]] if "width" in charts else [])]
+        assert not [series for chart in drawn for series in chart.views[""] if series.kind == "theory"]
         assert any(text.startswith("No theory is drawn: it assumes one-hot inputs") for s in made for text in s.text)
 
 
@@ -229,6 +230,9 @@ def test_every_chart_and_table_explains_the_columns_that_it_shows(which, request
     known = {COLUMNS[name].label: COLUMNS[name] for name in MEANINGS}
     _, charts, made = sections(request.getfixturevalue(which))
     shown = [(chart.words, [p.y for p in chart.panels]) for chart in charts.values() if isinstance(chart, Chart)]
+    shown += [
+        (one.words, [one.label]) for c in charts.values() if isinstance(c, Against) for one in c.measures.values()
+    ]
     shown += [(table.words, table.columns) for section in made for table in section.tables]
     explained = [
         (words, known[label]) for words, texts in shown for text in texts if (label := text.partition(" (")[0]) in known

@@ -35,7 +35,8 @@ _ZERO = "On a logarithmic axis, which has no place for 0, a dotted line sets 0 a
 def against(material: Material) -> Section | None:
     """Any measurement against any setting that differs."""
     measures = [name for name in (*MEASURES, *material.own_columns) if has(material, name)]
-    across = sorted(material.axes, key=lambda axis: not is_number(material.results[axis]))
+    numbers_first = [axis for axis in material.axes if is_number(material.results[axis])]
+    across = list(dict.fromkeys([*numbers_first, *material.axes]))
     if not across or not measures:
         return None
     groups = material.results.groupby(material.axes, sort=True, dropna=False)
