@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from findings.conduct import config
+from findings.drawing import polished
 from findings.formatting import markdown, plain_markdown
 from findings.glossary import explained, words_of
 from findings.networks import LATE, STILL
@@ -59,7 +60,7 @@ def write_page(questions: Mapping[str, Question], tables: Tables, docs: Path = D
     figures.mkdir(parents=True, exist_ok=True)
     for number, (name, question) in enumerate(questions.items(), start=1):
         if all(needed in tables for needed in (*question.sweeps, *question.reads)):
-            figure = question.draw(tables)
+            figure = polished(question.draw(tables))
             figure.savefig(figures / f"{name}.png", dpi=140, metadata={"Software": None})
             answers[f"{number}. {question.title}"] = answer = question.tell(tables)
             sections.append(_section(number, name, question, answer, _runs(question, tables), words_of(figure)))

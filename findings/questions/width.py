@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from typing_extensions import override
 
-from findings.drawing import GREY, curve, finish, panels
+from findings.drawing import GREY, curve, finish, panels, tell_zero
 from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.question import Answer, Question, Tables, together
 from findings.statistics import by_key, power_law
@@ -16,6 +16,9 @@ from polysemantic.theory import expected_polysemantic_neurons, polysemantic_neur
 # Read off the collisions figure of the paper's repository (tmychow/incidental-polysemanticity), good to about 5 %.
 PAPER = {256: 72, 512: 24, 768: 13.7, 1024: 10.1, 1280: 8.4, 1536: 8.2, 1792: 6.1, 2048: 5.4, 2304: 5.0, 2560: 4.9}
 PAPER |= {2816: 4.2, 3072: 3.8, 3328: 3.3, 3584: 3.5, 3840: 3.6, 4096: 3.8}
+
+# Where the figure shows networks without a polysemantic neuron, below 1.
+_ZERO = 0.25
 
 
 class Width(Question):
@@ -122,10 +125,10 @@ class Width(Question):
         widths = _between(int(small["n_hidden"].min()), int(small["n_hidden"].max()))
         right.plot(widths, [polysemantic_neurons_paper(64, m) for m in widths], "--", color=GREY, label="theory, n²/4m")
         for at, (name, rows) in enumerate(small.groupby("optimizer")):
-            curve(right, rows, "n_hidden", "polysemantic_neurons", name=str(name).partition("(")[0], at=at)
-        finish(
-            right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "symlog"}
-        )
+            optimiser = str(name).partition("(")[0]
+            curve(right, rows, "n_hidden", "polysemantic_neurons", name=optimiser, at=at, zero_at=_ZERO)
+        finish(right, "n_hidden", "polysemantic_neurons", title="n = 64, by optimiser", scales={"x": "log", "y": "log"})
+        tell_zero(right, _ZERO, [1, 3, 10])
         for axes, rows in ((left, tables["width"]), (right, small)):
             ticks = sorted(rows["n_hidden"].unique())
             axes.set_xticks(ticks, labels=[str(tick) for tick in ticks])

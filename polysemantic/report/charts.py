@@ -14,6 +14,8 @@ from polysemantic.results.columns import COLUMNS, Column
 Value = str | float | None
 """A position on an axis: a number, a word, or nothing, where a curve breaks off."""
 Kind = Literal["points", "mean", "line", "band", "theory", "life", "mark"]
+Spread = Literal["none", "curves", "points"]
+"""What is moved aside on a horizontal axis: nothing, each curve with its points, or points of one place alone."""
 
 
 @dataclasses.dataclass
@@ -32,6 +34,7 @@ class Series:
         panel: Number of the panel.
         dash: Number of the pattern of a `line`, so that curves on top of one another are all seen.
         detail: What hovering tells beyond the numbers.
+        rows: Of a chart that offers several measurements, the network or grid point of each value.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Series:
     panel: int = 0
     dash: int = 0
     detail: Sequence[str] | None = None
+    rows: Sequence[int] | None = None
 
 
 @dataclasses.dataclass
@@ -60,6 +64,8 @@ class Panel:
         categories: Whether the vertical axis holds words.
         words: What the horizontal axis holds, in order, if that is words.
         ticks: Where the horizontal axis has ticks; None for round numbers.
+        zero_at: Where a logarithmic horizontal axis shows the value 0; None if it has none.
+        spread: What is moved aside so that networks of one place do not hide one another.
         limits: Ends of the vertical axis; None for those of the data.
     """
 
@@ -72,6 +78,8 @@ class Panel:
     categories: bool = False
     words: Sequence[str] = ()
     ticks: list[float] | None = None
+    zero_at: float | None = None
+    spread: Spread = "none"
     limits: tuple[float, float] | None = None
 
 
@@ -101,8 +109,50 @@ class Chart:
 
     @property
     def legend(self) -> bool:
-        """Whether a legend tells more than the labels of the axes."""
-        return any(one.name != self.panels[one.panel].y for series in self.views.values() for one in series)
+        """Whether a legend tells more than the labels of the axes: there are several names, and these are others."""
+        series = [one for view in self.views.values() for one in view]
+        return len({one.name for one in series}) > 1 and any(one.name != self.panels[one.panel].y for one in series)
+
+
+@dataclasses.dataclass
+class Measured:
+    """A measurement of every network, for a chart that offers several.
+
+    Args:
+        label: What the vertical axis calls it.
+        networks: Its value of each network, nan where there is none.
+        means: A row for each grid point, with its `mean` over networks, the `low` and `high` ends of the 95 % interval
+            and the number of `networks`.
+        panel: Its vertical axis.
+        words: What it means, on one line.
+    """
+
+    label: str
+    networks: list[float]
+    means: pd.DataFrame
+    panel: Panel
+    words: str = ""
+
+
+@dataclasses.dataclass
+class Against:
+    """Any measurement against any setting, beside coverage.
+
+    Args:
+        key: Short name.
+        title: What it shows.
+        charts: The first measurement, with coverage if there is any, against each setting, by its label.
+        measures: What can be chosen, by column.
+        networks: What hovering tells of each network.
+        points: The settings of each grid point in words, a column for each setting by its label.
+    """
+
+    key: str
+    title: str
+    charts: dict[str, Chart]
+    measures: dict[str, Measured]
+    networks: list[str]
+    points: pd.DataFrame
 
 
 @dataclasses.dataclass
@@ -167,6 +217,10 @@ class Slides:
     networks: list[Matrices]
 
 
+AnyChart = Chart | Against | Phase | Slides
+"""Whatever a section can draw."""
+
+
 @dataclasses.dataclass
 class TextTable:
     """Words and numbers in rows.
@@ -198,6 +252,6 @@ class Section:
 
     title: str
     text: list[str] = dataclasses.field(default_factory=list)
-    charts: list[Chart | Phase | Slides] = dataclasses.field(default_factory=list)
+    charts: list[AnyChart] = dataclasses.field(default_factory=list)
     tables: list[TextTable] = dataclasses.field(default_factory=list)
     files: dict[str, str] = dataclasses.field(default_factory=dict)

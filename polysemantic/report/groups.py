@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from polysemantic.report.charts import Panel, Series, Value
-from polysemantic.report.labels import label, value_text
+from polysemantic.report.charts import Panel, Series, Spread, Value
+from polysemantic.report.labels import counted, label, value_text
 from polysemantic.report.material import Material
+from polysemantic.report.scales import is_number, scale
 from polysemantic.results.columns import COLUMNS, Column, look_up
 from polysemantic.results.intervals import interval_of, interval_text
 
@@ -57,8 +58,14 @@ def curves(material: Material, x: str, columns: list[str], by: list[str]) -> lis
 def _networks(material: Material, rows: pd.DataFrame, x: str, column: str, empty: Series) -> Series:
     known = rows.dropna(subset=[column])
     known = thinned(material, known)
-    told = [_network(material, row) for row in known[["run", "seed", "coverage"]].to_dict("records")]
-    return dataclasses.replace(empty, x=positions(known[x]), y=numbers(known[column]), detail=told)
+    return dataclasses.replace(
+        empty, x=positions(known[x]), y=numbers(known[column]), detail=network_details(material, known)
+    )
+
+
+def network_details(material: Material, rows: pd.DataFrame) -> list[str]:
+    """What hovering tells of each network: which it is, and its coverage."""
+    return [_network(material, row) for row in rows[["run", "seed", "coverage"]].to_dict("records")]
 
 
 def thinned(material: Material, rows: pd.DataFrame) -> pd.DataFrame:
@@ -75,18 +82,24 @@ def thinning_note(material: Material) -> list[str]:
 
 def _means(rows: pd.DataFrame, x: str, column: str, empty: Series) -> Series:
     means = statistics(rows, [x], column).dropna(subset=["mean"])
-    told = [f"mean of {count} networks" for count in means["networks"]]
+    told = [f"mean of {counted(count, 'network')}" for count in means["networks"]]
     low, mean, high = (numbers(means[end]) for end in ("low", "mean", "high"))
     return dataclasses.replace(empty, x=positions(means[x]), y=mean, low=low, high=high, detail=told)
 
 
 def split(material: Material, by: list[str], rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The rows of each combination of some axes, and what to call it."""
-    if not by:
+    """The rows of each combination of some axes, and what to call it: by what not all of them share."""
+    differing = [axis for axis in by if rows[axis].astype(str).nunique() > 1]
+    if not differing:
         yield "all networks", rows
         return
-    for _, group in rows.groupby(by, sort=True, dropna=False):
-        yield material.point_label(group.iloc[0], by), group
+    for _, group in rows.groupby(differing, sort=True, dropna=False):
+        yield material.point_label(group.iloc[0], differing), group
+
+
+def goes_along(material: Material, axis: str, x: str) -> bool:
+    """Whether an axis has one value for each x, as a batch size that was chosen by it: no curve is of one alone."""
+    return bool(material.results.groupby(x)[axis].nunique().max() <= 1)
 
 
 def _network(material: Material, row: dict[Any, Any]) -> str:
@@ -113,19 +126,46 @@ def counts_table(material: Material, x: str, columns: list[str], by: list[str]) 
     return pd.concat(tables, ignore_index=True)
 
 
-def panels(x: str, columns: list[str], *, log_x: bool = False, log_y: bool = False) -> list[Panel]:
+def panels(
+    x: str,
+    columns: list[str],
+    *,
+    log_x: bool = False,
+    log_y: bool = False,
+    spread: Spread = "none",
+    known: Mapping[str, Column] = COLUMNS,
+) -> list[Panel]:
     """Axes of some columns against another, counts from 0; the first may be logarithmic."""
     return [
         Panel(
             label(x),
-            label(column),
+            label(column, known),
             log_x,
             log_y and at == 0,
             zero_x=look_up(x).from_zero,
-            zero_y=look_up(column).from_zero,
-            limits=SHARE if look_up(column).is_share else None,
+            zero_y=look_up(column, known).from_zero,
+            spread=spread,
+            limits=SHARE if look_up(column, known).is_share else None,
         )
         for at, column in enumerate(columns)
+    ]
+
+
+def settings_panels(
+    x: str,
+    values: pd.Series[Any],
+    columns: list[str],
+    *,
+    log_y: bool = False,
+    at_values: bool = True,
+    known: Mapping[str, Column] = COLUMNS,
+) -> list[Panel]:
+    """Axes of some columns against a setting, whose scale and ticks its values decide."""
+    found = scale(values, at_values=at_values)
+    words = () if is_number(values) else tuple(dict.fromkeys(map(str, values.dropna())))
+    return [
+        dataclasses.replace(panel, ticks=found.ticks, zero_at=found.zero_at, words=words, zero_x=False)
+        for panel in panels(x, columns, log_x=found.log, log_y=log_y, spread="curves", known=known)
     ]
 
 

@@ -55,6 +55,16 @@ def value_text(value: Any) -> str:
     return "-" if math.isnan(value) else f"{value:g}"
 
 
+def counted(number: int, noun: str) -> str:
+    """How many there are of something.
+
+    Example:
+        >>> counted(1, "network"), counted(3, "network")
+        ('1 network', '3 networks')
+    """
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def value_texts(values: Iterable[Any]) -> list[str]:
     """Values of one axis, numbers in as few digits as tell them apart."""
     grid = list(values)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from polysemantic.report.labels import value_text, value_texts
+from polysemantic.report.labels import heading, value_text, value_texts
 from polysemantic.report.sources import Point, Source, evenly
 from polysemantic.results.columns import COLUMNS, Column
 
@@ -29,7 +29,7 @@ class Material:
         axes: The columns in which the runs or their grid points differ on purpose.
         knobs: Those among them that belong to the input distribution.
         given: The paths that the report was asked for.
-        unfinished: How many cells of sweeps have no results.
+        missing: What is known of each cell of a sweep that has no results.
     """
 
     sources: list[Source]
@@ -37,7 +37,7 @@ class Material:
     axes: list[str]
     knobs: list[str]
     given: list[Path]
-    unfinished: int = 0
+    missing: Sequence[str] = ()
 
     @functools.cached_property
     def own_columns(self) -> dict[str, Column]:
@@ -63,9 +63,11 @@ class Material:
         return [dataclasses.replace(p, label=f"{p.source.name} {p.label}") if p.label in repeated else p for p in found]
 
     def point_label(self, values: Mapping[Any, Any] | pd.Series[Any], axes: list[str] | None = None) -> str:
-        """The values of the axes in words."""
+        """The values of the axes in words, each by the name that the axis of a chart has."""
         shown = self.axes if axes is None else axes
-        named = [f"{axis} = {self.text(axis, values[axis])}" for axis in shown if pd.notna(values[axis])]
+        named = [f"{heading(axis)} = {self.text(axis, values[axis])}" for axis in shown if pd.notna(values[axis])]
+        if shown and not named:
+            return f"without {', '.join(map(heading, shown))}"
         return ", ".join(named) or "all networks"
 
     def text(self, axis: str, value: Any) -> str:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+
 import pandas as pd
 
 from polysemantic.report.charts import Series
 from polysemantic.report.groups import numbers, statistics
-from polysemantic.report.labels import label
+from polysemantic.report.labels import counted, label
 from polysemantic.report.material import Material
 
 # Grid points whose training is told: more would make the page large, and nobody would look.
 POINTS = 24
 _STEPS = 120
+NO_HISTORY = "measurements over training"
+"""What a grid point lacks whose training cannot be told."""
+# Grid points named among those that are not shown.
+_NAMED = 12
 
 
 def histories(material: Material, columns: list[str]) -> dict[str, pd.DataFrame]:
@@ -29,7 +35,7 @@ def band(rows: pd.DataFrame, column: str, panel: int) -> list[Series]:
     kept = sorted(rows["step"].unique())
     kept = kept[:: max(1, len(kept) // _STEPS)]
     means = statistics(rows[rows["step"].isin(kept)], ["step"], column).dropna(subset=["mean"])
-    counts = [f"mean of {count} networks" for count in means["networks"]]
+    counts = [f"mean of {counted(count, 'network')}" for count in means["networks"]]
     x, y, low, high = (numbers(means[name]) for name in ("step", "mean", "low", "high"))
     return [Series(label(column), "band", x, y, low, high, colour=panel, panel=panel, detail=counts)]
 
@@ -44,7 +50,30 @@ def history_table(found: dict[str, pd.DataFrame], columns: list[str]) -> pd.Data
     return pd.concat(tables, ignore_index=True)
 
 
-def limit_note(material: Material, limit: int = POINTS) -> list[str]:
-    """Says that only some grid points are shown, if so."""
-    total = len(material.points)
-    return [f"{limit} of {total} grid points, to keep the page small."] if total > limit else []
+def limit_note(
+    material: Material, limit: int = POINTS, found: Collection[str] | None = None, lacking: str = ""
+) -> list[str]:
+    """Says which grid points are not shown, and why, if there are any.
+
+    Args:
+        material: What the report is made of.
+        limit: How many grid points the page has room for.
+        found: The labels of those that are shown; None for all that there is room for.
+        lacking: What the others lack, after "without".
+    """
+    total = [point.label for point in material.points]
+    chosen = [point.label for point in material.shown_points(limit)]
+    left = [name for name in total if name not in set(chosen)]
+    bare = [name for name in chosen if found is not None and name not in found]
+    notes = [
+        f"{len(chosen)} of {len(total)} grid points have room here, evenly from all, to keep the page small. "
+        f"Left out: {some(left)}."
+    ]
+    notes = notes if left else []
+    return [*notes, f"Not shown, without {lacking}: {some(bare)}."] if bare else notes
+
+
+def some(names: Sequence[str], at_most: int = _NAMED) -> str:
+    """The first of many names."""
+    more = len(names) - at_most
+    return "; ".join(names[:at_most]) + (f"; and {more} more" if more > 0 else "")

@@ -11,9 +11,12 @@ from importlib import resources
 
 from plotly.offline import get_plotlyjs
 
-from polysemantic.report.charts import Chart, Phase, Section, Slides, TextTable
-from polysemantic.report.interactive import Json, payload
+from polysemantic.report.charts import AnyChart, Chart, Section, TextTable
+from polysemantic.report.interactive import payload
+from polysemantic.report.plain import Json
 
+# Letters from which a cell of a table has several lines.
+_LONG = 40
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -69,7 +72,7 @@ def _section(at: int, section: Section) -> str:
     return f'<section id="section-{at}">{"".join(parts)}</section>\n'
 
 
-def _chart(chart: Chart | Phase | Slides) -> str:
+def _chart(chart: AnyChart) -> str:
     return (
         f'<figure class="chart" id="{escape(chart.key)}"><figcaption>{escape(chart.title)}</figcaption>'
         '<div class="controls"></div><div class="plots"></div>'
@@ -92,13 +95,16 @@ def _json(data: Json) -> str:
 def _table(table: TextTable) -> str:
     head = _row("th", table.columns)
     rows = "".join(_row("td", row) for row in table.rows)
-    caption = f"<caption>{escape(table.caption)}</caption>"
-    whole = f"<table>{caption}<thead>{head}</thead><tbody>{rows}</tbody></table>"
-    return f'<div class="scroll">{whole}</div>{_words(table.words)}'
+    # Whoever has no mouse scrolls it by keys, once it has the focus.
+    name = escape(table.caption)
+    box = f'<p class="caption">{name}</p><div class="scroll" tabindex="0" role="region" aria-label="{name}">'
+    return f"{box}<table><thead>{head}</thead><tbody>{rows}</tbody></table></div>{_words(table.words)}"
 
 
 def _row(cell: str, texts: Iterable[str]) -> str:
-    return "<tr>" + "".join(f"<{cell}>{escape(text)}</{cell}>" for text in texts) + "</tr>"
+    # A number and its interval stay on one line; a long text has several.
+    kinds = ((text, ' class="long"' if len(text) > _LONG else "") for text in texts)
+    return "<tr>" + "".join(f"<{cell}{kind}>{escape(text)}</{cell}>" for text, kind in kinds) + "</tr>"
 
 
 def _file(name: str, text: str) -> str:

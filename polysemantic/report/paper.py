@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,10 +15,13 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.scale import SymmetricalLogTransform
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from polysemantic.report.charts import Chart, Panel, Phase, Series, Slides, Value, largest
-from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_text, value_texts
+from polysemantic.report.charts import Against, AnyChart, Chart, Panel, Phase, Series, Slides, Value, largest
+from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_texts
+from polysemantic.report.placing import apart, places
+from polysemantic.report.scales import break_at, tick_places, tick_texts
 from polysemantic.results.columns import look_up
 
 # Inches: a column of a two-column paper.
@@ -41,14 +45,14 @@ _WORDS = 20
 _SIGNS = LinearSegmentedColormap.from_list("signs", DIVERGING)
 
 
-def draw(chart: Chart | Phase | Slides) -> dict[str, bytes]:
+def draw(chart: AnyChart) -> dict[str, bytes]:
     """A chart as PDF and PNG, by file name; of several views the first, of a slider the first and the last step."""
     figure = arranged(chart)
     with mpl.rc_context(_STYLE):
         return {f"{chart.key}.{kind}": _saved(figure, kind) for kind in ("pdf", "png")}
 
 
-def arranged(chart: Chart | Phase | Slides) -> Figure:
+def arranged(chart: AnyChart) -> Figure:
     """The figure of a chart, with all its parts in their places."""
     with mpl.rc_context(_STYLE):
         figure = _figure(chart)
@@ -66,7 +70,9 @@ def _saved(figure: Figure, kind: str) -> bytes:
     return content.getvalue()
 
 
-def _figure(chart: Chart | Phase | Slides) -> Figure:
+def _figure(chart: AnyChart) -> Figure:
+    if isinstance(chart, Against):
+        return _curves(next(iter(chart.charts.values())))
     if isinstance(chart, Phase):
         return _phase(chart)
     return _slides(chart) if isinstance(chart, Slides) else _curves(chart)
@@ -74,17 +80,16 @@ def _figure(chart: Chart | Phase | Slides) -> Figure:
 
 def _curves(chart: Chart) -> Figure:
     rows = len(chart.panels)
-    name, series = next(iter(chart.views.items()))
+    name, found = next(iter(chart.views.items()))
+    series = [apart(one, chart.panels[one.panel]) for one in found]
+    placed = list(zip(series, places(series, chart.panels), strict=True))
     tall = 4.2 if chart.panels[0].categories else 2.4 if chart.panels[0].words else 2.0
     figure = Figure(figsize=(_WIDTH, tall * rows), layout="constrained")
     for at, panel in enumerate(chart.panels):
         axes = figure.add_subplot(rows, 1, at + 1)
-        if panel.words:
-            # Nothing, but in the order of the words.
-            axes.plot(panel.words, [np.nan] * len(panel.words))
-        for one in series:
+        for one, where in placed:
             if one.panel == at:
-                _series(axes, one)
+                _series(axes, one, where)
         _finish(axes, panel)
     if name:
         figure.axes[0].set_title(name, loc="left", fontsize=7, wrap=True)
@@ -93,20 +98,20 @@ def _curves(chart: Chart) -> Figure:
     return figure
 
 
-def _series(axes: Axes, series: Series) -> None:
+def _series(axes: Axes, series: Series, where: Sequence[Value]) -> None:
     at, symbol = look(series.colour)
     colour, marker = PALETTE[at], MARKERS[symbol]
-    x, y = _placed(series.x), _placed(series.y)
+    x, y = _placed(where), _placed(series.y)
     if series.kind == "life":
         _strokes(axes, series, colour)
     elif series.kind == "points":
-        axes.plot(x, y, marker, color=colour, alpha=0.35, markersize=2.5, label=series.name, mew=0)
+        axes.plot(x, y, marker, color=colour, alpha=0.4, markersize=2, label=series.name, mew=0)
     elif series.kind == "mark":
         axes.plot(
             x, y, marker, color=colour, markeredgecolor="white", mew=0.4, markersize=4, label=series.name, zorder=3
         )
     elif series.kind == "mean":
-        _mean(axes, series, colour, marker)
+        _mean(axes, series, x, colour, marker)
     else:
         theory = series.kind == "theory"
         colour = THEORY[series.colour % len(THEORY)] if theory else colour
@@ -117,14 +122,15 @@ def _series(axes: Axes, series: Series) -> None:
             axes.fill_between(x, series.low, series.high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _mean(axes: Axes, series: Series, colour: str, marker: str) -> None:
+def _mean(axes: Axes, series: Series, x: np.ndarray, colour: str, marker: str) -> None:
     assert series.low is not None
     assert series.high is not None
     y = np.array(series.y, dtype=float)
     reach = np.abs([y - series.low, np.array(series.high) - y])
     # Words are in no order that a line could follow.
     line = "" if any(isinstance(x, str) for x in series.x) else "-"
-    axes.errorbar(_placed(series.x), y, reach, fmt=f"{marker}{line}", color=colour, capsize=2, label=series.name)
+    style = f"{marker}{line}"
+    axes.errorbar(x, y, reach, fmt=style, color=colour, capsize=1.5, elinewidth=0.8, label=series.name, zorder=3)
 
 
 def _strokes(axes: Axes, series: Series, colour: str) -> None:
@@ -145,18 +151,20 @@ def _finish(axes: Axes, panel: Panel) -> None:
     axes.set(xlabel=panel.x, ylabel=panel.y.replace(" (", "\n("))
     if panel.log_x:
         axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
+        plain_ticks(axes.xaxis)
     if panel.log_y:
         axes.set_yscale("log")
-        _plain_ticks(axes.yaxis)
+        plain_ticks(axes.yaxis)
     _limit(axes, panel)
     if panel.categories:
         axes.tick_params(axis="y", labelsize=4)
     if panel.words:
-        _words(axes)
+        _words(axes, panel.words)
     if panel.ticks:
-        axes.set_xticks(panel.ticks, labels=[value_text(tick) for tick in panel.ticks])
+        axes.set_xticks(tick_places(panel.ticks, panel.zero_at), labels=tick_texts(panel.ticks))
         axes.minorticks_off()
+    if panel.zero_at is not None:
+        axes.axvline(break_at(panel.zero_at), color="#999999", linewidth=0.6, linestyle=":")
 
 
 def _limit(axes: Axes, panel: Panel) -> None:
@@ -173,20 +181,33 @@ def _from_zero(end: float) -> tuple[float, float]:
     return -0.02 * end, end
 
 
-def _words(axes: Axes) -> None:
+def _words(axes: Axes, words: Sequence[str]) -> None:
     """As many words below the horizontal axis as can be read."""
-    places, words = axes.get_xticks(), [text.get_text() for text in axes.get_xticklabels()]
-    every = -(-len(places) // _WORDS)
-    axes.set_xticks(places[::every], labels=words[::every], rotation=45, ha="right", fontsize=5)
-    axes.set_xlim(-0.5, len(places) - 0.5)
+    every = -(-len(words) // _WORDS)
+    shown = range(0, len(words), every)
+    axes.set_xticks(shown, labels=[words[at] for at in shown], rotation=45, ha="right", fontsize=5)
+    axes.set_xlim(-0.5, len(words) - 0.5)
 
 
-def _plain_ticks(axis: Axis) -> None:
-    """Few ticks of a logarithmic axis, in plain numbers, however few decades it spans."""
+def plain_ticks(axis: Axis) -> None:
+    """Few ticks of a logarithmic axis in plain numbers, however few decades it spans; 0 among them if it has one."""
     low, high = axis.get_view_interval()
-    axis.set_major_locator(MaxNLocator(4) if high < 10 * low else LogLocator(subs=(1, 3) if high < 1e3 * low else (1,)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+    transform = axis.get_transform()
+    if isinstance(transform, SymmetricalLogTransform):
+        axis.set_major_locator(FixedLocator(_powers(low, high, transform.linthresh)))
+    else:
+        several = LogLocator(subs=(1, 3) if high < 1e3 * low else (1,))
+        axis.set_major_locator(MaxNLocator(4) if high < 10 * low else several)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: tick_texts([value])[0]))
+    axis.set_minor_locator(NullLocator())
+
+
+def _powers(low: float, high: float, least: float) -> list[float]:
+    """0, and powers of ten on either side of it."""
+    first = math.ceil(math.log10(least) - 1e-9)
+    last = math.floor(math.log10(max(abs(low), abs(high), least)))
+    powers = [10.0**power for power in range(first, last + 1)]
+    return [tick for tick in (*(-power for power in reversed(powers)), 0.0, *powers) if low <= tick <= high]
 
 
 def _legend(figure: Figure, names: list[str]) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from polysemantic.report.labels import heading, value_text
 from polysemantic.report.material import Material, takes_several
 from polysemantic.report.sources import Source
 from polysemantic.results.columns import read_columns
-from polysemantic.results.settings import settings, short_names
+from polysemantic.results.settings import flat, settings, short_names
 
 
 def read_material(paths: list[Path]) -> Material:
@@ -22,25 +23,51 @@ def read_material(paths: list[Path]) -> Material:
     """
     # By where they really are: a run under two names, or beside the sweep that it belongs to, is one run.
     found: dict[Path, tuple[Path, pd.DataFrame | None]] = {}
-    unfinished = 0
+    missing: list[str] = []
     given = list({path.resolve(): path for path in paths}.values())
     for path in given:
         cells = sorted(cell for cell in path.glob("cells/*") if cell.is_dir())
         finished = [cell for cell in cells if _is_run(cell)]
-        unfinished += len(cells) - len(finished)
         if not finished and not _is_run(path):
             raise ValueError(f"`report` must be given a finished run or a sweep, got {str(path)!r}.")
+        missing += _missing(path, cells, {cell.name for cell in finished}) if finished else []
         table = pd.read_parquet(path / "results.parquet") if finished and _has_cells(path) else None
         for run in finished or [path]:
             if table is not None or run.resolve() not in found:
                 found[run.resolve()] = run, table
     names = _names([path for path, _ in found.values()])
     sources = [_read(name, path, table) for name, (path, table) in zip(names, found.values(), strict=True)]
-    return _side_by_side(sources, given, unfinished)
+    return _side_by_side(sources, given, missing)
 
 
 def _is_run(path: Path) -> bool:
     return (path / "results.parquet").is_file() and (path / "config.yaml").is_file()
+
+
+def _missing(sweep: Path, begun: list[Path], finished: set[str]) -> list[str]:
+    """What is known of each cell of a sweep that has no results: its settings, and how far it came."""
+    path = sweep / "sweep.yaml"
+    planned = (yaml.safe_load(path.read_text()) if path.is_file() else {}).get("cells") or {}
+    names = dict.fromkeys([*planned, *(cell.name for cell in begun)])
+    return [
+        f"{_cell(planned.get(name)) or name}: {_state(sweep / 'cells' / name)}"
+        for name in names
+        if name not in finished
+    ]
+
+
+def _cell(values: dict[str, Any] | None) -> str:
+    fixed = flat(values or {})
+    return ", ".join(f"{heading(key.rpartition('.')[2])} = {value_text(value)}" for key, value in fixed.items())
+
+
+def _state(cell: Path) -> str:
+    """How far a cell without results came, by the note that `sweep` keeps in it."""
+    if not cell.is_dir():
+        return "not begun"
+    path = cell / "cell.yaml"
+    note = (yaml.safe_load(path.read_text()) if path.is_file() else None) or {}
+    return f"failed ({note.get('error')})" if note.get("state") == "failed" else "begun, and not finished"
 
 
 def _has_cells(sweep: Path) -> bool:
@@ -77,7 +104,7 @@ def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
     )
 
 
-def _side_by_side(sources: list[Source], given: list[Path], unfinished: int) -> Material:
+def _side_by_side(sources: list[Source], given: list[Path], missing: list[str]) -> Material:
     varied = list(dict.fromkeys(name for source in sources for name in source.ensemble.vary))
     every = list(dict.fromkeys(key for source in sources for key in settings(source.config)))
     differing = [key for key in every if _differs(key, sources) or key.rpartition(".")[2] in varied]
@@ -91,7 +118,7 @@ def _side_by_side(sources: list[Source], given: list[Path], unfinished: int) -> 
     order = {name: at for at, name in enumerate(results["run"].unique())}
     sources = sorted(sources, key=lambda source: order[source.name])
     knobs = {name for key, name in names.items() if key.startswith("data.")} - {"n_features", "batch_size"}
-    return Material(sources, results, axes, [axis for axis in axes if axis in knobs], given, unfinished)
+    return Material(sources, results, axes, [axis for axis in axes if axis in knobs], given, missing)
 
 
 def _in_order(column: pd.Series[Any]) -> pd.Series[Any]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from polysemantic.report.charts import Series
+from polysemantic.report.charts import Series, Value
 from polysemantic.report.material import Material
 from polysemantic.results.predictions import PAPER, SLOTS, unmet_anywhere
 from polysemantic.results.setups import Setup
@@ -39,7 +40,7 @@ def over_widths(material: Material) -> list[Series]:
     return [one for one in series if not np.isnan(np.array(one.y, dtype=float)).all()]
 
 
-def at_points(material: Material, points: pd.DataFrame, places: list[str]) -> list[Series]:
+def at_points(material: Material, points: pd.DataFrame, places: Sequence[Value]) -> list[Series]:
     """Each prediction at some grid points, none where one has not what it assumes.
 
     Args:

@@ -33,6 +33,16 @@ def _scalars(key: str, value: Any) -> Iterator[tuple[str, Setting]]:
         yield key, value
 
 
+def flat(values: Mapping[str, Any]) -> dict[str, Setting]:
+    """Values under dotted keys as scalars: a class by its short name, with its arguments beside it.
+
+    Example:
+        >>> flat({"model.optimizer": {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.1}}})
+        {'model.optimizer': 'SGD', 'model.optimizer.lr': 0.1}
+    """
+    return dict(scalar for key, value in values.items() for scalar in _scalars(key, value))
+
+
 def short_names(keys: Iterable[str]) -> dict[str, str]:
     """The last dotted part of each key, or the whole key where two would be the same.
 

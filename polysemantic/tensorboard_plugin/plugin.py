@@ -18,7 +18,9 @@ _ASSETS = {
     "analysis.js": _SCRIPT,
     "matrix.js": _SCRIPT,
     "layout.js": _SCRIPT,
+    "axes.js": _SCRIPT,
     "lives.js": _SCRIPT,
+    "svg.js": _SCRIPT,
     "style.css": _STYLE,
 }
 

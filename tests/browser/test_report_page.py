@@ -81,7 +81,19 @@ def pixels(page, selector):
 def test_every_chart_is_drawn_with_its_data(page, report):
     opened(page, report[1])
     keys = page.eval_on_selector_all("figure.chart", "figures => figures.map(figure => figure.id)")
-    expected = ["width", "dose", "phase", "frontier", "training", "survival", "lives", "weights", "thresholds", "basis"]
+    expected = [
+        "against",
+        "width",
+        "dose",
+        "phase",
+        "frontier",
+        "training",
+        "survival",
+        "lives",
+        "weights",
+        "thresholds",
+        "basis",
+    ]
     assert keys == [*expected, "sparsification"]
     for key in keys:
         drawn_parts = page.locator(f"#{key} .plots path, #{key} .plots .heatmaplayer image").count()
@@ -98,7 +110,7 @@ def test_hovering_tells_the_numbers_and_coverage(page, report):
                    const axes = plot._fullLayout, box = plot.getBoundingClientRect();
                    plot.scrollIntoView();
                    const to = (axis, value) => axis._offset + axis.l2p(axis.d2l(value));
-                   return { name: trace.name, x: trace.x[0], y: trace.y[0],
+                   return { name: trace.name, x: trace.customdata[0][0], y: trace.y[0],
                             left: to(axes.xaxis, trace.x[0]), top: to(axes.yaxis, trace.y[0]) }; }"""
     )
     box = page.locator("#width .js-plotly-plot").bounding_box()
@@ -156,6 +168,36 @@ def test_the_phase_diagram_takes_any_two_axes_and_any_measurement(page, report):
     told = hovered(page, "#phase .heatmaplayer", (0.25, 0.75))
     assert "4 networks, coverage" in told
     assert f"coverage (share of features): {expected[0, 0]:.5g}" in told
+
+
+AGAINST = """() => document.querySelector('#against .js-plotly-plot').data
+    .filter((trace) => trace.error_y && trace.yaxis === 'y')
+    .map((trace) => [trace.name, trace.y, trace.customdata.map(([x]) => x)])"""
+
+
+def test_any_measurement_is_drawn_against_any_setting(page, report):
+    opened(page, report[1], "against")
+    rows = read_material([report[0]]).results
+    across, up, l1 = (page.locator("#against select").nth(at) for at in (0, 1, 3))
+    assert across.locator("option").all_text_contents() == ["neurons m", "L1 coefficient", "probability"]
+    across.select_option(label="probability")
+    up.select_option(label="loss")
+    l1.select_option(label="0.01")
+    page.wait_for_function(f"() => ({AGAINST})().length === 2")
+    found = {name: (y, x) for name, y, x in page.evaluate(AGAINST)}
+    for m in (12, 16):
+        y, x = found[f"neurons m = {m}, L1 coefficient = 0.01"]
+        means = rows.query("n_hidden == @m and l1 == 0.01").groupby("probability")["loss"].mean()
+        assert x == list(means.index)
+        np.testing.assert_allclose(y, means, rtol=1e-5)
+    table = pd.DataFrame(downloaded(page, "against"))
+    assert set(table["measurement"]) == {"loss"}
+    expected = rows.groupby(["n_hidden", "l1", "probability"])["loss"].mean()
+    np.testing.assert_allclose(table["mean"].astype(float), expected, rtol=1e-5)
+    # In a narrow window the panels stand below one another, and nothing is wider than the window.
+    page.set_viewport_size({"width": 420, "height": 900})
+    page.wait_for_function("() => document.querySelector('#against .js-plotly-plot').layout.xaxis.domain[1] === 1")
+    assert page.evaluate("() => document.documentElement.scrollWidth") == 420
 
 
 def test_choosing_networks_draws_theirs(page, report):
@@ -219,10 +261,10 @@ def test_hostile_names_do_no_harm(page, tmp_path):
     assert page.locator("h1 *, td *, figcaption *, option *").count() == 0
     assert page.locator("img, iframe").count() == 0
     assert page.locator("script:not([type])").count() == 2
-    ticks = page.locator("#width .xtick text").all_text_contents()
+    ticks = page.locator("#against .xtick text").all_text_contents()
     assert f"=1+1{HOSTILE}%{{x}}" in ticks
-    rows = downloaded(page, "width")
-    assert {row["grid_point"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
+    rows = downloaded(page, "against")
+    assert {row["init from"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
 
 
 def test_an_injected_script_would_not_run(browser, report, tmp_path):

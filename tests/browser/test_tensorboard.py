@@ -164,6 +164,10 @@ def test_neurons_are_sorted_by_the_feature_that_they_win(tab, logs):
         for column, neuron in enumerate(neurons):
             tab.locator("#matrix").hover(position=cell(tab, 0, column, 10, 12))
             assert f"neuron {neuron}:" in tab.locator("#readout").text_content()
+        *numbers, name = tab.locator("#columns text").all_text_contents()
+        assert (numbers[: len(neurons)], name) == ([str(neuron) for neuron in neurons], "neuron (index)")
+    *numbers, name = tab.locator("#rows text").all_text_contents()
+    assert (numbers, name) == ([str(feature) for feature in range(10)], "feature (index)")
 
 
 def test_only_neurons_that_carry_something_are_left(tab, logs):
@@ -212,6 +216,21 @@ def test_a_click_shows_a_neurons_features_over_time(tab, logs):
     told = re.fullmatch(r"step (\d+): feature (\d+), neuron (\d+): w = (-?[\d.]+)", readout(tab))
     weight = kept[int(told[1])]["W_enc"][0, int(told[2]), int(told[3])]
     assert float(told[4]) == pytest.approx(float(weight), abs=2e-3)
+
+
+def test_the_matrix_is_walked_by_keyboard(tab, page, logs):
+    choose(tab, "version_0")
+    tab.locator("#order").select_option("index")
+    w = load(logs / "version_0").weights[200]["W_enc"][0]
+    for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowLeft", "ArrowLeft"):
+        tab.locator("#matrix").press(key)
+    told = tab.locator("#readout").text_content()
+    # The first key enters the matrix, the last stops at its edge.
+    assert told.startswith(f"feature 1, neuron 0: w = {w[1, 0].half().item():.3f};")
+    tab.locator("#matrix").press("Enter")
+    assert tab.locator("#neuron").input_value() == "0"
+    names = tab.locator("#lives .name").all_text_contents()
+    assert names == ["training (optimiser steps, logarithmic)", "effective weight w"]
 
 
 def readout(tab):

@@ -41,7 +41,7 @@ def test_grid_points_stand_in_the_order_of_their_values(sweep):
     for paths in (cells, cells[::-1]):
         material = read_material(paths)
         assert [point.label for point in material.points] == [
-            f"n_hidden = {m}, l1 = {l1}, probability = {probability}"
+            f"neurons m = {m}, L1 coefficient = {l1}, probability = {probability}"
             for m in (12, 16)
             for l1 in (0.001, 0.01)
             for probability in (0.05, 0.3)
@@ -50,7 +50,7 @@ def test_grid_points_stand_in_the_order_of_their_values(sweep):
 
 def test_cells_of_a_sweep_are_named_by_their_settings(sweep):
     material, charts, (what_was_run, *_) = sections(sweep)
-    names = ["n_hidden = 12, devices = 1", "n_hidden = 16, devices = 2"]
+    names = ["neurons m = 12, devices = 1", "neurons m = 16, devices = 2"]
     assert [row[0] for row in what_was_run.tables[0].rows] == names
     assert [*what_was_run.files] == [f"Sweep {sweep.name}", *(f"Configuration of {name}" for name in names)]
     for row, source in zip(what_was_run.tables[0].rows, material.sources, strict=True):
@@ -68,8 +68,8 @@ def test_cells_of_equal_settings_keep_their_directories_name(sweep, grid, tmp_pa
     run = shutil.copytree(grid, tmp_path / "by_hand")
     named = read_material([*(tmp_path / "cells").iterdir(), run]).run_names
     assert named["by_hand"] == "by_hand"
-    assert {named[copy.name] for copy in twice} == {"n_hidden = 12 (copy0)", "n_hidden = 12 (copy1)"}
-    assert list(named.values()).count("n_hidden = 16") == 1
+    assert {named[copy.name] for copy in twice} == {"neurons m = 12 (copy0)", "neurons m = 12 (copy1)"}
+    assert list(named.values()).count("neurons m = 16") == 1
 
 
 def test_an_optimiser_with_its_arguments_is_one_axis(grid, tmp_path):
@@ -109,14 +109,27 @@ def test_grid_points_are_told_apart_in_few_digits(rates, shown, grid, tmp_path):
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     results.to_parquet(run / "results.parquet")
     material, charts, made = sections(run)
-    labels = [f"l1 = {rate}, probability = {probability}" for rate in shown for probability in (0.05, 0.3)]
+    labels = [f"L1 coefficient = {rate}, probability = {probability}" for rate in shown for probability in (0.05, 0.3)]
     assert [point.label for point in material.points] == labels == list(charts["training"].views)
     assert [row[0] for row in made[1].tables[0].rows] == [shown[0], shown[0], shown[1], shown[1]]
 
 
-def test_unfinished_cells_are_counted(grid, tmp_path):
+def test_cells_without_results_are_named_with_how_far_they_came(grid, tmp_path):
     sweep = make_sweep(tmp_path / "half", [grid], [{"model.n_hidden": 12}])
-    (sweep / "cells" / "failed").mkdir()
+    optimizer = {"class_path": "torch.optim.SGD", "init_args": {"lr": 0.5}}
+    planned = {"a": {"model.n_hidden": 13}, "b": {"model.n_hidden": 14}, "c": {"model.optimizer": optimizer}}
+    finished = [cell.name for cell in (sweep / "cells").iterdir()]
+    (sweep / "sweep.yaml").write_text(yaml.safe_dump({"cells": {name: {} for name in finished} | planned}))
+    for name in ("a", "c", "unplanned"):
+        (sweep / "cells" / name).mkdir()
+    (sweep / "cells" / "a" / "cell.yaml").write_text("{state: failed, error: no memory}")
+    (sweep / "cells" / "c" / "cell.yaml").write_text("{state: running}")
     material, _, made = sections(sweep)
-    assert material.unfinished == 1
-    assert any("1 cells have no results" in text for text in made[0].text)
+    assert material.missing == [
+        "neurons m = 13: failed (no memory)",
+        "neurons m = 14: not begun",
+        "optimizer = SGD, learning rate = 0.5: begun, and not finished",
+        "unplanned: begun, and not finished",
+    ]
+    told = f"4 cells of the sweep without results, missing here: {'; '.join(material.missing)}."
+    assert told in made[0].text

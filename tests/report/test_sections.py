@@ -16,11 +16,11 @@ from polysemantic.functional import (
     participation_ratio_null,
     polysemantic_neurons,
 )
-from polysemantic.report.charts import Chart
+from polysemantic.report.charts import Against, Chart
 from polysemantic.report.groups import statistics
 from polysemantic.report.interactive import payload
 from polysemantic.report.reading import read_material
-from polysemantic.report.sections import dose, frontier
+from polysemantic.report.sections import against, dose, frontier
 from polysemantic.results.columns import COLUMNS
 from polysemantic.results.glossary import MEANINGS
 from polysemantic.theory import expected_polysemantic_neurons, paper_lambda, paper_time, sparsity_law
@@ -54,7 +54,7 @@ def test_means_and_intervals_are_those_of_the_results(sweep):
     material, charts, _ = sections(sweep)
     rows = material.results.query("l1 == 0.01 and probability == 0.05 and n_hidden == 16")
     mean, half = mean_interval(torch.tensor(rows["polysemantic_neurons"].to_numpy(dtype=float)))
-    shown = named(charts["width"], "l1 = 0.01, probability = 0.05, devices = 2", "mean")
+    shown = named(charts["width"], "L1 coefficient = 0.01, probability = 0.05, devices = 2", "mean")
     assert shown.x == [16]
     np.testing.assert_allclose([*shown.low, *shown.y, *shown.high], [max(0, mean - half), mean, mean + half])
     points = named(charts["width"], shown.name, "points")
@@ -82,18 +82,19 @@ def test_both_theory_curves_are_drawn_over_the_widths(widths):
     assert (paper.x[0], paper.x[-1]) == (3, 48)
     np.testing.assert_allclose(paper.y, [64 / (4 * m) if m >= 4 else np.nan for m in paper.x])
     np.testing.assert_allclose(expected.y, [expected_polysemantic_neurons(8, m) for m in expected.x])
-    (text,) = [text for section in made for text in section.text if text.startswith("Dashed: theory")]
+    (text,) = {text for section in made for text in section.text if text.startswith("Dashed: theory")}
     assert "for 2 of 3 grid points. The others lack: n ≤ 2m." in text
 
 
 def test_no_theory_is_drawn_beside_inputs_that_it_says_nothing_of(sweep, grid):
     for runs in (sweep, grid):
         _, charts, made = sections(runs)
-        assert not [series for series in charts["width"].views[""] if series.kind == "theory"]
+        drawn = [*charts["against"].charts.values(), *([charts["width"]] if "width" in charts else [])]
+        assert not [series for chart in drawn for series in chart.views[""] if series.kind == "theory"]
         assert any(text.startswith("No theory is drawn: it assumes one-hot inputs") for s in made for text in s.text)
 
 
-def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp_path):
+def test_theory_stands_beside_any_setting_where_it_holds(grid, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(grid, run)
     config = yaml.safe_load((run / "config.yaml").read_text())
@@ -101,27 +102,27 @@ def test_grid_points_of_one_width_stand_beside_one_another_with_theory(grid, tmp
     config["ensemble"]["vary"]["l1"][0] = 0.0
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     material, charts, _ = sections(run)
-    chart = charts["width"]
-    means = named(chart, "all networks", "mean")
-    assert means.x == ["0.001, 0.05", "0.001, 0.3", "0.01, 0.05", "0.01, 0.3"]
-    expected = material.results.groupby(["l1", "probability"])["polysemantic_neurons"].mean()
-    assert means.y == expected.tolist()
-    np.testing.assert_allclose(named(chart, "theory, n²/4m", "theory").y, [np.nan, np.nan, 100 / 48, 100 / 48])
-    assert chart.panels[0].x == "L1 coefficient, probability"
-    assert [axis["type"] for name, axis in payload(chart)["layout"].items() if "xaxis" in name] == ["category"] * 2
+    assert "width" not in charts
+    chart = charts["against"].charts["L1 coefficient"]
+    for law, value in (("n²/4m", 100 / 48), ("n(n-1)/2(2m-1)", 90 / 46)):
+        # One curve, though there is one of networks for each probability.
+        shown = named(chart, f"theory, {law}", "theory")
+        assert shown.x == named(chart, "probability = 0.3", "mean").x
+        np.testing.assert_allclose(shown.y, [np.nan, value])
+    assert f"{len(material.points) // 2} of {len(material.points)} grid points" in " ".join(against(material).text)
 
 
 def test_the_dose_is_the_expected_number_of_companions(grid):
     _, charts, _ = sections(grid)
     assert charts["dose"].panels[0].x.startswith("expected companions")
-    assert named(charts["dose"], "l1 = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
+    assert named(charts["dose"], "L1 coefficient = 0.01", "mean").x == pytest.approx([9 * 0.05, 9 * 0.3])
 
 
 def test_a_setting_that_goes_along_with_the_dose_does_not_break_its_curves(grid):
     material = read_material([grid])
     results = material.results.assign(batch_size=material.results["probability"].map({0.05: 64, 0.3: 32}))
     section = dose(dataclasses.replace(material, results=results, axes=[*material.axes, "batch_size"]))
-    assert [len(named(section.charts[0], f"l1 = {l1}", "mean").x) for l1 in (0.001, 0.01)] == [2, 2]
+    assert [len(named(section.charts[0], f"L1 coefficient = {l1}", "mean").x) for l1 in (0.001, 0.01)] == [2, 2]
     assert "Batch size changes along with it." in section.text
 
 
@@ -129,7 +130,7 @@ def test_no_line_joins_true_and_false(grid):
     material = read_material([grid])
     tied = material.results.assign(tied=material.results["l1"] > 0.005)
     section = frontier(dataclasses.replace(material, results=tied, axes=["tied"]))
-    assert section.text == ["Each point is a network."]
+    assert section.text == ["Each point is a network. Networks of one count stand side by side."]
     assert {(one.name, one.kind) for one in section.charts[0].views[""]} == {
         ("tied = False", "points"),
         ("tied = True", "points"),
@@ -229,6 +230,9 @@ def test_every_chart_and_table_explains_the_columns_that_it_shows(which, request
     known = {COLUMNS[name].label: COLUMNS[name] for name in MEANINGS}
     _, charts, made = sections(request.getfixturevalue(which))
     shown = [(chart.words, [p.y for p in chart.panels]) for chart in charts.values() if isinstance(chart, Chart)]
+    shown += [
+        (one.words, [one.label]) for c in charts.values() if isinstance(c, Against) for one in c.measures.values()
+    ]
     shown += [(table.words, table.columns) for section in made for table in section.tables]
     explained = [
         (words, known[label]) for words, texts in shown for text in texts if (label := text.partition(" (")[0]) in known

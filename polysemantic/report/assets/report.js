@@ -5,6 +5,8 @@
   const DIVERGING = [[0, "#0072B2"], [0.5, "#FFFFFF"], [1, "#D55E00"]];
   // Columns of a phase diagram whose cells have room for their numbers.
   const MOST_NUMBERS = 8;
+  // Where panels side by side would be too small to read, they stand below one another.
+  const NARROW = window.matchMedia("(max-width: 760px)");
   const BASE = {
     margin: { l: 70, r: 20, t: 16, b: 56 },
     hovermode: "closest",
@@ -16,6 +18,8 @@
   const markup = (value) => String(value)
     .replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "%&#123;");
   const shorten = (value) => (typeof value === "number" ? Number(value.toPrecision(5)).toString() : String(value));
+
+  const counted = (networks) => `${networks} network${networks === 1 ? "" : "s"}`;
 
   function element(parent, tag, attributes = {}, text = "") {
     const made = document.createElement(tag);
@@ -60,15 +64,96 @@
     });
   }
 
+  // The layout for the window as it is, with what a chart changes of it.
+  function fitted({ layout, narrow }, changes = {}) {
+    const made = { ...BASE, ...layout };
+    for (const over of NARROW.matches ? [changes, narrow] : [changes]) {
+      for (const [name, value] of Object.entries(over)) {
+        made[name] = name.includes("axis") ? { ...made[name], ...value } : value;
+      }
+    }
+    return made;
+  }
+
+  // In a narrow window, a long name in the legend has several lines.
+  const named = (traces) => (NARROW.matches
+    ? traces.map((trace) => ({ ...trace, name: trace.name.length > 34 ? trace.name.replaceAll(", ", ",<br>") : trace.name }))
+    : traces);
+
   function drawChart(data, controls, plots) {
     const plot = element(plots, "div");
-    const layout = { ...BASE, ...data.layout };
-    const draw = (at) => Plotly.react(plot, data.views[at].traces, layout, CONFIG);
-    if (data.views.length > 1) {
-      const select = choice(controls, data.chooser, data.views.map((view) => view.label), () => draw(select.value));
-    }
+    const several = data.views.length > 1;
+    const select = several ? choice(controls, data.chooser, data.views.map((view) => view.label), () => draw()) : null;
+    const draw = () => Plotly.react(plot, named(data.views[select ? select.value : 0].traces), fitted(data), CONFIG);
     download(controls, data.key, () => csv(data.table.columns, rowsOf(data.table)));
-    return draw(0);
+    NARROW.addEventListener("change", draw);
+    return draw();
+  }
+
+  // The points or means of a curve, at which only the measurement was missing.
+  function filled(trace, measure, networks) {
+    if (trace.of === "theory") return trace;
+    const pick = (values) => trace.rows.map((row) => (row < 0 ? null : values[row]));
+    const told = (texts) => trace.at.map((x, at) => [x, texts[at]]);
+    if (trace.of === "points") return { ...trace, y: pick(measure.networks), customdata: told(pick(networks)) };
+    const [mean, low, high, counts] = [measure.mean, measure.low, measure.high, measure.counts].map(pick);
+    const beyond = (ends, sign) => ends.map((end, at) => (end === null ? null : sign * (end - mean[at])));
+    return {
+      ...trace, y: mean, customdata: told(counts.map((count) => `mean of ${counted(count)}`)),
+      text: low.map((end, at) => `${shorten(end)} to ${shorten(high[at])}`),
+      error_y: { ...trace.error_y, array: beyond(high, 1), arrayminus: beyond(low, -1) },
+    };
+  }
+
+  function drawAgainst(data, controls, plots) {
+    const plot = element(plots, "div");
+    const words = element(plots.parentElement, "p", { class: "words" });
+    const redraw = () => draw();
+    const across = choice(controls, "horizontal", data.across.map(({ label }) => label), redraw);
+    const what = choice(controls, "vertical", data.measures.map(({ label }) => label), redraw);
+    const settings = data.points.columns.map((label, at) => {
+      const values = ["all", ...new Set(data.points.values[at])];
+      return { label, values, select: choice(controls, label, values, redraw) };
+    });
+    const coverage = data.measures.find(({ column }) => column === "coverage");
+    download(controls, data.key, () => {
+      const measure = data.measures[what.value];
+      const numbers = [measure.mean, measure.low, measure.high, measure.counts];
+      const rows = rowsOf({ values: [...data.points.values, ...numbers] }).map((row) => [...row, measure.column]);
+      return csv([...data.points.columns, "mean", "low", "high", "networks", "measurement"], rows);
+    });
+    // A setting is to be chosen where curves differ in it.
+    function chosen({ label, groups }) {
+      const curves = Object.entries(groups);
+      const choices = settings.filter((one) => {
+        const differs = new Set(curves.map(([, group]) => group[one.label])).size > 1;
+        one.select.parentElement.hidden = one.label === label || !differs;
+        return one.select.value !== "0" && !one.select.parentElement.hidden;
+      });
+      const fits = (group) => choices.every((one) => group[one.label] === one.values[one.select.value]);
+      return new Set(curves.filter(([, group]) => fits(group)).map(([name]) => name));
+    }
+    function draw() {
+      const view = data.across[across.value], measure = data.measures[what.value];
+      const alone = measure === coverage, names = chosen(view);
+      words.textContent = measure.words;
+      // Theory is about what is shown at first.
+      const shown = (trace) => (trace.of === "theory" ? measure === data.measures[0] : names.has(trace.legendgroup));
+      const traces = view.traces.filter((trace) => shown(trace) && !(alone && trace.yaxis === "y2"))
+        .map((trace) => filled(trace, trace.yaxis === "y" ? measure : coverage, data.networks));
+      const known = new Set(traces.filter((trace) => trace.yaxis === "y" && trace.y.some((y) => y !== null))
+        .map((trace) => trace.legendgroup));
+      const whole = { xaxis: { domain: [0, 1] }, xaxis2: { visible: false }, yaxis2: { visible: false } };
+      const layout = fitted(view, { yaxis: measure.axis, ...(alone ? whole : {}) });
+      if (NARROW.matches) layout.yaxis.title = { ...measure.axis.title, text: measure.axis.title.text.replace(" (", "<br>(") };
+      if (alone) {
+        Object.assign(layout, { height: view.layout.height, yaxis: { ...layout.yaxis, domain: [0, 1] } });
+        layout.shapes = layout.shapes.filter(({ xref }) => xref === "x");
+      }
+      return Plotly.react(plot, named(traces.filter((trace) => known.has(trace.legendgroup))), layout, CONFIG);
+    }
+    NARROW.addEventListener("change", draw);
+    return draw();
   }
 
   const ordered = (values) => [...new Set(values)].sort((a, b) => (
@@ -92,18 +177,18 @@
     });
     const z = sum.map((row, i) => row.map((value, j) => (known[i][j] ? value / known[i][j] : null)));
     const told = all.map((row, i) => row.map((count, j) => (
-      count ? `${count} networks, coverage ${shorten(covered[i][j] / count)}` : "no network")));
+      count ? `${counted(count)}, coverage ${shorten(covered[i][j] / count)}` : "no network")));
     return { xs, ys, z, told };
   }
 
   function drawPhase(data, controls, plots) {
     const plot = element(plots, "div", { class: "measurement" });
     const beside = data.coverage ? element(plots, "div", { class: "coverage" }) : null;
-    const named = (name) => data.labels[name];
+    const called = (name) => data.labels[name];
     const redraw = () => draw();
-    const x = choice(controls, "horizontal", data.axes.map(named), redraw);
-    const y = choice(controls, "vertical", data.axes.map(named), redraw);
-    const measure = choice(controls, "measurement", data.measures.map(named), redraw);
+    const x = choice(controls, "horizontal", data.axes.map(called), redraw);
+    const y = choice(controls, "vertical", data.axes.map(called), redraw);
+    const measure = choice(controls, "measurement", data.measures.map(called), redraw);
     y.value = 1;
     download(controls, data.key, () => csv(data.table.columns, rowsOf(data.table)));
     function draw() {
@@ -121,13 +206,13 @@
       const unit = data.shares.includes(what) || !z.flat().some((value) => value);
       const trace = {
         type: "heatmap", x: xs.map((v) => markup(shorten(v))), y: ys.map((v) => markup(shorten(v))), z,
-        customdata: told, colorscale: "Viridis", colorbar: { thickness: 14, title: { text: markup(named(what)), side: "right" } },
+        customdata: told, colorscale: "Viridis", colorbar: { thickness: 14, title: { text: markup(called(what)), side: "right" } },
         ...(unit ? { zmin: 0, zmax: 1 } : {}),
         ...(xs.length <= MOST_NUMBERS && ys.length <= 2 * MOST_NUMBERS ? { texttemplate: "%{z:.3~g}" } : {}),
-        hovertemplate: `${markup(named(across))}: %{x}<br>${markup(named(up))}: %{y}<br>`
-          + `<b>${markup(named(what))}: %{z:.5~g}</b><br>%{customdata}<extra></extra>`,
+        hovertemplate: `${markup(called(across))}: %{x}<br>${markup(called(up))}: %{y}<br>`
+          + `<b>${markup(called(what))}: %{z:.5~g}</b><br>%{customdata}<extra></extra>`,
       };
-      const title = (name) => ({ text: markup(named(name)), standoff: 10 });
+      const title = (name) => ({ text: markup(called(name)), standoff: 10 });
       const axis = (name) => ({ type: "category", title: title(name), automargin: true });
       return Plotly.react(where, [trace], { ...BASE, height: 480, xaxis: axis(across), yaxis: axis(up) }, CONFIG);
     }
@@ -161,23 +246,20 @@
       csv(["step", "feature", "other_feature", "product"], long(products, network.features))), "CSV of W Wᵀ");
     function heatmap(plot, z, columns, what, largest, name) {
       const trace = {
-        type: "heatmap", z, x: columns.map((at) => `${what} ${at}`), y: network.features.map((at) => `feature ${at}`),
-        zmin: -largest, zmax: largest, colorscale: DIVERGING, colorbar: { thickness: 10 },
-        hovertemplate: `%{y}<br>%{x}<br><b>${name} %{z:.4~g}</b><extra></extra>`,
+        type: "heatmap", z, x: columns.map(String), y: network.features.map(String), zmin: -largest, zmax: largest,
+        colorscale: DIVERGING, colorbar: { thickness: 10, title: { text: name, side: "right" } },
+        hovertemplate: `feature %{y}<br>${what} %{x}<br><b>${name} %{z:.4~g}</b><extra></extra>`,
       };
-      const tied = { type: "category", automargin: true };
-      const layout = {
-        ...BASE, height: 520, title: { text: name, font: { size: 14 } }, margin: { ...BASE.margin, t: 40 },
-        xaxis: { ...tied }, yaxis: { ...tied, autorange: "reversed" },
-      };
+      const axis = (of) => ({ type: "category", automargin: true, title: { text: `${of} (index)`, standoff: 10 } });
+      const layout = { ...BASE, height: 520, xaxis: axis(what), yaxis: { ...axis("feature"), autorange: "reversed" } };
       return Plotly.react(plot, [trace], layout, CONFIG);
     }
     function draw() {
       const at = Number(slider.value);
       shown.textContent = String(network.steps[at]);
       return Promise.all([
-        heatmap(left, weights[at], network.neurons, "neuron", network.weights.largest, "W"),
-        heatmap(right, products[at], network.features, "feature", network.products.largest, "W Wᵀ"),
+        heatmap(left, weights[at], network.neurons, "neuron", network.weights.largest, "weight W"),
+        heatmap(right, products[at], network.features, "feature", network.products.largest, "product W Wᵀ"),
       ]);
     }
     function show() {
@@ -191,7 +273,7 @@
     return show();
   }
 
-  const DRAW = { chart: drawChart, phase: drawPhase, slides: drawSlides };
+  const DRAW = { chart: drawChart, against: drawAgainst, phase: drawPhase, slides: drawSlides };
 
   async function draw(figure) {
     if (figure.dataset.drawn) return;

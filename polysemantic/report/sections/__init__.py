@@ -1,5 +1,6 @@
 """The parts of a report, one a file; each says by itself whether its data is there."""
 
+from polysemantic.report.sections.against import against
 from polysemantic.report.sections.basis import basis
 from polysemantic.report.sections.cooccurrence import dose
 from polysemantic.report.sections.frontier import frontier
@@ -18,6 +19,7 @@ from polysemantic.report.sections.width import width
 SECTIONS = (
     provenance,
     results,
+    against,
     width,
     dose,
     phase,

@@ -5,7 +5,7 @@ from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
-from polysemantic.report.over_training import POINTS, band, histories, history_table, limit_note
+from polysemantic.report.over_training import NO_HISTORY, POINTS, band, histories, history_table, limit_note
 from polysemantic.report.sources import Point
 from polysemantic.results.glossary import glossary
 
@@ -34,7 +34,7 @@ def basis(material: Material) -> Section | None:
         "(mean and two standard deviations, from the weights of one network), by simulation for the participation "
         "ratio. Where the measured curve stays on it, the neurons are no special basis."
     )
-    return Section(title, [text, *limit_note(material)], [chart])
+    return Section(title, [text, *limit_note(material, found=found, lacking=NO_HISTORY)], [chart])
 
 
 def _nulls(point: Point) -> tuple[list[Series], list[Series]]:

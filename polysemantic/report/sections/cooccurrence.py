@@ -1,5 +1,5 @@
 from polysemantic.report.charts import Chart, Section
-from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
+from polysemantic.report.groups import counts_table, curves, goes_along, has, settings_panels, thinning_note
 from polysemantic.report.labels import heading, label
 from polysemantic.report.material import Material
 from polysemantic.results.glossary import glossary
@@ -13,21 +13,16 @@ def dose(material: Material) -> Section | None:
     if x is None or not has(material, *_COUNTS):
         return None
     other = [axis for axis in material.axes if axis not in (x, *material.knobs)]
-    along = [axis for axis in other if _goes_along(material, axis, x)]
+    along = [axis for axis in other if goes_along(material, axis, x)]
     by = [axis for axis in other if axis not in along]
     by += ["data"] if material.results["data"].nunique() > 1 and "data" not in by else []
     title = f"{heading(_COUNTS[0]).capitalize()} against {heading(x)}"
-    axes = panels(x, _COUNTS, log_x=spans_decades(material.results[x]))
+    axes = settings_panels(x, material.results[x], _COUNTS, at_values=x in material.axes)
     views = {"": curves(material, x, _COUNTS, by)}
     chart = Chart("dose", f"{title}: {material.description}", axes, views, counts_table(material, x, _COUNTS, by))
     chart.words = glossary([x, *_COUNTS])
     text = [_caution(material), *(f"{label(axis).capitalize()} changes along with it." for axis in along)]
     return Section(title, [*text, *thinning_note(material)], [chart])
-
-
-def _goes_along(material: Material, axis: str, x: str) -> bool:
-    """Whether an axis has one value at each dose, as a batch size that was chosen by it: no curve is of one alone."""
-    return bool(material.results.groupby(x)[axis].nunique().max() <= 1)
 
 
 def _dose(material: Material) -> str | None:

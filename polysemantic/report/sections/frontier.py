@@ -1,5 +1,4 @@
 import pandas as pd
-from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from polysemantic.report.charts import Chart, Section, Series
 from polysemantic.report.groups import (
@@ -13,8 +12,9 @@ from polysemantic.report.groups import (
     thinned,
     thinning_note,
 )
-from polysemantic.report.labels import heading, label
+from polysemantic.report.labels import counted, heading, label
 from polysemantic.report.material import Material
+from polysemantic.report.scales import is_number
 from polysemantic.results.glossary import glossary
 
 _X, _Y = "polysemantic_neurons", ["loss", "coverage"]
@@ -24,8 +24,7 @@ def frontier(material: Material) -> Section | None:
     """Loss against polysemanticity, traced along one axis."""
     if not has(material, _X, *_Y) or len(material.results) < 2:
         return None
-    kinds = material.results[material.axes].dtypes
-    numeric = [axis for axis in material.axes if is_numeric_dtype(kinds[axis]) and not is_bool_dtype(kinds[axis])]
+    numeric = [axis for axis in material.axes if is_number(material.results[axis])]
     along = "l1" if "l1" in numeric else next(iter(numeric), None)
     by = [axis for axis in material.axes if axis != along]
     title = f"{heading(_Y[0]).capitalize()} against {heading(_X)}"
@@ -37,8 +36,9 @@ def frontier(material: Material) -> Section | None:
     ]
     keys = material.axes or ["run"]
     table = pd.concat([statistics(material.results, keys, name).assign(measurement=name) for name in [_X, *_Y]])
-    axes = panels(_X, _Y, log_y=spans_decades(material.results[_Y[0]]))
+    axes = panels(_X, _Y, log_y=spans_decades(material.results[_Y[0]]), spread="points")
     text = f"A line joins the means along {label(along)}." if along else "Each point is a network."
+    text += " Networks of one count stand side by side."
     chart = Chart("frontier", f"{title}: {material.description}", axes, {"": series}, table)
     chart.words = glossary([_X, *_Y])
     return Section(title, [text, *thinning_note(material)], [chart])
@@ -58,7 +58,7 @@ def _trace(
     at = rows.groupby(along, sort=True)[_X].mean()
     means = statistics(rows.dropna(subset=[along]), [along], column)
     told = [
-        f"{label(along)} {value:g}, mean of {count} networks"
+        f"{label(along)} {value:g}, mean of {counted(count, 'network')}"
         for value, count in zip(at.index, means["networks"], strict=True)
     ]
     low, mean, high = (numbers(means[name]) for name in ("low", "mean", "high"))

@@ -5,6 +5,7 @@ import pandas as pd
 from polysemantic.report.charts import Chart, Panel, Section, Series
 from polysemantic.report.labels import label, value_text
 from polysemantic.report.material import Material
+from polysemantic.report.over_training import limit_note
 from polysemantic.report.sources import Point
 from polysemantic.results.glossary import glossary
 
@@ -17,12 +18,14 @@ _LEFT = {"i": "feature {i} left", "j": "feature {j} left", "both": "both left"}
 def lives(material: Material) -> Section | None:
     """Who shared which neuron when, in single networks."""
     found: dict[str, pd.DataFrame] = {}
+    shown: list[str] = []
     shortened = 0
     for point in material.shown_points(_NETWORKS):
         rows = _of_first_network(point)
         if rows is not None:
             shortened += len(rows) > _LIVES
             found[_name(point)] = _longest(rows)
+            shown.append(point.label)
     if not found:
         return None
     title = "A collision's life: who shared which neuron when"
@@ -38,7 +41,8 @@ def lives(material: Material) -> Section | None:
     )
     text = "A stroke is the life of a collision of two features on a neuron, from birth to resolution or the end."
     limits = f"Shown are the {_LIVES} longest lives of each network, to keep the page small."
-    return Section(title, [text, *([limits] if shortened else [])], [chart])
+    missing = limit_note(material, _NETWORKS, shown, "any collision in the first network that did not diverge")
+    return Section(title, [text, *([limits] if shortened else []), *missing], [chart])
 
 
 def _name(point: Point) -> str:

@@ -3,9 +3,9 @@ import shlex
 import yaml
 
 from polysemantic.report.charts import Section, TextTable
-from polysemantic.report.labels import label, value_texts
+from polysemantic.report.labels import counted, label, value_texts
 from polysemantic.report.material import Material
-from polysemantic.report.over_training import POINTS
+from polysemantic.report.over_training import POINTS, some
 from polysemantic.report.sections.results import converged_text
 from polysemantic.report.sources import Source
 
@@ -16,8 +16,9 @@ def provenance(material: Material) -> Section:
     text = [f"{material.description}. Grid points: {len(material.points)}. Runs: {len(material.sources)}."]
     text += converged_text(material)
     text += [f"{label(axis).capitalize()}: {_values(material, axis)}." for axis in material.axes]
-    if material.unfinished:
-        text.append(f"{material.unfinished} cells have no results and are missing here.")
+    if material.missing:
+        told = some(material.missing, POINTS)
+        text.append(f"{counted(len(material.missing), 'cell')} of the sweep without results, missing here: {told}.")
     names = material.run_names
     columns = ["run", "seeds", "random seed", "networks", "steps", "versions", "command to repeat it"]
     table = TextTable("What was run", columns, [_row(source, names[source.name]) for source in shown])
@@ -27,8 +28,8 @@ def provenance(material: Material) -> Section:
             command = f"python -m polysemantic sweep --collect {shlex.quote(str(given))}"
             text.append(f"Each command repeats a cell of the sweep; its table is put together by: {command}")
             files = {f"Sweep {given.name}": (given / "sweep.yaml").read_text()} | files
-    if len(material.sources) > len(shown):
-        text.append(f"Below are the first {len(shown)} runs, to keep the page small.")
+    if left := [names[source.name] for source in material.sources[len(shown) :]]:
+        text.append(f"Below are the first {len(shown)} runs, to keep the page small. Left out: {some(left)}.")
     return Section("What was run", text, tables=[table], files=files)
 
 

@@ -39,7 +39,8 @@ def sparsification(material: Material) -> Section | None:
     drawn = any(series.kind == "theory" for view in views.values() for series in view)
     missing = ", ".join(unmet_anywhere(SPARSITY, (point.setup for point in material.shown_points(POINTS))))
     text = _DRAWN if drawn else f"The laws, {_LAW_TEXT} are not drawn: they assume {missing}."
-    return Section(title, [text, *_ratios(views), *limit_note(material)], [chart])
+    left = limit_note(material, found=views, lacking="an L1 penalty or a history")
+    return Section(title, [text, *_ratios(views), *left], [chart])
 
 
 def _curves(point: Point, rows: pd.DataFrame, panel: int) -> list[Series]:

@@ -37,7 +37,16 @@ def survival(material: Material) -> Section | None:
         "Kaplan-Meier: the share that outlives each number of steps, counted from birth, or for settled collisions "
         "from settlement. What is alive at the end of a run counts for as long as it was seen."
     )
-    return Section(title, [text, *diverged_note(material), *limit_note(material)], [chart], [_counts(points)])
+    return Section(
+        title,
+        [
+            text,
+            *diverged_note(material),
+            *limit_note(material, found=views, lacking="any collision of a network that did not diverge"),
+        ],
+        [chart],
+        [_counts(points)],
+    )
 
 
 def _curves(rows: pd.DataFrame, coverage: str) -> list[Series]:

@@ -36,7 +36,9 @@ def thresholds(material: Material) -> Section | None:
         "says that the count does not hang on the choice; a slope, that weights lie in between; a count that falls "
         "together with coverage, that features were lost from sight and not told apart."
     )
-    return Section(title, [text, *limit_note(material)], [chart])
+    return Section(
+        title, [text, *limit_note(material, found=tables, lacking="weights of a network that did not diverge")], [chart]
+    )
 
 
 def _sweep(point: Point) -> pd.DataFrame | None:

@@ -2,7 +2,7 @@ from polysemantic.report.charts import Chart, Section
 from polysemantic.report.groups import panels
 from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
-from polysemantic.report.over_training import band, histories, history_table, limit_note
+from polysemantic.report.over_training import NO_HISTORY, band, histories, history_table, limit_note
 from polysemantic.results.glossary import glossary
 
 _COUNTS = ["polysemantic_neurons", "coverage", "loss"]
@@ -24,4 +24,5 @@ def training(material: Material) -> Section | None:
     axes[2].log_y = all((rows[_COUNTS[2]].dropna() > 0).all() for rows in found.values())
     chart = Chart("training", f"{title}: {material.description}", axes, views, table)
     chart.words = glossary(_COUNTS)
-    return Section(title, ["Bands: 95 % interval of the mean over networks.", *limit_note(material)], [chart])
+    left = limit_note(material, found=found, lacking=NO_HISTORY)
+    return Section(title, ["Bands: 95 % interval of the mean over networks.", *left], [chart])

@@ -6,6 +6,7 @@ import torch
 from polysemantic.functional import carried, effective_weight
 from polysemantic.report.charts import Matrices, Section, Slides
 from polysemantic.report.material import Material
+from polysemantic.report.over_training import limit_note
 from polysemantic.report.sources import Point, Snapshot
 from polysemantic.results.glossary import glossary
 
@@ -20,8 +21,8 @@ def weights(material: Material) -> Section | None:
     """Weight matrix and W Wᵀ over training."""
     points = material.shown_points(_NETWORKS)
     side = min(_LARGEST, math.isqrt(_BUDGET // (2 * _STEPS * len(points))))
-    networks = [found for point in points if (found := _matrices(point, side)) is not None]
-    if not networks:
+    found = {point.label: matrices for point in points if (matrices := _matrices(point, side)) is not None}
+    if not found:
         return None
     title = "Weights and W Wᵀ over training"
     text = [
@@ -32,7 +33,8 @@ def weights(material: Material) -> Section | None:
     sizes = zip(material.results["n_features"], material.results["n_hidden"], strict=True)
     if any(max(size) > side for size in sizes):
         text.append(f"At most {side} features and {side} neurons of each network are shown, to keep the page small.")
-    return Section(title, text, [Slides("weights", f"{title}: {material.description}", networks)])
+    text += limit_note(material, _NETWORKS, found, "weights that were kept")
+    return Section(title, text, [Slides("weights", f"{title}: {material.description}", [*found.values()])])
 
 
 def _matrices(point: Point, side: int) -> Matrices | None:

@@ -1,13 +1,10 @@
-import dataclasses
-
 from polysemantic.report.charts import Chart, Section
-from polysemantic.report.groups import counts_table, curves, has, panels, spans_decades, thinning_note
-from polysemantic.report.labels import heading, label
+from polysemantic.report.groups import counts_table, curves, has, settings_panels, spans_decades, thinning_note
+from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
-from polysemantic.report.theory_curves import at_points, note, over_widths
+from polysemantic.report.theory_curves import note, over_widths
 from polysemantic.results.glossary import glossary
 
-_TICKS = 12
 _COUNTS = ["polysemantic_neurons", "coverage"]
 _TEXT = "Each faint point is a network, each mark a mean with its 95 % interval over networks."
 _WORDS = glossary([*_COUNTS, "n", "m"])
@@ -20,40 +17,17 @@ def width(material: Material) -> Section | None:
     by = [axis for axis in material.axes if axis != "n_hidden"]
     several = material.results["n_hidden"].nunique() > 1
     if by and not several:
-        return _of_one_width(material, by)
+        # All would stand in one place; against another setting they do not.
+        return None
     title = f"{heading(_COUNTS[0]).capitalize()} against {heading('n_hidden')}"
-    axes = panels("n_hidden", _COUNTS, log_x=several, log_y=several and spans_decades(material.results[_COUNTS[0]]))
-    widths = sorted(map(float, material.results["n_hidden"].unique()))
-    for panel in axes:
-        panel.ticks = widths if len(widths) <= _TICKS else None
+    log_y = several and spans_decades(material.results[_COUNTS[0]])
+    axes = settings_panels("n_hidden", material.results["n_hidden"], _COUNTS, log_y=log_y)
     chart = Chart(
         "width",
         f"{title}: {material.description}",
         axes,
         {"": [*curves(material, "n_hidden", _COUNTS, by), *over_widths(material)]},
         counts_table(material, "n_hidden", _COUNTS, by),
-        words=_WORDS,
-    )
-    return Section(title, [_TEXT, note(material), *thinning_note(material)], [chart])
-
-
-def _of_one_width(material: Material, by: list[str]) -> Section:
-    """Grid points beside one another, which on an axis of widths would all stand in one place."""
-    results = material.results
-    names = [", ".join(material.text(axis, row[axis]) for axis in by) for row in results[by].to_dict("records")]
-    named = dataclasses.replace(material, results=results.assign(grid_point=names))
-    points = named.results.drop_duplicates("grid_point")
-    laws = at_points(material, points, list(points["grid_point"]))
-    title = f"{heading(_COUNTS[0]).capitalize()} of each grid point"
-    axes = panels("grid_point", _COUNTS)
-    for panel in axes:
-        panel.x, panel.words = ", ".join(map(label, by)), list(points["grid_point"])
-    chart = Chart(
-        "width",
-        f"{title}: {material.description}",
-        axes,
-        {"": [*curves(named, "grid_point", _COUNTS, []), *laws]},
-        counts_table(named, "grid_point", _COUNTS, []),
         words=_WORDS,
     )
     return Section(title, [_TEXT, note(material), *thinning_note(material)], [chart])

@@ -1,12 +1,15 @@
 // The tab: choose a run, a network and a step; see who carries what. All names reach the page as text alone.
 
 import { analyse, byIndex, byWinner, carriedBy } from "./analysis.js";
+import { BOTTOM, LEFT, drawColumns, drawRows } from "./axes.js";
 import { drawLives, featuresOf } from "./lives.js";
 import { Picture } from "./matrix.js";
 import { Store } from "./store.js";
 import { build, options } from "./layout.js";
 
 const MOST_LISTED = 300;
+// Columns and rows that a key moves by.
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 class Tab {
   #store = new Store();
@@ -19,6 +22,7 @@ class Tab {
   #now = null;
   #last = null;
   #selected = null;
+  #cursor = null;
   #asked = 0;
 
   async start() {
@@ -35,6 +39,8 @@ class Tab {
       const cell = this.#picture.at(event.offsetX, event.offsetY);
       if (cell) this.#select(cell.neuron);
     });
+    on.matrix.addEventListener("keydown", (event) => this.#press(event));
+    on.matrix.addEventListener("blur", () => this.#point(null));
     new ResizeObserver(() => this.#draw()).observe(on.room);
     await this.#guarded(this.#reload());
   }
@@ -89,9 +95,9 @@ class Tab {
   }
 
   #clear() {
-    const { matrix, shape, shared, polysemantic, opposite, same, coverage } = this.#on;
+    const { matrix, rows, columns, shape, shared, polysemantic, opposite, same, coverage } = this.#on;
     [matrix.width, matrix.height] = [1, 1];
-    shared.replaceChildren();
+    for (const emptied of [rows, columns, shared]) emptied.replaceChildren();
     for (const told of [shape, polysemantic, opposite, same, coverage]) told.textContent = "";
     this.#guarded(this.#showLives());
   }
@@ -141,8 +147,13 @@ class Tab {
     if (!this.#now) return;
     const { nFeatures, nHidden } = this.#now, order = this.#order();
     const shown = { values: this.#values, nFeatures, nHidden, order, bySign: this.#on.sign.checked };
-    const { clientWidth: width, clientHeight: height } = this.#on.room;
-    this.#picture.draw({ ...shown, shared: this.#now.shared, selected: this.#selected }, { width, height });
+    const { room, rows, columns, scale } = this.#on;
+    const space = { width: Math.max(1, room.clientWidth - LEFT), height: Math.max(1, room.clientHeight - BOTTOM) };
+    const marked = { shared: this.#now.shared, selected: this.#selected, cursor: this.#cursor };
+    const { x, y, top } = this.#picture.draw({ ...shown, ...marked }, space);
+    drawRows(rows, y, top);
+    drawColumns(columns, x, order);
+    scale.className = shown.bySign ? "small" : "small unsigned";
     this.#on.shape.textContent = `${nFeatures} features (rows), ${order.length} of ${nHidden} neurons (columns)`;
   }
 
@@ -167,6 +178,22 @@ class Tab {
     const item = document.createElement("li");
     item.append(button);
     return item;
+  }
+
+  // A cell for whoever has no mouse: arrow keys move it, Enter chooses its neuron.
+  #press(event) {
+    const move = MOVES[event.key], at = this.#cursor;
+    if (move) this.#point(at ? { column: at.column + move[0], row: at.row + move[1] } : { column: 0, row: 0 });
+    else if (["Enter", " "].includes(event.key) && at) this.#select(this.#picture.cell(at)?.neuron ?? null);
+    else return;
+    event.preventDefault();
+  }
+
+  #point(cursor) {
+    if (!this.#now) return;
+    this.#cursor = cursor && this.#picture.within(cursor);
+    this.#hover(this.#cursor && this.#picture.cell(this.#cursor));
+    this.#draw();
   }
 
   #hover(cell) {

@@ -1,9 +1,13 @@
 // The parts of the page. Nothing is parsed as markup: elements are made one by one and told their text.
 
+import { drawing } from "./svg.js";
+
 const TEXTS = {
   title: "Which neuron stands for which feature",
-  legend: "Vermilion: positive, blue: negative, full colour from |w| = 1. Above the matrix: ▼ a neuron that carries "
-    + "features of opposite sign, ■ of the same sign too; their cells are framed where there is room. A feature is carried where |w| ≥ 0.5.",
+  matrix: "Effective weight of each feature (row) on each neuron (column). Arrow keys move from cell to cell, "
+    + "Enter chooses the neuron.",
+  legend: "Above the matrix: ▼ a neuron that carries features of opposite sign, ■ of the same sign too; their cells "
+    + "are framed where there is room. A neuron carries a feature where |w| ≥ 0.5.",
 };
 const ORDERS = [
   ["winner-last", "winner at the last step"],
@@ -60,9 +64,14 @@ function buildMatrix(main) {
   const shape = make(left, "div", { id: "shape" });
   const readout = make(left, "div", { id: "readout", role: "status" });
   const room = make(left, "div", { id: "room" });
-  const matrix = make(room, "canvas", { id: "matrix", role: "img", "aria-label": TEXTS.title, width: 1, height: 1 });
+  const rows = drawing(room, "rows");
+  const reached = { tabindex: 0, role: "application", "aria-label": TEXTS.matrix, "aria-describedby": "readout" };
+  const matrix = make(room, "canvas", { id: "matrix", ...reached, width: 1, height: 1 });
+  const columns = drawing(room, "columns");
+  const scale = make(left, "div", { id: "scale", class: "small" }, "effective weight w");
+  for (const [tag, text] of [["span", "−1 or less"], ["i", ""], ["span", "1 or more"]]) make(scale, tag, {}, text);
   make(left, "div", { class: "small" }, TEXTS.legend);
-  return { shape, room, matrix, readout };
+  return { shape, room, rows, matrix, columns, scale, readout };
 }
 
 function buildSide(aside) {
@@ -78,8 +87,7 @@ function buildSide(aside) {
     coverage: number("coverage", "Coverage"),
   };
   const livesTitle = make(aside, "h2", { id: "lives-title" });
-  const lives = aside.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "svg"));
-  lives.id = "lives";
+  const lives = drawing(aside, "lives");
   const livesReadout = make(aside, "p", { id: "lives-readout", role: "status" });
   make(aside, "h2", {}, "Neurons with two features or more");
   const shared = make(aside, "ul", { id: "shared" });

@@ -1,9 +1,10 @@
 // One neuron over training: the weight of each of its features at every snapshot, as lines.
 
 import { CARRIED } from "./analysis.js";
+import { shape } from "./svg.js";
 
-const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 380, HEIGHT = 250, LEFT = 40, RIGHT = 44, TOP = 12, BOTTOM = 34;
+const WIDTH = 380, HEIGHT = 250, LEFT = 52, RIGHT = 70, TOP = 12, BOTTOM = 36;
+const LINE = 11;
 const MOST = 12, FEWEST = 3;
 // The Okabe-Ito palette without yellow, which white swallows.
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000"];
@@ -46,7 +47,11 @@ function axes(svg, x, y, steps) {
   for (const at of new Set([0, middle, end])) {
     shape(svg, "text", { x: x(at), y: HEIGHT - BOTTOM + 14, "text-anchor": "middle" }, String(at));
   }
-  shape(svg, "text", { x: WIDTH / 2, y: HEIGHT - 4, "text-anchor": "middle" }, "step, logarithmic");
+  const [across, up] = [(LEFT + WIDTH - RIGHT) / 2, (TOP + HEIGHT - BOTTOM) / 2];
+  shape(svg, "text", { x: across, y: HEIGHT - 5, "text-anchor": "middle", class: "name" },
+    "training (optimiser steps, logarithmic)");
+  shape(svg, "text", { x: 11, y: up, "text-anchor": "middle", transform: `rotate(-90 11 ${up})`, class: "name" },
+    "effective weight w");
 }
 
 function curve(svg, feature, at, weights, steps, x, y) {
@@ -62,14 +67,17 @@ function curve(svg, feature, at, weights, steps, x, y) {
   return known;
 }
 
-// Names at the ends of the lines, moved apart where lines end together.
+// Names at the ends of the lines, moved apart where lines end together, and none below the chart.
 function labels(svg, features, weights, y) {
   const ends = features.map((feature, at) => ({ feature, at, y: y(weights[at].findLast(Number.isFinite) ?? 0) }));
   let low = -Infinity;
-  for (const end of ends.sort((a, b) => a.y - b.y)) {
-    low = Math.max(end.y, low + 11);
-    const place = { x: WIDTH - RIGHT + 4, y: low + 4, fill: COLOURS[end.at % COLOURS.length] };
-    shape(svg, "text", place, `f ${end.feature}`);
+  for (const end of ends.sort((a, b) => a.y - b.y)) low = end.y = Math.max(end.y, low + LINE);
+  let high = HEIGHT - BOTTOM;
+  for (const end of ends.reverse()) {
+    high = end.y = Math.min(end.y, high);
+    high -= LINE;
+    const place = { x: WIDTH - RIGHT + 4, y: end.y + 4, fill: COLOURS[end.at % COLOURS.length] };
+    shape(svg, "text", place, `feature ${end.feature}`);
   }
 }
 
@@ -81,11 +89,4 @@ function inside(svg, event) {
 function nearest(points, place) {
   const distance = (point) => Math.hypot(point.x - place.x, point.y - place.y);
   return points.reduce((best, point) => (!best || distance(point) < distance(best) ? point : best), null);
-}
-
-function shape(svg, tag, attributes, text = "") {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.textContent = text;
-  svg.append(made);
 }

@@ -33,8 +33,8 @@ export class Picture {
     this.#canvas = canvas;
   }
 
-  /** Draw `values` (features after one another), columns in the order of `order`. */
-  draw({ values, nFeatures, nHidden, order, shared, bySign, selected }, room) {
+  /** Draw `values` (features after one another), columns in the order of `order`; gives both axes and their origin. */
+  draw({ values, nFeatures, nHidden, order, shared, bySign, selected, cursor }, room) {
     const x = axis(order.length, room.width), y = axis(nFeatures, room.height - MARKS);
     const place = new Int32Array(nHidden).fill(-1);
     order.forEach((neuron, at) => { place[neuron] = at; });
@@ -47,6 +47,20 @@ export class Picture {
     context.drawImage(this.#small, 0, MARKS, x.cells * x.pixels, y.cells * y.pixels);
     for (const collision of shared) this.#mark(context, collision);
     if (selected !== null && place[selected] >= 0) this.#select(context, selected);
+    if (cursor) this.#point(context, this.within(cursor));
+    return { x, y, top: MARKS };
+  }
+
+  /** The nearest column and row that there are. */
+  within({ column, row }) {
+    const { x, y } = this.#shown;
+    return { column: Math.max(0, Math.min(column, x.cells - 1)), row: Math.max(0, Math.min(row, y.cells - 1)) };
+  }
+
+  /** The strongest entry of a column and row of the picture. */
+  cell({ column, row }) {
+    const { x, y } = this.#shown;
+    return this.at((column + 0.5) * x.pixels, MARKS + (row + 0.5) * y.pixels);
   }
 
   /** The strongest entry below a point of the canvas, or null outside. */
@@ -116,6 +130,15 @@ export class Picture {
     for (const { feature } of carriedBy(values, nHidden, neuron)) {
       context.strokeRect(this.#left(neuron) + 1, MARKS + feature * y.pixels + 1, x.pixels - 2, y.pixels - 2);
     }
+  }
+
+  #point(context, { column, row }) {
+    const { x, y } = this.#shown;
+    context.strokeStyle = "#000";
+    context.lineWidth = 2;
+    context.setLineDash([3, 2]);
+    context.strokeRect(column * x.pixels, MARKS + row * y.pixels, Math.max(3, x.pixels), Math.max(3, y.pixels));
+    context.setLineDash([]);
   }
 
   #select(context, neuron) {
