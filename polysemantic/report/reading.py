@@ -10,8 +10,8 @@ import yaml
 
 from polysemantic.report.material import Material, takes_several
 from polysemantic.report.sources import Source
-from polysemantic.results.columns import read_columns
-from polysemantic.results.settings import settings, short_names
+from polysemantic.results.columns import read_columns, setting_names
+from polysemantic.results.settings import axis_columns, settings, short_names
 
 
 def read_material(paths: list[Path]) -> Material:
@@ -30,7 +30,7 @@ def read_material(paths: list[Path]) -> Material:
         unfinished += len(cells) - len(finished)
         if not finished and not _is_run(path):
             raise ValueError(f"`report` must be given a finished run or a sweep, got {str(path)!r}.")
-        table = pd.read_parquet(path / "results.parquet") if finished and _has_cells(path) else None
+        table = _of_sweep(path) if finished and _has_cells(path) else None
         for run in finished or [path]:
             if table is not None or run.resolve() not in found:
                 found[run.resolve()] = run, table
@@ -48,6 +48,13 @@ def _has_cells(sweep: Path) -> bool:
     return path.is_file() and "cell" in pd.read_parquet(path)
 
 
+def _of_sweep(sweep: Path) -> pd.DataFrame:
+    """The axes of a sweep for each of its networks."""
+    table, about = pd.read_parquet(sweep / "results.parquet"), sweep / "sweep.yaml"
+    axes = axis_columns(yaml.safe_load(about.read_text())).values() if about.is_file() else table.columns
+    return table[[name for name in table if name in {"cell", "instance", *axes}]]
+
+
 def _names(paths: list[Path]) -> list[str]:
     """The last part of each path, with as much of its parents as tells it apart."""
     parts = [path.absolute().parts for path in paths]
@@ -60,7 +67,11 @@ def _names(paths: list[Path]) -> list[str]:
 
 def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
     versions = directory / "versions.yaml"
-    results = pd.read_parquet(directory / "results.parquet")
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    own = read_columns(directory / "results.parquet")
+    # The configuration has the settings too, and those of runs of earlier versions.
+    told = setting_names(own) - set(config["ensemble"].get("vary") or {})
+    results = pd.read_parquet(directory / "results.parquet").drop(columns=list(told), errors="ignore")
     swept: list[str] = []
     if of_sweep is not None:
         rows = of_sweep[of_sweep["cell"].astype(str) == directory.name]
@@ -69,11 +80,11 @@ def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
     return Source(
         name,
         directory,
-        yaml.safe_load((directory / "config.yaml").read_text()),
+        config,
         yaml.safe_load(versions.read_text()) if versions.is_file() else {},
         results,
         tuple(swept),
-        read_columns(directory / "results.parquet"),
+        {name: column for name, column in own.items() if name not in told},
     )
 
 
