@@ -17,7 +17,7 @@ from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
 from polysemantic.functional import coverage, polysemantic_neurons, polysemantic_neurons_band
 from polysemantic.report.labels import MARKERS, PALETTE
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 
 _ERROR = "reconstruction_error"
 _COUNT = "polysemantic_neurons"

@@ -16,7 +16,7 @@ from findings.networks import COUNTS
 from findings.question import Answer, Question, Tables
 from findings.statistics import by_key, interval, is_less
 from polysemantic.functional import carried
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 from polysemantic.theory import expected_polysemantic_neurons
 
 _EXCESS = "excess_polysemantic_neurons"

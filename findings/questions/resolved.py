@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from torch import Tensor
 from typing_extensions import override
 
-import polysemantic
 from findings.drawing import curve, finish, panels
 from findings.formatting import SHARED, against, by_threshold, markdown, means, told
 from findings.measured import measured
@@ -21,8 +20,9 @@ from findings.statistics import binomial, by_key, interval, is_less
 from polysemantic.functional import kaplan_meier
 from polysemantic.report.labels import PALETTE
 from polysemantic.results.lifetimes import durations
-from polysemantic.storage.runs import Run
-from polysemantic.sweep.table import CELLS, axes_of, collect
+from polysemantic.results.runs import Run, load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import axes_of, collect
 
 _POINT = ["name", "magnitude", "probability", "l1"]
 _BY = {"optimiser": "name", "magnitude": "magnitude", "expected companions": "expected_companions", "L1": "l1"}
@@ -178,7 +178,7 @@ def _survival(directory: Path) -> pd.DataFrame:
     by = [*axes, "origin", "kind_at_birth"]
     curves = []
     for cell, rows in by_key(collect(directory), "cell", sort=False):
-        lives = polysemantic.load(directory / CELLS / str(cell)).collisions
+        lives = load_run(directory / CELLS / str(cell)).collisions
         assert lives is not None
         origin = np.where(lives["born_step"] == 0, *_ORIGINS)
         groups = by_key(lives.assign(origin=origin).merge(rows[["instance", *axes]], on="instance"), by)

@@ -15,8 +15,9 @@ from findings.networks import networks
 from findings.question import Answer, Question, Tables
 from findings.statistics import interval, is_less
 from polysemantic.report.labels import PALETTE
-from polysemantic.storage.runs import load
-from polysemantic.sweep.table import CELLS, collect
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import collect
 from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
 
 _SGD, _ADAM = "gradient descent", "AdamW"
@@ -156,7 +157,7 @@ def _settings(directory: Path) -> pd.DataFrame:
     """What the law needs to know of each run."""
     rows: list[dict[str, Any]] = []
     for cell, results in collect(directory).groupby("cell", sort=False):
-        first, model = results.iloc[0], load(directory / CELLS / str(cell)).config["model"]
+        first, model = results.iloc[0], load_run(directory / CELLS / str(cell)).config["model"]
         sizes = {name: first[name] for name in _KEY}
         n, lr = int(first["n_features"]), model["optimizer"]["init_args"]["lr"]
         rows.append(
