@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from polysemantic.model.ensemble import Ensemble, short_text
-from polysemantic.results.columns import COLUMNS, Column, look_up
+from polysemantic.results.columns import COLUMNS, SETTING, Column, look_up
 from polysemantic.results.converged import Converged
 from polysemantic.results.glossary import glossary
 from polysemantic.results.intervals import interval_of, interval_text, note_on_seeds
@@ -95,7 +95,7 @@ def explained(table: Table, results: pd.DataFrame, fewest: int, lines: Iterable[
 
 def own_summaries(results: pd.DataFrame, varied: list[str], known: Mapping[str, Column]) -> Iterator[Table]:
     """The columns of the user's metrics at each grid point, in tables of a few, which a terminal shows whole."""
-    own = [name for name in known if name not in COLUMNS]
+    own = [name for name, column in known.items() if name not in COLUMNS and column.group != SETTING]
     for at in range(0, len(own), _TOGETHER):
         shown = own[at : at + _TOGETHER]
         table = _wide(results, varied, shown, known)

@@ -66,7 +66,7 @@ class EnsembleModule(LightningModule):
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
     Raises:
-        ValueError: If an argument is of another kind or out of its range, or an optimiser or schedule cannot be made.
+        ValueError: If an argument breaks its rule, or the optimiser or its schedule cannot be made.
         TypeError: If an option is unknown.
     """
 
