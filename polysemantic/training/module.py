@@ -113,10 +113,9 @@ class EnsembleModule(LightningModule):
         self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
         self.plan: Plan | None = None  # In experiments, how steps are taken in place of what the options ask for.
-        self.loop = StepLoop(inner_steps)
+        self.loop, self.trained_steps = StepLoop(inner_steps), 0
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
-        self.trained_steps = 0
 
     @property
     def instances(self) -> slice:
