@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from polysemantic import metrics as metrics
     from polysemantic import random as random
     from polysemantic import theory as theory
-    from polysemantic.api import fit, measure
+    from polysemantic.api.fitting import fit
+    from polysemantic.api.measuring import measure
     from polysemantic.model.autoencoder import Autoencoder
     from polysemantic.model.ensemble import Ensemble
     from polysemantic.results.runs import Run, Sweep, load

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from polysemantic.callbacks import CollisionTracker, Convergence, Measurements, Results
+from polysemantic.callbacks import CollisionTracker, Convergence, Measurements, Results, Survival
 from polysemantic.data import InputDataModule, OneHot
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
@@ -79,7 +79,7 @@ def measure(
         importance=importance,
     )
     module.autoencoder = Autoencoder(weights, act, module.number("l1"), module.number("importance"))
-    module.start = InitialTraits.of(weights)
+    module.initial_traits = InitialTraits.of(weights)
     table = _measured(module, data)
     return table.assign(**dict.fromkeys(_OF_START, np.nan))
 
@@ -88,7 +88,8 @@ def _measured(module: EnsembleModule, data: InputDataModule) -> pd.DataFrame:
     """The table that `validate` would print of these networks, without the columns about a run."""
     measurements = Measurements()
     convergence, collisions = Convergence(), CollisionTracker()
-    results = Results(measurements, convergence, collisions, quiet=True)
+    survival = Survival(collisions, convergence)
+    results = Results(measurements, convergence, collisions, survival, quiet=True)
     W = module.networks.W_enc
     options: dict[str, Any] = {"enable_progress_bar": False, "max_steps": 1, "devices": 1, "accelerator": "cpu"}
     if W.is_cuda:
