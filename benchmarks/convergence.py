@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 import polysemantic
-from polysemantic.sweep.table import CELLS
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS
 
 _COUNT = "polysemantic_neurons"
 
@@ -27,6 +28,6 @@ def saved(run: polysemantic.Run) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    table = pd.DataFrame([saved(polysemantic.load(cell)) for cell in (Path(sys.argv[1]) / CELLS).iterdir()])
+    table = pd.DataFrame([saved(load_run(cell)) for cell in (Path(sys.argv[1]) / CELLS).iterdir()])
     table["saved"] = 1 - table["all converged at"] / table["steps"]
     print(table.sort_values("neurons").to_string(index=False, na_rep="-", float_format="{:.3g}".format))

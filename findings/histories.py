@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import polysemantic
 from polysemantic.report.groups import statistics
-from polysemantic.sweep.table import CELLS, axes_of, collect
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import axes_of, collect
 
 
 def over_steps(directory: Path, columns: Sequence[str], points: int = 25) -> pd.DataFrame:
@@ -35,7 +36,7 @@ def histories(directory: Path) -> Iterator[pd.DataFrame]:
     """
     axes = axes_of(directory)
     for cell, rows in collect(directory).groupby("cell", sort=False):
-        history = polysemantic.load(directory / CELLS / str(cell)).history
+        history = load_run(directory / CELLS / str(cell)).history
         yield history.drop(columns=axes, errors="ignore").merge(rows[["instance", *axes]], on="instance")
 
 

@@ -9,8 +9,9 @@ import pandas as pd
 from torch import Tensor
 
 from findings.networks import networks
-from polysemantic.storage.runs import Run, load
-from polysemantic.sweep.table import CELLS, collect
+from polysemantic.results.runs import Run, load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import collect
 
 
 def measured(directory: Path, measure: Callable[[Run], Mapping[str, Tensor]]) -> pd.DataFrame:
@@ -20,8 +21,6 @@ def measured(directory: Path, measure: Callable[[Run], Mapping[str, Tensor]]) ->
         directory: The sweep's directory.
         measure: From a finished run to columns, one value for each of its instances.
     """
-    columns = [
-        pd.DataFrame({name: values.numpy() for name, values in measure(load(directory / CELLS / str(cell))).items()})
-        for cell in collect(directory)["cell"].unique()
-    ]
+    runs = (load_run(directory / CELLS / str(cell)) for cell in collect(directory)["cell"].unique())
+    columns = [pd.DataFrame({name: values.numpy() for name, values in measure(run).items()}) for run in runs]
     return networks(directory).join(pd.concat(columns, ignore_index=True))

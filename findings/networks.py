@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import polysemantic
 from polysemantic.functional import threshold_sweep
-from polysemantic.sweep.table import CELLS, axes_of, collect
+from polysemantic.results.columns import read_columns, setting_names
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS, RESULTS
+from polysemantic.sweep.table import axes_of, collect
 
 # The count of polysemantic neurons and its coverage by the threshold from which a neuron carries a feature.
 COUNTS = {
@@ -37,12 +39,15 @@ def networks(directory: Path) -> pd.DataFrame:
     ]
     table = pd.concat(cells, ignore_index=True)
     axes = [name for name in axes_of(directory) if name in table]
-    rest = [name for name in table if name not in (*axes, "cell", "instance")]
+    # What all networks share is in the configuration of the finding.
+    settings = setting_names(read_columns(directory / RESULTS)).intersection(table)
+    shared = {name for name in settings if table[name].nunique(dropna=False) == 1}
+    rest = [name for name in table if name not in {*axes, *shared, "cell", "run", "instance"}]
     return table[[*axes, *rest]].dropna(axis="columns", how="all")
 
 
 def _with_thresholds(run: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    loaded = polysemantic.load(run)
+    loaded = load_run(run)
     model = loaded.model
     sweep = threshold_sweep(model["W_enc"], model.get("W_dec"), _FURTHER)
     counted = {

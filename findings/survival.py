@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-import polysemantic
 from findings.statistics import by_key
 from polysemantic.functional import kaplan_meier
 from polysemantic.results.lifetimes import durations
-from polysemantic.sweep.table import CELLS, axes_of, collect
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import axes_of, collect
 
 ORIGINS = ("formed before", "born later")
 _CURVE = 25
@@ -23,7 +24,7 @@ def survival_curves(directory: Path) -> pd.DataFrame:
     by = [*axes, "origin", "kind_at_birth"]
     curves = []
     for cell, rows in by_key(collect(directory), "cell", sort=False):
-        lives = polysemantic.load(directory / CELLS / str(cell)).collisions
+        lives = load_run(directory / CELLS / str(cell)).collisions
         assert lives is not None
         origin = np.where(lives["born_step"] == 0, *ORIGINS)
         groups = by_key(lives.assign(origin=origin).merge(rows[["instance", *axes]], on="instance"), by)

@@ -6,21 +6,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from polysemantic.api import fit
+    # What is imported under its own name, type checkers and editors take for public.
+    from polysemantic import callbacks as callbacks
+    from polysemantic import data as data
+    from polysemantic import functional as functional
+    from polysemantic import metrics as metrics
+    from polysemantic import random as random
+    from polysemantic import theory as theory
+    from polysemantic.api.fitting import fit
+    from polysemantic.api.measuring import measure
     from polysemantic.model.autoencoder import Autoencoder
     from polysemantic.model.ensemble import Ensemble
-    from polysemantic.storage.runs import Run, load
+    from polysemantic.results.runs import Run, Sweep, load
     from polysemantic.training.module import EnsembleModule
 
-__all__ = ["Autoencoder", "Ensemble", "EnsembleModule", "Run", "fit", "load"]
+__all__ = ["Autoencoder", "Ensemble", "EnsembleModule", "Run", "Sweep", "fit", "load", "measure"]
 
 _HOMES = {
     "Autoencoder": "model.autoencoder",
     "Ensemble": "model.ensemble",
     "EnsembleModule": "training.module",
-    "Run": "storage.runs",
+    "Run": "results.runs",
+    "Sweep": "results.runs",
     "fit": "api",
-    "load": "storage.runs",
+    "load": "results.runs",
+    "measure": "api",
 }
 _PUBLIC_MODULES = ("callbacks", "data", "functional", "metrics", "random", "theory")
 

@@ -10,8 +10,8 @@ import pytest
 import polysemantic
 from polysemantic.runtime.environment import LIBRARY_DEFAULTS
 
-CLASSES = {"Autoencoder", "Ensemble", "EnsembleModule", "Run"}
-FUNCTIONS = {"fit", "load"}
+CLASSES = {"Autoencoder", "Ensemble", "EnsembleModule", "Run", "Sweep"}
+FUNCTIONS = {"fit", "load", "measure"}
 MODULES = {"callbacks", "data", "functional", "metrics", "random", "theory"}
 # One process for all that needs a fresh one, as its imports take seconds. It writes files, since a fit prints.
 LOOK = """

@@ -20,7 +20,7 @@ from findings.statistics import Estimate, binomial, by_key, interval
 from polysemantic.functional import features_per_neuron
 from polysemantic.functional.basis.rotations import rotated_networks, rotation_rank
 from polysemantic.report.labels import PALETTE
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 
 ROTATED = "features_per_neuron_rotated"
 _ROTATIONS = 16

@@ -16,7 +16,7 @@ from findings.measured import measured
 from findings.question import Answer, Question, Tables, together
 from polysemantic.data import HalfSplit
 from polysemantic.functional import disambiguation_by_ablation, find_collisions, partition_energies
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 
 _INPUTS = 1024
 _ADAM = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 0.01, "weight_decay": 0.0}}

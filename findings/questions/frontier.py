@@ -17,7 +17,7 @@ from findings.question import Answer, Question, Tables, together
 from findings.statistics import interval
 from polysemantic.functional import coverage, polysemantic_neurons, polysemantic_neurons_band
 from polysemantic.report.labels import MARKERS, PALETTE
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 
 ERROR = "reconstruction_error"
 COUNT = "polysemantic_neurons"

@@ -10,7 +10,6 @@ import torch
 from matplotlib.figure import Figure
 from typing_extensions import override
 
-import polysemantic
 from findings.drawing import finish, panels
 from findings.formatting import SHARED, by_threshold, markdown, means, told
 from findings.networks import networks
@@ -19,8 +18,9 @@ from findings.statistics import Estimate, by_key, ratio_of_sums
 from polysemantic import random
 from polysemantic.model.initialisation import normal
 from polysemantic.report.labels import PALETTE
-from polysemantic.storage.runs import Run
-from polysemantic.sweep.table import CELLS, axes_of, collect
+from polysemantic.results.runs import Run, load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import axes_of, collect
 
 FATES = ("alive", "resolved before it settled", "resolved after it settled")
 KINDS = ("opposite_sign", "same_sign")
@@ -134,7 +134,7 @@ def _by_fate(directory: Path) -> pd.DataFrame:
     axes = axes_of(directory)
     parts = []
     for cell, rows in collect(directory).groupby("cell", sort=False):
-        described = _described(polysemantic.load(directory / CELLS / str(cell)))
+        described = _described(load_run(directory / CELLS / str(cell)))
         by = [*axes, "seed", "kind_at_birth", "settled", "rival", "fate"]
         lives = described.merge(rows[["instance", "seed", *axes]], on="instance").groupby(by, sort=True)
         parts.append(lives[list(_TOTALS)].agg(_TOTALS).reset_index())

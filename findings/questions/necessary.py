@@ -15,7 +15,7 @@ from findings.measured import measured
 from findings.question import Answer, Question, Tables, together
 from findings.statistics import by_key
 from polysemantic.functional import carried
-from polysemantic.storage.runs import Run
+from polysemantic.results.runs import Run
 
 EXCESS = "excess_polysemantic_neurons"
 

@@ -18,8 +18,8 @@ from findings.question import Answer, Question, Tables, together
 from findings.statistics import binomial, interval
 from findings.survival import ORIGINS, ended_of, survival_curves
 from polysemantic.report.labels import PALETTE
-from polysemantic.storage.runs import Run
-from polysemantic.sweep.table import CELLS
+from polysemantic.results.runs import Run
+from polysemantic.results.sweeps import CELLS
 
 _POINT = ["name", "magnitude", "probability", "l1"]
 _BY = {"optimiser": "name", "magnitude": "magnitude", "expected companions": "expected_companions", "L1": "l1"}

@@ -14,8 +14,9 @@ from findings.histories import histories, over_steps
 from findings.networks import networks
 from findings.question import Answer, Question, Tables, together
 from polysemantic.report.labels import PALETTE
-from polysemantic.storage.runs import load
-from polysemantic.sweep.table import CELLS, collect
+from polysemantic.results.runs import load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import collect
 from polysemantic.theory import l1_norm_law, paper_lambda, paper_time, sparsity_law
 
 DESCENT, ADAM = "gradient descent", "AdamW"
@@ -150,7 +151,7 @@ def _settings(directory: Path) -> pd.DataFrame:
     """What the law needs to know of each run."""
     rows: list[dict[str, Any]] = []
     for cell, results in collect(directory).groupby("cell", sort=False):
-        first, model = results.iloc[0], load(directory / CELLS / str(cell)).config["model"]
+        first, model = results.iloc[0], load_run(directory / CELLS / str(cell)).config["model"]
         sizes = {name: first[name] for name in _KEY}
         n, lr = int(first["n_features"]), model["optimizer"]["init_args"]["lr"]
         rows.append(

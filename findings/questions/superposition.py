@@ -18,8 +18,9 @@ from findings.question import Answer, Question, Tables, together
 from findings.statistics import by_key, interval
 from polysemantic.functional import feature_dimensionality, represented_features
 from polysemantic.report.labels import MARKERS, PALETTE
-from polysemantic.storage.runs import Run, load
-from polysemantic.sweep.table import CELLS, collect
+from polysemantic.results.runs import Run, load_run
+from polysemantic.results.sweeps import CELLS
+from polysemantic.sweep.table import collect
 
 # Fractions that Toy Models of Superposition names: alone, tetrahedron, triangle, antipodal pair, pentagon, antiprism.
 FRACTIONS = {"1": 1, "3/4": 3 / 4, "2/3": 2 / 3, "1/2": 1 / 2, "2/5": 2 / 5, "3/8": 3 / 8}
@@ -157,7 +158,7 @@ def _by_feature(directory: Path, *, ranked: bool) -> pd.DataFrame:
 
 def _features(directory: Path, ranked: bool) -> Iterator[pd.DataFrame]:
     for cell in collect(directory)["cell"].unique():
-        run = load(directory / CELLS / str(cell))
+        run = load_run(directory / CELLS / str(cell))
         for p, rows in run.results.groupby("probability", sort=False):
             W = run.model["W_enc"][rows["instance"].tolist()]
             is_represented, found = represented_features(W), feature_dimensionality(W)

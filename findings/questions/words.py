@@ -21,8 +21,8 @@ from findings.question import Answer, Question, Tables, together
 from findings.questions.cooccurrence import at_shared_l1
 from polysemantic.data import FeatureFile
 from polysemantic.functional import find_collisions
+from polysemantic.results.runs import Run
 from polysemantic.storage.run_directories import RUNS
-from polysemantic.storage.runs import Run
 
 # Weights from which a word is whole on a neuron, the least of the paper's band.
 _WHOLE = 0.8

@@ -14,6 +14,7 @@ from typing_extensions import override
 from polysemantic.callbacks.directory import run_directory
 from polysemantic.storage.files import whole_file
 from polysemantic.training.module import ensemble_module
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_not_negative
 
 # After a checkpoint that took a second to write, the next one waits for at least this many seconds.
@@ -33,6 +34,7 @@ class Checkpoint(Callback):
         ValueError: If `every_n_seconds` is negative.
     """
 
+    @checked_arguments()
     def __init__(self, every_n_seconds: float = 60.0) -> None:
         check_not_negative(every_n_seconds=every_n_seconds)
         self.every_n_seconds = every_n_seconds

@@ -25,6 +25,7 @@ from polysemantic.training.cadence import rounded_interval, steps_to_move
 from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_at_least_one, check_not_negative
 
 # The default interval lets a weight move this far between two checks, 25 times the `tolerance` for a still one.
@@ -69,6 +70,7 @@ class Convergence(StepCallback):
 
     in_passing = True
 
+    @checked_arguments()
     def __init__(
         self,
         every_n_steps: int | None = None,

@@ -16,9 +16,11 @@ from polysemantic.metrics.agreement import check_metrics
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.metrics.standard import STANDARD
 from polysemantic.results.columns import COSTLY, NO_METRICS, by_name, described
+from polysemantic.results.setting_columns import declared_settings
 from polysemantic.training.cadence import default_interval
 from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.step_callback import StepCallback
+from polysemantic.validation.arguments import checked_arguments
 
 # One in so many measurements, and the last, takes the costly columns in.
 _EVERY = 20
@@ -42,6 +44,7 @@ class Measurements(StepCallback):
             column, one has a column of the tables, or `partition` holds anything but +1 and -1.
     """
 
+    @checked_arguments()
     def __init__(
         self,
         every_n_steps: int | None = None,
@@ -79,7 +82,7 @@ class Measurements(StepCallback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
         module = ensemble_module(pl_module)
-        self._check_columns(module.ensemble.vary)
+        self._check_columns({*module.ensemble.vary, *declared_settings(module)})
         self._measurer = Measurer(self.metrics, self.partition)
         if stage == "fit":
             self._forget()

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import sys
+import warnings
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -14,16 +18,88 @@ from polysemantic.callbacks.measurements import Measurements
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 
+class Bar(ABC):
+    """A progress bar that is drawn."""
+
+    @abstractmethod
+    def update(self, step: int, shown: str) -> None:
+        """Show that so many steps are taken, and what the networks are like there."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Draw no more; what was drawn stays."""
+
+
 class _StepsPerSecond(ProgressColumn):
     @override
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.0f}/s")
 
 
+class TerminalBar(Bar):
+    """A bar of rich on a terminal.
+
+    Args:
+        console: The terminal.
+        total: Steps of the run.
+        done: Steps that are taken.
+    """
+
+    def __init__(self, console: Console, total: int, done: int) -> None:
+        columns = (BarColumn(None), MofNCompleteColumn(), _StepsPerSecond(), TimeRemainingColumn())
+        shown = TextColumn("{task.fields[shown]}")
+        self._progress = Progress(*columns, shown, console=console, refresh_per_second=4)
+        self._task = self._progress.add_task("fit", total=total, completed=done, shown="")
+        self._progress.start()
+
+    @override
+    def update(self, step: int, shown: str) -> None:
+        self._progress.update(self._task, completed=step, shown=shown)
+
+    @override
+    def close(self) -> None:
+        self._progress.stop()
+
+
+class NotebookBar(Bar):
+    """A bar of tqdm in a notebook: a widget where ipywidgets is installed, else a line of text.
+
+    rich would draw nothing in a notebook without ipywidgets.
+
+    Args:
+        total: Steps of the run.
+        done: Steps that are taken.
+    """
+
+    def __init__(self, total: int, done: int) -> None:
+        with warnings.catch_warnings():
+            # tqdm asks for ipywidgets, without which a line of text does.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
+        self._bar = tqdm(total=total, initial=done, unit="step", mininterval=0.25, dynamic_ncols=True)
+
+    @override
+    def update(self, step: int, shown: str) -> None:
+        self._bar.set_postfix_str(shown, refresh=False)
+        self._bar.update(step - self._bar.n)
+
+    @override
+    def close(self) -> None:
+        self._bar.close()
+
+
+def in_notebook() -> bool:
+    """Whether a kernel of IPython runs this process, as that of Jupyter, VS Code or Colab does."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    with contextlib.suppress(TypeError):
+        return "IPKernelApp" in getattr(shell, "config", ())
+    return False
+
+
 class StepProgress(ProgressBar):
     """A progress bar in optimiser steps, with the mean loss, number of polysemantic neurons and coverage.
 
-    Nothing is drawn where the output is not a terminal.
+    Nothing is drawn where the output is neither a terminal nor a notebook.
 
     Args:
         measurements: The callback that measures.
@@ -33,7 +109,7 @@ class StepProgress(ProgressBar):
         super().__init__()
         self.measurements = measurements
         self._enabled = True
-        self._progress: Progress | None = None
+        self._bar: Bar | None = None
 
     @property
     def is_enabled(self) -> bool:
@@ -51,20 +127,19 @@ class StepProgress(ProgressBar):
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         console = Console()
-        columns = (BarColumn(None), MofNCompleteColumn(), _StepsPerSecond(), TimeRemainingColumn())
-        shown = TextColumn("{task.fields[shown]}")
-        off = not (self._enabled and console.is_terminal and trainer.is_global_zero)
-        self._progress = Progress(*columns, shown, console=console, disable=off, refresh_per_second=4)
-        self._task = self._progress.add_task("fit", total=trainer.max_steps, completed=trainer.global_step, shown="")
-        self._progress.start()
+        if not (self._enabled and trainer.is_global_zero):
+            self._bar = None
+        elif in_notebook():
+            self._bar = NotebookBar(trainer.max_steps, trainer.global_step)
+        elif console.is_terminal:
+            self._bar = TerminalBar(console, trainer.max_steps, trainer.global_step)
 
     @override
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if self._progress is not None and not self._progress.disable:
-            shown = self._numbers(ensemble_module(pl_module))
-            self._progress.update(self._task, completed=trainer.global_step, shown=shown)
+        if self._bar is not None:
+            self._bar.update(trainer.global_step, self._numbers(ensemble_module(pl_module)))
 
     def _numbers(self, module: EnsembleModule) -> str:
         latest = self.measurements.latest
@@ -75,8 +150,9 @@ class StepProgress(ProgressBar):
         return f"{loss} polysemantic {means['polysemantic_neurons']:.1f} coverage {means['coverage']:.2f}"
 
     def _stop(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

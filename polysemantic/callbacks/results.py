@@ -17,6 +17,7 @@ from polysemantic.callbacks.measurements import Measurements
 from polysemantic.results import tables
 from polysemantic.results.columns import COLUMNS, column_notes
 from polysemantic.results.predictions import SLOTS, expected_at_points, expected_counts
+from polysemantic.results.setting_columns import describe_settings, setting_columns, with_settings
 from polysemantic.results.setups import setups_of_module
 from polysemantic.storage.files import write_parquet
 from polysemantic.training.module import EnsembleModule, ensemble_module
@@ -135,7 +136,9 @@ class Results(Callback):
 
     def _write(self, trainer: Trainer, name: str, results: pd.DataFrame) -> None:
         directory = run_directory(trainer)
-        write_parquet(directory / f"{name}.parquet", results, column_notes(self.measurements.columns))
+        settings = setting_columns(ensemble_module(trainer.lightning_module), trainer, directory.name)
+        notes = column_notes(self.measurements.columns | describe_settings(settings))
+        write_parquet(directory / f"{name}.parquet", with_settings(results, settings), notes)
         # soft_wrap: a path is for copying, however narrow the terminal.
         Console(quiet=self.quiet).print(f"run directory: {directory}", soft_wrap=True, highlight=False)
 

@@ -13,6 +13,7 @@ from polysemantic.storage.files import whole_file
 from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.shard import Shard
 from polysemantic.training.step_callback import StepCallback
+from polysemantic.validation.arguments import checked_arguments
 
 _SNAPSHOTS = 24
 
@@ -30,6 +31,7 @@ class Snapshots(StepCallback):
         ValueError: If an instance is negative.
     """
 
+    @checked_arguments()
     def __init__(self, instances: list[int] | None = None) -> None:
         super().__init__()
         if instances is not None and min(instances, default=0) < 0:

@@ -29,6 +29,7 @@ from polysemantic.runtime.standard_callbacks import standard_callbacks
 from polysemantic.runtime.trainer import build_trainer
 from polysemantic.storage.continued_run import continued_run
 from polysemantic.training.module import EnsembleModule
+from polysemantic.validation.checks import check_seed
 from polysemantic.validation.user_classes import UserClassError
 
 set_parsing_settings(omegaconf_absolute_to_relative_paths=True)
@@ -86,7 +87,7 @@ class PolysemanticCLI(LightningCLI):
             parser.add_lightning_class_args(pkgutil.resolve_name(path), key)
         for target, source in LINKED.items():
             if source == "seed_everything":
-                parser.link_arguments(source, target, compute_fn=_checked_seed)
+                parser.link_arguments(source, target, compute_fn=check_seed)
             else:
                 parser.link_arguments(source, target, apply_on="instantiate")
 
@@ -127,12 +128,6 @@ class PolysemanticCLI(LightningCLI):
         users = options.pop("callbacks", None) or []
         callbacks = [*first, *(users if isinstance(users, list) else [users]), last]
         return build_trainer(callbacks, directory, logged=self.subcommand != "validate", **options)
-
-
-def _checked_seed(seed: int) -> int:
-    if not 0 <= seed < 2**32:
-        raise ValueError(f"`seed_everything` must lie in [0, 2^32), got {seed}.")
-    return seed
 
 
 def run(args: list[str] | None) -> int:

@@ -5,7 +5,7 @@ import inspect
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64
@@ -16,6 +16,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data.possible import check_joint_form
 from polysemantic.model.ensemble import Ensemble
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_at_least_one
 from polysemantic.validation.user_classes import UserClassError
 
@@ -59,6 +60,7 @@ class InputDataModule(LightningDataModule, ABC):
     processes: int = 1
     """Processes that divide the batch of each step among them."""
 
+    @checked_arguments()
     def __init__(self, n_features: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         super().__init__()
         check_at_least_one(n_features=n_features, batch_size=batch_size)
@@ -67,8 +69,6 @@ class InputDataModule(LightningDataModule, ABC):
             raise ValueError(f"`can_vary` must be a tuple of names, got {names!r}.")
         if n_features < self.min_features:
             raise ValueError(f"`n_features` must be at least {self.min_features}, got {n_features}.")
-        if magnitude not in get_args(Magnitude):
-            raise ValueError(f"`magnitude` must be one of {', '.join(get_args(Magnitude))}, got {magnitude!r}.")
         self.n_features = n_features
         self.batch_size = batch_size
         self.magnitude = magnitude

@@ -8,6 +8,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
 from polysemantic.data.feature_groups import check_group_size, group_matrix
+from polysemantic.validation.arguments import checked_arguments
 
 
 class CooccurrenceDial(InputDataModule):
@@ -46,6 +47,7 @@ class CooccurrenceDial(InputDataModule):
 
     can_vary = ("probability", "dial")
 
+    @checked_arguments()
     def __init__(
         self,
         n_features: int,

@@ -10,6 +10,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data.base import InputDataModule
 from polysemantic.data.feature_matrix import FeatureMatrix
+from polysemantic.validation.arguments import checked_arguments
 
 
 class FeatureFile(InputDataModule):
@@ -30,6 +31,7 @@ class FeatureFile(InputDataModule):
         ValueError: If the file is damaged, or holds anything but a matrix of finite numbers of at least 0.
     """
 
+    @checked_arguments()
     def __init__(self, path: str, batch_size: int = 256) -> None:
         self.path = str(path)
         self._matrix = FeatureMatrix(self.path)

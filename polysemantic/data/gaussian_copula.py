@@ -9,6 +9,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
 from polysemantic.data.feature_groups import check_group_size, group_matrix
+from polysemantic.validation.arguments import checked_arguments
 
 
 class GaussianCopula(InputDataModule):
@@ -42,6 +43,7 @@ class GaussianCopula(InputDataModule):
 
     can_vary = ("probability", "correlation")
 
+    @checked_arguments()
     def __init__(
         self,
         n_features: int,

@@ -9,6 +9,7 @@ from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
 from polysemantic.data.feature_groups import check_group_size, group_matrix
 from polysemantic.data.subset import uniform_subset
+from polysemantic.validation.arguments import checked_arguments
 
 
 class HalfSplit(InputDataModule):
@@ -46,6 +47,7 @@ class HalfSplit(InputDataModule):
     can_vary = ("active_fraction",)
     min_features = 2
 
+    @checked_arguments()
     def __init__(
         self,
         n_features: int,

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
+from polysemantic.validation.arguments import checked_arguments
 
 
 class Hierarchical(InputDataModule):
@@ -44,6 +45,7 @@ class Hierarchical(InputDataModule):
 
     can_vary = ("probability",)
 
+    @checked_arguments()
     def __init__(
         self,
         n_features: int,

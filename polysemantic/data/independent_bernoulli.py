@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
+from polysemantic.validation.arguments import checked_arguments
 
 
 class IndependentBernoulli(InputDataModule):
@@ -27,6 +28,7 @@ class IndependentBernoulli(InputDataModule):
 
     can_vary = ("probability", "zipf_exponent")
 
+    @checked_arguments()
     def __init__(
         self,
         n_features: int,

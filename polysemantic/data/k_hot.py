@@ -8,6 +8,7 @@ from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
 from polysemantic.data.feature_groups import group_matrix
 from polysemantic.data.subset import uniform_subset
+from polysemantic.validation.arguments import checked_arguments
 
 
 class KHot(InputDataModule):
@@ -33,6 +34,7 @@ class KHot(InputDataModule):
         tensor([[3., 3.]])
     """
 
+    @checked_arguments()
     def __init__(self, n_features: int, k: int, batch_size: int = 256, magnitude: Magnitude = "one") -> None:
         self.k = k
         super().__init__(n_features, batch_size, magnitude)

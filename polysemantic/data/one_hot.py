@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
+from polysemantic.validation.arguments import checked_arguments
 
 
 class OneHot(InputDataModule):
@@ -23,6 +24,7 @@ class OneHot(InputDataModule):
                  [0., 1.]]])
     """
 
+    @checked_arguments()
     def __init__(self, n_features: int, batch_size: int | None = None, magnitude: Magnitude = "one") -> None:
         super().__init__(n_features, n_features if batch_size is None else batch_size, magnitude)
         self._every_feature = batch_size is None
@@ -34,7 +36,9 @@ class OneHot(InputDataModule):
 
     @override
     def arguments(self) -> dict[str, object]:
-        return super().arguments() | ({"batch_size": None} if self._every_feature else {})
+        given = super().arguments()
+        # A subclass need not take a batch size.
+        return given | ({"batch_size": None} if self._every_feature and "batch_size" in given else {})
 
     @override
     def divide(self, processes: int) -> None:

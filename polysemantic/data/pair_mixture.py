@@ -8,6 +8,7 @@ from typing_extensions import override
 from polysemantic import random
 from polysemantic.data.base import InputDataModule, Magnitude
 from polysemantic.data.feature_groups import group_matrix
+from polysemantic.validation.arguments import checked_arguments
 
 
 class PairMixture(InputDataModule):
@@ -37,6 +38,7 @@ class PairMixture(InputDataModule):
     can_vary = ("pair_probability",)
     min_features = 2
 
+    @checked_arguments()
     def __init__(
         self, n_features: int, pair_probability: float, batch_size: int = 256, magnitude: Magnitude = "one"
     ) -> None:

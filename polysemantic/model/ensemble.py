@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_at_least_one, check_varied
 
 
@@ -22,8 +23,8 @@ class Ensemble:
             A name is a hyperparameter of the model or of the DataModule that broadcasts over instances.
 
     Raises:
-        ValueError: If `seeds` is no whole number of at least 1, or a list of values is empty, repeats itself or is not
-            finite.
+        ValueError: If `seeds` is no whole number of at least 1, or what a name varies over is no list of numbers, is
+            empty, repeats itself or is not finite.
 
     Example:
         >>> ensemble = Ensemble(seeds=2, vary={"l1": [0, 1e-3]})
@@ -33,6 +34,7 @@ class Ensemble:
         tensor([0.0000, 0.0000, 0.0010, 0.0010], dtype=torch.float64)
     """
 
+    @checked_arguments(prefix="ensemble.")
     def __init__(self, seeds: int = 16, vary: dict[str, list[float]] | None = None) -> None:
         check_at_least_one(**{"ensemble.seeds": seeds})
         self.seeds = seeds
@@ -71,14 +73,14 @@ class Ensemble:
         check_varied(self.vary, itertools.chain(*declared))
 
 
-def _checked(name: str, values: Sequence[float]) -> list[float]:
-    if len(values) == 0:
+def _checked(name: str, values: list[float]) -> list[float]:
+    if not values:
         raise ValueError(f"`ensemble.vary.{name}` must hold at least one value, got [].")
     if not all(math.isfinite(value) for value in values):
-        raise ValueError(f"`ensemble.vary.{name}` must hold finite numbers, got {list(values)}.")
+        raise ValueError(f"`ensemble.vary.{name}` must hold finite numbers, got {values}.")
     if len(set(values)) < len(values):
-        raise ValueError(f"`ensemble.vary.{name}` must hold distinct values, got {list(values)}.")
-    return [float(value) for value in values]
+        raise ValueError(f"`ensemble.vary.{name}` must hold distinct values, got {values}.")
+    return values
 
 
 def number_text(value: float) -> str:

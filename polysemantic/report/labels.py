@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from polysemantic.model.ensemble import short_text
-from polysemantic.results.columns import COLUMNS, ROW, RUN, Column, by_name, look_up
+from polysemantic.results.columns import COLUMNS, ROW, RUN, SETTING, Column, by_name, look_up
 
 # Okabe and Ito's, told apart with every common kind of colour blindness, and dark enough for lines on white.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#5C4B8A", "#7F7F7F")
@@ -19,12 +19,9 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 STYLES = ("-", (0, (4, 2)), (0, (1, 1.5)), "-.", (0, (8, 2)), (0, (8, 2, 1, 2)))
 DIVERGING = ("#0072B2", "#FFFFFF", "#D55E00")
 
-# What charts have axes of beside the columns of results: settings, and what is worked out for a chart alone.
+# What charts have axes of beside the columns of results: what is worked out for a chart alone.
 _AXES = by_name(
     [
-        Column("l1", "setting", "L1 coefficient"),
-        Column("lr", "setting", "learning rate"),
-        Column("max_steps", "setting", "training", "optimiser steps"),
         Column("threshold", "chart", "threshold on |w|"),
         Column("life", "chart", "life", "optimiser steps"),
         Column("survival", "chart", "share of collisions alive"),
@@ -33,7 +30,8 @@ _AXES = by_name(
 
 _FIRST = ("polysemantic_neurons", "coverage")
 # A neuron's index is no amount: a mean of several says nothing.
-_MEASURED = [name for name, of in COLUMNS.items() if of.group not in (ROW, RUN) and name != "disambiguation_neuron"]
+_NOT_MEASURED = (ROW, RUN, SETTING)
+_MEASURED = [n for n, of in COLUMNS.items() if of.group not in _NOT_MEASURED and n != "disambiguation_neuron"]
 MEASURES = (*_FIRST, *(name for name in _MEASURED if name not in _FIRST))
 """Columns of every run that a chart can show, the important ones first."""
 

@@ -11,8 +11,8 @@ import yaml
 from polysemantic.report.labels import heading, value_text
 from polysemantic.report.material import Material, takes_several
 from polysemantic.report.sources import Source
-from polysemantic.results.columns import read_columns
-from polysemantic.results.settings import flat, settings, short_names
+from polysemantic.results.columns import read_columns, setting_names
+from polysemantic.results.settings import axis_columns, flat, settings, short_names
 
 
 def read_material(paths: list[Path]) -> Material:
@@ -31,7 +31,7 @@ def read_material(paths: list[Path]) -> Material:
         if not finished and not _is_run(path):
             raise ValueError(f"`report` must be given a finished run or a sweep, got {str(path)!r}.")
         missing += _missing(path, cells, {cell.name for cell in finished}) if finished else []
-        table = pd.read_parquet(path / "results.parquet") if finished and _has_cells(path) else None
+        table = _of_sweep(path) if finished and _has_cells(path) else None
         for run in finished or [path]:
             if table is not None or run.resolve() not in found:
                 found[run.resolve()] = run, table
@@ -75,6 +75,13 @@ def _has_cells(sweep: Path) -> bool:
     return path.is_file() and "cell" in pd.read_parquet(path)
 
 
+def _of_sweep(sweep: Path) -> pd.DataFrame:
+    """The axes of a sweep for each of its networks."""
+    table, about = pd.read_parquet(sweep / "results.parquet"), sweep / "sweep.yaml"
+    axes = axis_columns(yaml.safe_load(about.read_text())).values() if about.is_file() else table.columns
+    return table[[name for name in table if name in {"cell", "instance", *axes}]]
+
+
 def _names(paths: list[Path]) -> list[str]:
     """The last part of each path, with as much of its parents as tells it apart."""
     parts = [path.absolute().parts for path in paths]
@@ -87,7 +94,11 @@ def _names(paths: list[Path]) -> list[str]:
 
 def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
     versions = directory / "versions.yaml"
-    results = pd.read_parquet(directory / "results.parquet")
+    config = yaml.safe_load((directory / "config.yaml").read_text())
+    own = read_columns(directory / "results.parquet")
+    # The configuration has the settings too, and those of runs of earlier versions.
+    told = setting_names(own) - set(config["ensemble"].get("vary") or {})
+    results = pd.read_parquet(directory / "results.parquet").drop(columns=list(told), errors="ignore")
     swept: list[str] = []
     if of_sweep is not None:
         rows = of_sweep[of_sweep["cell"].astype(str) == directory.name]
@@ -96,11 +107,11 @@ def _read(name: str, directory: Path, of_sweep: pd.DataFrame | None) -> Source:
     return Source(
         name,
         directory,
-        yaml.safe_load((directory / "config.yaml").read_text()),
+        config,
         yaml.safe_load(versions.read_text()) if versions.is_file() else {},
         results,
         tuple(swept),
-        read_columns(directory / "results.parquet"),
+        {name: column for name, column in own.items() if name not in told},
     )
 
 

@@ -15,7 +15,7 @@ from polysemantic.model.ensemble import Ensemble
 from polysemantic.results.columns import Column
 from polysemantic.results.settings import Setting, settings
 from polysemantic.results.setups import Setup, setups_of_config
-from polysemantic.storage.runs import read_snapshot
+from polysemantic.storage.snapshots import read_snapshot
 
 Snapshot = dict[str, torch.Tensor]
 Item = TypeVar("Item")

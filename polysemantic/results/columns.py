@@ -17,6 +17,9 @@ ROW = "row"
 RUN = "run"
 """Group of the columns about a network's run as a whole: its length, its inputs, and what theory expects."""
 
+SETTING = "setting"
+"""Group of the columns that say how a network was trained: the same for every network of a run, or varied."""
+
 _NOTE = "polysemantic.columns"
 
 
@@ -153,7 +156,31 @@ _OTHERS = [
     Column("collisions_resolved", "collisions", "collisions resolved", range=_FROM_ZERO, counts=True, at_end=True),
 ]
 
-NO_METRICS = COSTLY | by_name(_OTHERS)
+_SETTINGS = [
+    Column("run", SETTING, "run", "name of its directory"),
+    Column("seed_everything", SETTING, "root of all draws", range=_FROM_ZERO, counts=True),
+    Column("max_steps", SETTING, "training", _STEPS, range=(1, inf), counts=True),
+    Column("precision", SETTING, "precision", "bits", (32, 64), counts=True),
+    Column("batch_size", SETTING, "batch size", "inputs of a step", (1, inf), counts=True),
+    Column("l1", SETTING, "L1 coefficient", range=_FROM_ZERO),
+    Column("importance", SETTING, "importance", "ratio of neighbouring features", (0, 1)),
+    Column("tied", SETTING, "tied"),
+    Column("bias", SETTING, "output bias"),
+    Column("act", SETTING, "hidden activation"),
+    Column("noise", SETTING, "law of the hidden noise"),
+    Column("noise_std", SETTING, "hidden noise", "standard deviation", _FROM_ZERO),
+    Column("init", SETTING, "initial weights"),
+    Column("init_scale", SETTING, "factor of the initial weights", range=_FROM_ZERO),
+    Column("init_from", SETTING, "checkpoint of the initial weights"),
+    Column("autoencoder", SETTING, "network"),
+    Column("optimizer", SETTING, "optimiser"),
+    Column("lr", SETTING, "learning rate", range=_FROM_ZERO),
+    Column("weight_decay", SETTING, "weight decay", range=_FROM_ZERO),
+    Column("lr_scheduler", SETTING, "schedule of the learning rate"),
+    Column("clip_norm", SETTING, "largest norm of a gradient", range=_FROM_ZERO),
+]
+
+NO_METRICS = COSTLY | by_name([*_OTHERS, *_SETTINGS])
 """The columns of every run that are no metric's."""
 
 COLUMNS: dict[str, Column] = by_name(map(described, STANDARD)) | NO_METRICS
@@ -174,6 +201,15 @@ def look_up(name: str, columns: Mapping[str, Column] = COLUMNS) -> Column:
     return columns.get(name) or Column(name, "measurements")
 
 
+def setting_names(known: Mapping[str, Column]) -> set[str]:
+    """The columns among those of a table that hold settings.
+
+    Args:
+        known: What the table's file says of its own columns (`read_columns`).
+    """
+    return {name for name, column in (COLUMNS | dict(known)).items() if column.group == SETTING}
+
+
 def column_notes(columns: Mapping[str, Column]) -> dict[str, str]:
     """Notes for the file of a table, which describe the columns that not every run has."""
     own = [dataclasses.asdict(column) for name, column in columns.items() if name not in COLUMNS]
@@ -185,7 +221,16 @@ def column_notes(columns: Mapping[str, Column]) -> dict[str, str]:
 
 def read_columns(path: Path) -> dict[str, Column]:
     """The columns that the file of a table describes beside those of every run; none in files of earlier versions."""
-    return by_name(_restored(column) for column in json.loads(read_note(path, _NOTE) or "[]"))
+    return _restored_columns(read_note(path, _NOTE))
+
+
+def columns_of_notes(notes: Mapping[bytes, bytes]) -> dict[str, Column]:
+    """The same from the notes of a table that was read."""
+    return _restored_columns(notes.get(_NOTE.encode(), b""))
+
+
+def _restored_columns(note: str | bytes | None) -> dict[str, Column]:
+    return by_name(_restored(column) for column in json.loads(note or "[]"))
 
 
 def _restored(kept: dict[str, Any]) -> Column:

@@ -43,6 +43,19 @@ def flat(values: Mapping[str, Any]) -> dict[str, Setting]:
     return dict(scalar for key, value in values.items() for scalar in _scalars(key, value))
 
 
+def axis_columns(sweep: Mapping[str, Any]) -> dict[str, str]:
+    """The column of each axis of a sweep, by its dotted key.
+
+    Args:
+        sweep: The content of its `sweep.yaml`.
+
+    Example:
+        >>> axis_columns({"axes": {"model.n_hidden": [8]}, "zip": [{"data.n_features": [4]}]})
+        {'model.n_hidden': 'n_hidden', 'data.n_features': 'n_features'}
+    """
+    return short_names([*(sweep.get("axes") or {}), *(key for group in sweep.get("zip") or [] for key in group)])
+
+
 def short_names(keys: Iterable[str]) -> dict[str, str]:
     """The last dotted part of each key, or the whole key where two would be the same.
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from polysemantic.model.ensemble import Ensemble, short_text
-from polysemantic.results.columns import COLUMNS, Column, look_up
+from polysemantic.results.columns import COLUMNS, SETTING, Column, look_up
 from polysemantic.results.converged import Converged
 from polysemantic.results.glossary import glossary
 from polysemantic.results.intervals import interval_of, interval_text, note_on_seeds
@@ -74,7 +74,7 @@ def summary(results: pd.DataFrame, varied: list[str], theory: str | None = None)
         shown.remove(_BAND)
         table = _narrow(results, varied, shown, COLUMNS)
     table.title, table.title_justify = title, "left"
-    fewest = min(len(rows) for _, rows in _by_point(results, varied))
+    fewest = min(len(rows) for _, rows in point_rows(results, varied))
     return explained(table, results, fewest, [theory, glossary(shown, short=True)])
 
 
@@ -95,7 +95,7 @@ def explained(table: Table, results: pd.DataFrame, fewest: int, lines: Iterable[
 
 def own_summaries(results: pd.DataFrame, varied: list[str], known: Mapping[str, Column]) -> Iterator[Table]:
     """The columns of the user's metrics at each grid point, in tables of a few, which a terminal shows whole."""
-    own = [name for name in known if name not in COLUMNS]
+    own = [name for name, column in known.items() if name not in COLUMNS and column.group != SETTING]
     for at in range(0, len(own), _TOGETHER):
         shown = own[at : at + _TOGETHER]
         table = _wide(results, varied, shown, known)
@@ -106,7 +106,7 @@ def _wide(results: pd.DataFrame, varied: list[str], shown: Iterable[str], known:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in (*varied, *(known[name].short_label for name in shown)):
         table.add_column(heading, justify="right", no_wrap=True)
-    for point, rows in _by_point(results, varied):
+    for point, rows in point_rows(results, varied):
         table.add_row(*point.values(), *(within_sizes(rows, name, known) for name in shown))
     return table
 
@@ -118,19 +118,19 @@ def _narrow(results: pd.DataFrame, varied: list[str], shown: Iterable[str], know
     for name in shown:
         heading = known[name].short_label.replace(" ", "\n").replace("polysem", "poly-\nsem")
         table.add_column(heading, justify="right", no_wrap=True)
-    for point, rows in _by_point(results, varied):
+    for point, rows in point_rows(results, varied):
         values = [narrow(within_sizes(rows, name, known)) for name in shown]
         table.add_row("\n".join(f"{name} = {text}" for name, text in point.items()) or "all", *values)
     return table
 
 
-def _by_point(results: pd.DataFrame, varied: list[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
+def point_rows(results: pd.DataFrame, varied: list[str]) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """The values of each grid point in words, and its rows."""
     for _, rows in results.groupby(varied, sort=False, dropna=False) if varied else [((), results)]:
-        yield {name: _value_text(rows[name].iloc[0], results[name]) for name in varied}, rows
+        yield {name: value_text(rows[name].iloc[0], results[name]) for name in varied}, rows
 
 
-def _value_text(value: Any, column: pd.Series[Any]) -> str:
+def value_text(value: Any, column: pd.Series[Any]) -> str:
     """A value of an axis; a sweep's may be a word, or missing."""
     if isinstance(value, (bool, str)) or not isinstance(value, numbers.Real):
         return str(value)

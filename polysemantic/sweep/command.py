@@ -120,7 +120,8 @@ def _collect(path: Path, spec: SweepSpec | None) -> int:
 def _conclude(directory: Path) -> int:
     """Rebuild a sweep's table and show it."""
     from polysemantic.results.columns import COLUMNS, read_columns
-    from polysemantic.sweep.table import RESULTS, axes_of, collect, summary
+    from polysemantic.results.sweeps import RESULTS
+    from polysemantic.sweep.table import axes_of, collect, summary
 
     results = collect(directory)
     _print(summary(results, axes_of(directory), COLUMNS | read_columns(directory / RESULTS)), directory)

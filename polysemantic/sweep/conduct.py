@@ -3,11 +3,12 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from polysemantic.results.sweeps import CELLS
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.engines import Engine, Task, run_all
 from polysemantic.sweep.plan import Plan
 from polysemantic.sweep.run import is_finished
-from polysemantic.sweep.table import CELLS, write_sweep
+from polysemantic.sweep.table import write_sweep
 from polysemantic.sweep.view import View
 
 # Seconds before asking again for cells that another process is at.

@@ -5,9 +5,9 @@ from rich.table import Table
 
 from polysemantic.model.ensemble import number_text, short_text
 from polysemantic.results.settings import short_names
+from polysemantic.results.sweeps import label
 from polysemantic.sweep.cost import estimate, peak_rate
 from polysemantic.sweep.plan import Plan
-from polysemantic.sweep.table import label
 
 _UNITS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0), ("s", 1.0))
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
 
-import yaml
 from jsonargparse import Namespace
 from lightning.pytorch import Trainer
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,6 +17,7 @@ from typing_extensions import override
 
 from polysemantic.cli.class_change import discard_init_args_on_class_change
 from polysemantic.cli.command import PolysemanticCLI
+from polysemantic.results.sweeps import parse_yaml
 
 Config = dict[str, Any]
 
@@ -121,11 +121,6 @@ class Reader:
 
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def parse_yaml(text: str) -> Any:
-    """The content of YAML, read by the loader in C where there is one."""
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 
 def without_paths(config: Config) -> Config:

@@ -8,11 +8,12 @@ from typing import Literal, NamedTuple
 
 import yaml
 
+from polysemantic.results.sweeps import parse_yaml
 from polysemantic.storage.checkpoints import read_checkpoint
 from polysemantic.storage.files import write_whole
 from polysemantic.storage.locks import occupy
 from polysemantic.storage.seal import CorruptFileError
-from polysemantic.sweep.reader import CellCLI, Config, config_hash, parse_yaml
+from polysemantic.sweep.reader import CellCLI, Config, config_hash
 
 STATE = "cell.yaml"
 _LOCK = ".cell.lock"

@@ -8,9 +8,9 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from polysemantic.results.sweeps import label
 from polysemantic.sweep.plan import Cell
 from polysemantic.sweep.run import Outcome
-from polysemantic.sweep.table import label
 
 # Running cells that are named.
 _NAMED = 8

@@ -2,22 +2,8 @@
 
 from __future__ import annotations
 
-from polysemantic import random
-from polysemantic.engine.select import EngineName, KernelsName
 from polysemantic.model.ensemble import Ensemble
-from polysemantic.model.initialisation import Init
-from polysemantic.model.objective import Act
-from polysemantic.validation.checks import check_choice, check_numbers
-
-
-def check_names(*, act: str, noise: str, init: str, engine: str, kernels: str) -> None:
-    """Refuse an unknown activation, law of noise, law of initial weights, engine or choice of kernels.
-
-    Raises:
-        ValueError: If one is unknown.
-    """
-    check_choice(act=(act, Act), noise=(noise, random.NoiseLaw), init=(init, Init))
-    check_choice(engine=(engine, EngineName), kernels=(kernels, KernelsName))
+from polysemantic.validation.checks import check_numbers
 
 
 def check_grid(numbers: dict[str, float], ensemble: Ensemble) -> None:

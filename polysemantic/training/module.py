@@ -28,11 +28,13 @@ from polysemantic.model.objective import Act
 from polysemantic.training.allocator import trim_heap
 from polysemantic.training.checkpoint_schema import CHECKPOINT_FORMAT, check_identity, input_settings
 from polysemantic.training.evaluation import evaluate
-from polysemantic.training.hyperparameters import check_grid, check_init_from, check_names
+from polysemantic.training.hyperparameters import check_grid, check_init_from
 from polysemantic.training.loop import StepLoop
 from polysemantic.training.optimization import Optimization
 from polysemantic.training.shard import Shard
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_at_least_one
+from polysemantic.validation.unknown_options import meant_by
 
 
 class EnsembleModule(LightningModule):
@@ -64,11 +66,13 @@ class EnsembleModule(LightningModule):
         seed: Root of all random draws; comes from `seed_everything` on the command line.
 
     Raises:
-        ValueError: If a number is out of its range, a name is unknown, or the optimiser or its schedule cannot be made.
+        ValueError: If an argument breaks its rule, or the optimiser or its schedule cannot be made.
+        TypeError: If an option is unknown.
     """
 
     can_vary: ClassVar[tuple[str, ...]] = ("l1", "noise_std", "init_scale", "importance")
 
+    @checked_arguments(meant_by)
     def __init__(
         self,
         n_features: int,
@@ -97,7 +101,6 @@ class EnsembleModule(LightningModule):
         self.automatic_optimization = False
         ensemble = ensemble or Ensemble()
         check_at_least_one(n_features=n_features, n_hidden=n_hidden, inner_steps=inner_steps)
-        check_names(act=act, noise=noise, init=init, engine=engine, kernels=kernels)
         numbers = {"l1": l1, "noise_std": noise_std, "init_scale": init_scale, "importance": importance}
         check_grid(numbers, ensemble)
         check_init_from(init_from, init, init_scale, ensemble)
@@ -110,10 +113,9 @@ class EnsembleModule(LightningModule):
         self.optimization, self.clip_norm = Optimization(optimizer, lr_scheduler, clip_norm), clip_norm
         self.engine, self.kernels = engine, kernels
         self.plan: Plan | None = None  # In experiments, how steps are taken in place of what the options ask for.
-        self.loop = StepLoop(inner_steps)
+        self.loop, self.trained_steps = StepLoop(inner_steps), 0
         self.autoencoder_class = autoencoder
         self.autoencoder: Autoencoder | None = None
-        self.trained_steps = 0
 
     @property
     def instances(self) -> slice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any, get_args
+from typing import Any
 
 from polysemantic.validation.suggestions import did_you_mean
 
@@ -19,14 +19,6 @@ def check_at_least_one(**sizes: Any) -> None:
             raise ValueError(f"`{name}` must be a whole number, got {size!r}.")
         if size < 1:
             raise ValueError(f"`{name}` must be at least 1, got {size}.")
-
-
-def check_choice(**choices: tuple[str, Any]) -> None:
-    """Refuse a choice that its `Literal` does not have."""
-    for name, (choice, literal) in choices.items():
-        known = get_args(literal)
-        if choice not in known:
-            raise ValueError(f"`{name}` must be one of {', '.join(known)}, got {choice!r}{did_you_mean(choice, known)}")
 
 
 def check_varied(names: Iterable[str], known: Iterable[str]) -> None:
@@ -50,6 +42,13 @@ def check_positive(**numbers: float | None) -> None:
     for name, number in numbers.items():
         if number is not None and not 0 < number < math.inf:
             raise ValueError(f"`{name}` must be positive and finite, got {number}.")
+
+
+def check_seed(seed: int) -> int:
+    """Refuse a root of random draws that is no whole number of 32 bits, and return it."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"`seed_everything` must lie in [0, 2^32), got {seed}.")
+    return seed
 
 
 def check_numbers(l1: float, noise_std: float, init_scale: float, importance: float) -> None:

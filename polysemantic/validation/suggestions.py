@@ -3,12 +3,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-# A shorter word is like too many.
+# A shorter word is like too many, and begins too many.
 _SHORTEST = 3
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` with the closest known word, whatever its capitals, or nothing.
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """`; did you mean X?` with the known word that begins so or else the closest, whatever its capitals, or nothing.
 
     Example:
         >>> did_you_mean("probabilty", ["probability", "l1"])
@@ -17,12 +17,19 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
         '; did you mean OneHot?'
         >>> did_you_mean("model.l1", ["importance", "l1"])
         '; did you mean l1?'
+        >>> did_you_mean("prob", ["probability", "l1"]), did_you_mean(None, ["auto", "eager"])
+        ('; did you mean probability?', '')
     """
+    if not isinstance(given, str):
+        return ""
     known = set(known)
     if (last := given.rpartition(".")[2]) in known - {given}:
         return f"; did you mean {last}?"
     folded = {word.casefold(): word for word in sorted(known - {given}, reverse=True)}
-    close = difflib.get_close_matches(given.casefold(), folded, n=1)
+    begun = sorted((word for word in folded if word.startswith(given.casefold())), key=len)
+    # Of words that begin so, the one that the others go on from.
+    begun = begun[:1] if len(given) >= _SHORTEST and all(word.startswith(begun[0]) for word in begun) else []
+    close = begun or difflib.get_close_matches(given.casefold(), folded, n=1)
     return f"; did you mean {folded[close[0]]}?" if close else ""
 
 

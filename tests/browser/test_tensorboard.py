@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from polysemantic.functional import coverage, polysemantic_neurons
-from polysemantic.storage.runs import load
+from polysemantic.results.runs import load_run
 from tests.support.artifacts import ARTIFACTS
 from tests.support.small_runs import small_grid
 from tests.support.snapshots import write_snapshot
@@ -120,7 +120,7 @@ def expected_list(w):
 
 def test_the_numbers_are_those_of_the_snapshot(tab, logs):
     choose(tab, "version_0")
-    kept = load(logs / "version_0").weights
+    kept = load_run(logs / "version_0").weights
     for instance, label in ((0, "l1=0.001 probability=0.05, seed 0"), (2, "l1=0.001 probability=0.3, seed 0")):
         tab.locator("#instance").select_option(label=label)
         tab.locator(f'#matrix[data-instance="{instance}"]').wait_for()
@@ -134,7 +134,7 @@ def test_the_numbers_are_those_of_the_snapshot(tab, logs):
 
 def test_the_slider_changes_the_picture(tab, logs):
     choose(tab, "version_0")
-    steps = sorted(load(logs / "version_0").weights)
+    steps = sorted(load_run(logs / "version_0").weights)
     move(tab, "End", steps[-1])
     last = pixels(tab)
     move(tab, "ArrowLeft", steps[-2])
@@ -148,7 +148,7 @@ def test_the_slider_changes_the_picture(tab, logs):
 def test_hover_tells_weight_feature_and_neuron(tab, logs):
     choose(tab, "version_0")
     tab.locator("#order").select_option("index")
-    w = load(logs / "version_0").weights[200]["W_enc"][0]
+    w = load_run(logs / "version_0").weights[200]["W_enc"][0]
     for feature, neuron in ((0, 0), (7, 3), (9, 11)):
         tab.locator("#matrix").hover(position=cell(tab, feature, neuron, 10, 12))
         readout = tab.locator("#readout").text_content()
@@ -157,7 +157,7 @@ def test_hover_tells_weight_feature_and_neuron(tab, logs):
 
 def test_neurons_are_sorted_by_the_feature_that_they_win(tab, logs):
     choose(tab, "version_0")
-    w = load(logs / "version_0").weights[200]["W_enc"][0].half().float()
+    w = load_run(logs / "version_0").weights[200]["W_enc"][0].half().float()
     winners = list(dict.fromkeys(w.abs().argmax(1).tolist()))
     for order, neurons in {"index": range(12), "winner-last": winners, "winner": winners}.items():
         tab.locator("#order").select_option(order)
@@ -172,7 +172,7 @@ def test_neurons_are_sorted_by_the_feature_that_they_win(tab, logs):
 
 def test_only_neurons_that_carry_something_are_left(tab, logs):
     choose(tab, "version_0")
-    w = load(logs / "version_0").weights[200]["W_enc"][0].half()
+    w = load_run(logs / "version_0").weights[200]["W_enc"][0].half()
     carrying = int((w.abs() >= 0.5).any(0).sum())
     assert carrying < 12
     wide = tab.locator("#matrix").bounding_box()["width"]
@@ -184,7 +184,7 @@ def test_only_neurons_that_carry_something_are_left(tab, logs):
 def test_colours_tell_signs(tab, logs):
     choose(tab, "version_0")
     tab.locator("#order").select_option("index")
-    w = load(logs / "version_0").weights[200]["W_enc"][0]
+    w = load_run(logs / "version_0").weights[200]["W_enc"][0]
     for flat in (w.argmax(), w.argmin()):
         feature, neuron = divmod(int(flat), 12)
         place = cell(tab, feature, neuron, 10, 12)
@@ -199,7 +199,7 @@ def test_colours_tell_signs(tab, logs):
 def test_a_click_shows_a_neurons_features_over_time(tab, logs):
     choose(tab, "version_0")
     tab.locator("#order").select_option("index")
-    kept = load(logs / "version_0").weights
+    kept = load_run(logs / "version_0").weights
     neuron = int((kept[200]["W_enc"][0].abs() >= 0.5).sum(0).argmax())
     tab.locator("#matrix").click(position=cell(tab, 4, neuron, 10, 12))
     tab.locator("#lives polyline").first.wait_for(state="attached")
@@ -221,7 +221,7 @@ def test_a_click_shows_a_neurons_features_over_time(tab, logs):
 def test_the_matrix_is_walked_by_keyboard(tab, page, logs):
     choose(tab, "version_0")
     tab.locator("#order").select_option("index")
-    w = load(logs / "version_0").weights[200]["W_enc"][0]
+    w = load_run(logs / "version_0").weights[200]["W_enc"][0]
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowUp", "ArrowLeft", "ArrowLeft"):
         tab.locator("#matrix").press(key)
     told = tab.locator("#readout").text_content()

@@ -214,8 +214,8 @@ def test_what_is_of_another_type_is_refused_in_python_too(unchecked):
     with pytest.raises(ValueError, match=r"`n_hidden` must be a whole number, got 6.5."):
         fit(OneHot(8), n_hidden=6.5, max_steps=3)
     for name in ("optimizer", "lr_scheduler"):
-        with pytest.raises(ValueError, match=f"`{name}` must be one that can be made, got an error: 'str' object"):
-            fit(OneHot(8), n_hidden=6, max_steps=3, **{name: "SGD"})
+        with pytest.raises(ValueError, match=f"`{name}` must be one that can be made, got an error: "):
+            fit(OneHot(8), n_hidden=6, max_steps=3, **{name: int})
     with pytest.raises(ValueError, match="`init_scale` must be positive and finite, as weights of 0 have no gradient"):
         fit(OneHot(8), n_hidden=6, max_steps=3, init_scale=0)
 

@@ -4,8 +4,7 @@ import types
 import pytest
 import torch
 
-from polysemantic.data import IndependentBernoulli, KHot
-from polysemantic.data import OneHot
+from polysemantic.data import IndependentBernoulli, KHot, OneHot
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.model.ensemble import Ensemble
 from polysemantic.results.setups import Setup, setups_of_config, setups_of_module

@@ -15,9 +15,9 @@ import yaml
 from lightning.pytorch import Callback, Trainer
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-import polysemantic
 from polysemantic import Run
 from polysemantic.cli.main import main
+from polysemantic.results.runs import load_run
 from polysemantic.storage.checkpoints import check_checkpoint
 from tests.support.ranks import assert_same_drawings, assert_same_runs, finish, start
 
@@ -130,7 +130,7 @@ def assert_nothing_lost(whole: Run, root: Path) -> None:
     newest = max(runs(root), key=lambda path: int(path.name.removeprefix("version_")))
     assert_whole_files(root)
     assert list(newest.rglob("*.part")) == []
-    ended = polysemantic.load(newest)
+    ended = load_run(newest)
     assert_same_runs(whole, ended)
     assert_same_drawings(whole, ended)
     assert points(newest / "mean") == points(whole.directory / "mean")

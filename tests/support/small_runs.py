@@ -58,10 +58,11 @@ def make_sweep(sweep: Path, runs: Sequence[Path], axes: Sequence[Mapping[str, An
         shutil.copytree(run, sweep / "cells" / name)
         columns = {key.rpartition(".")[2]: value for key, value in values.items()}
         table = pd.read_parquet(run / "results.parquet")
-        tables.append(table.assign(cell=name, **{key: value for key, value in columns.items() if key not in table}))
+        tables.append(table.assign(cell=name, **columns))
     pd.concat(tables, ignore_index=True).to_parquet(sweep / "results.parquet")
     keys = {key: [values[key] for values in axes] for key in axes[0]}
-    (sweep / "sweep.yaml").write_text(yaml.safe_dump({"name": sweep.name, "base": {}, "axes": keys}))
+    base = yaml.safe_load((runs[0] / "config.yaml").read_text())
+    (sweep / "sweep.yaml").write_text(yaml.safe_dump({"name": sweep.name, "base": base, "axes": keys}))
     return sweep
 
 

@@ -2,13 +2,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from polysemantic.results.sweeps import label
 from polysemantic.storage.files import write_parquet
 from polysemantic.sweep.command import main
 from polysemantic.sweep.cost import estimate
 from polysemantic.sweep.plan import make_plan
 from polysemantic.sweep.reader import Reader, config_hash
 from polysemantic.sweep.spec import read_sweep
-from polysemantic.sweep.table import collect, label, write_sweep
+from polysemantic.sweep.table import collect, write_sweep
 from tests.support.sweeping import BASE, write_sweep_files
 
 BERNOULLI = "{class_path: IndependentBernoulli, init_args: {probability: 0.1, batch_size: 32}}"

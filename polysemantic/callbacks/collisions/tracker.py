@@ -19,6 +19,7 @@ from polysemantic.storage.files import write_parquet
 from polysemantic.training.cadence import rounded_interval, steps_to_move
 from polysemantic.training.module import EnsembleModule, ensemble_module
 from polysemantic.training.step_callback import StepCallback
+from polysemantic.validation.arguments import checked_arguments
 from polysemantic.validation.checks import check_at_least_one, check_positive
 
 # The default interval lets a weight move this far between two observations.
@@ -58,6 +59,7 @@ class CollisionTracker(StepCallback):
 
     in_passing = True
 
+    @checked_arguments()
     def __init__(
         self,
         every_n_steps: int | None = None,

@@ -13,13 +13,13 @@ from polysemantic.callbacks.results import Results
 from polysemantic.callbacks.tensorboard.drawing import curve_directory, draws
 from polysemantic.callbacks.tensorboard.event_files import end_writer
 from polysemantic.model.ensemble import point_label
-from polysemantic.results.columns import COLUMNS, ROW
+from polysemantic.results.columns import COLUMNS, ROW, SETTING
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 _OF_MODEL = ("n_features", "n_hidden", "tied", "bias", "act", "noise", "init", "clip_norm")
 _OF_OPTIMIZER = ("lr", "weight_decay", "momentum")
 # Columns that say what a row of the results is about and measure nothing.
-_OF_ROW = {name for name, column in COLUMNS.items() if column.group == ROW}
+_OF_ROW = {name for name, column in COLUMNS.items() if column.group in (ROW, SETTING)}
 
 
 class HParams(Callback):
