@@ -1,18 +1,15 @@
-import csv
-import io
 import shutil
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from PIL import Image
 
 from polysemantic.report.command import main
 from polysemantic.report.reading import read_material
 from tests.support.artifacts import ARTIFACTS
+from tests.support.report_page import downloaded, drawn, hovered, opened, pixels
 from tests.support.small_runs import make_sweep, repeated_sweep, small_grid, small_one_hot
 
 HOSTILE = """<script>alert(1)</script><img src=x onerror=alert(2)>'"&"""
@@ -37,45 +34,6 @@ def report(grid, tmp_path_factory):
 def page(shared_page):
     """A page that stays open between tests, as a report takes seconds to load; they change different charts."""
     return shared_page
-
-
-def opened(page, file, *keys):
-    """The report with these charts drawn, or else every chart, as by somebody who reads it to the end."""
-    if page.url != file.as_uri():
-        page.goto(file.as_uri())
-    for key in keys or page.eval_on_selector_all("figure.chart", "figures => figures.map(figure => figure.id)"):
-        page.locator(f"#{key}").scroll_into_view_if_needed()
-        page.locator(f"#{key}[data-drawn=yes]").wait_for()
-    return page
-
-
-def hovered(page, selector, at=(0.5, 0.5)):
-    """What the label says over a place in a chart."""
-    target = page.locator(selector).first
-    target.scroll_into_view_if_needed()
-    box = target.bounding_box()
-    page.mouse.move(box["x"] + at[0] * box["width"] - 3, box["y"] + at[1] * box["height"])
-    page.mouse.move(box["x"] + at[0] * box["width"], box["y"] + at[1] * box["height"], steps=3)
-    label = page.locator(f"{selector.split()[0]} .hoverlayer .hovertext")
-    label.first.wait_for()
-    return " ".join(label.all_text_contents())
-
-
-def downloaded(page, key, at=0, name=None):
-    with page.expect_download() as waiting:
-        page.locator(f"#{key} button.csv").nth(at).click()
-    assert waiting.value.suggested_filename == f"{name or key}.csv"
-    with Path(waiting.value.path()).open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def drawn(page, selector):
-    """The z values of a heatmap, as the page holds them."""
-    return np.array(page.evaluate("selector => document.querySelector(selector).data[0].z", selector), dtype=float)
-
-
-def pixels(page, selector):
-    return np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB"), dtype=int)
 
 
 def test_every_chart_is_drawn_with_its_data(page, report):

@@ -7,18 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from PIL import Image
 
 from polysemantic.functional import coverage, polysemantic_neurons
 from polysemantic.results.runs import load_run
 from tests.support.artifacts import ARTIFACTS
+from tests.support.neuron_lists import MINUS, expected_list
 from tests.support.small_runs import small_grid
 from tests.support.snapshots import write_snapshot
 
 HOSTILE = "<img src=x onerror=alert(1)>'\"&"
-MINUS = "\N{MINUS SIGN}"
 N_LARGE, M_LARGE = 256, 4096
 
 
@@ -108,14 +107,6 @@ def cell(tab, row, column, n_features, n_columns):
 
 def listed(tab):
     return tab.locator("#shared button").all_text_contents()
-
-
-def expected_list(w):
-    """What the page should say of the neurons that carry two features or more."""
-    for neuron in torch.where((w.abs() >= 0.5).sum(0) >= 2)[0].tolist():
-        column = w[:, neuron].half().float()
-        features = [i for i in column.abs().argsort(descending=True, stable=True).tolist() if column[i].abs() >= 0.5]
-        yield f"neuron {neuron}: " + ", ".join(f"{MINUS if column[i] < 0 else '+'}{i}" for i in features)
 
 
 def test_the_numbers_are_those_of_the_snapshot(tab, logs):
