@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from polysemantic.report.command import main
+from polysemantic.report.labels import label
 from polysemantic.report.reading import read_material
 from tests.support.artifacts import ARTIFACTS
 from tests.support.report_page import downloaded, drawn, hovered, opened, pixels
@@ -222,7 +223,7 @@ def test_hostile_names_do_no_harm(page, tmp_path):
     ticks = page.locator("#against .xtick text").all_text_contents()
     assert f"=1+1{HOSTILE}%{{x}}" in ticks
     rows = downloaded(page, "against")
-    assert {row["init from"] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
+    assert {row[label("init_from")] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
 
 
 def test_an_injected_script_would_not_run(browser, report, tmp_path):
@@ -250,7 +251,7 @@ def test_the_first_charts_are_drawn_first_and_others_when_their_reader_comes(fre
     fresh_page.add_init_script(WATCH)
     opened(fresh_page, report[1], "width", "dose")
     told = fresh_page.evaluate("() => window.told")
-    assert told[:4] == [[key, state] for key in ("width", "dose") for state in ("begun", "yes")]
+    assert told[:6] == [[key, state] for key in ("against", "width", "dose") for state in ("begun", "yes")]
     # What is far below the window waits for its reader.
     assert not {key for key, _ in told} & {"frontier", "training", "survival", "lives", "weights", "basis"}
 
