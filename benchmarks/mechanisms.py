@@ -98,14 +98,14 @@ MECHANISMS = [
     Mechanism(
         "splitmix64 kernel, against torch's operations",
         functools.partial(beside.splitmix64, alone=False),
-        "Draws alone take 0.4 to 0.46 times as long, and weigh more where steps are quicker. A step gains less than "
-        "1.2x.",
+        "A step gains less than 1.2x. It stays for the draws themselves (next row), which weigh more the quicker steps "
+        "are.",
         SMALL,
     ),
     Mechanism(
         "splitmix64 kernel, draws alone",
         functools.partial(beside.splitmix64, alone=True),
-        "Draws take less than half the time on every case that has any.",
+        "Draws take half to two thirds of the time on every case that has any.",
         SMALL,
     ),
     Mechanism(
