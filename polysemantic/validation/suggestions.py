@@ -45,7 +45,7 @@ def meant_option(given: str, known: Iterable[str]) -> str | None:
     Example:
         >>> options = ["model.l1", "model.n_hidden", "model.optimizer.lr", "trainer.max_steps"]
         >>> [meant_option(name, options) for name in ("lr", "model.lr", "modle.l1", "n_hiden", "steps")]
-        ['model.optimizer.lr', 'model.optimizer.lr', 'model.l1', 'model.n_hidden', None]
+        ['model.optimizer.lr', 'model.optimizer.lr', 'model.l1', 'model.n_hidden', 'trainer.max_steps']
     """
     by_name: dict[str, list[str]] = {}
     for option in sorted(set(known) - {given}):

@@ -56,6 +56,7 @@ class Forgetful(OneHot):
         super().__init__(n_features)
 
 
+@pytest.mark.filterwarnings("ignore:`Forgetful.__init__` keeps no unkept:UserWarning")
 def test_inputs_need_not_keep_their_arguments_to_be_saved_and_continued(run_cli):
     fit = ["fit", f"--data={Forgetful.__module__}.Forgetful", *FIT[2:]]
     assert run_cli(*fit).status == 0

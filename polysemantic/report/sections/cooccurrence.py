@@ -1,6 +1,6 @@
 from polysemantic.report.charts import Chart, Section
 from polysemantic.report.groups import counts_table, curves, goes_along, has, settings_panels, thinning_note
-from polysemantic.report.labels import heading, label
+from polysemantic.report.labels import heading
 from polysemantic.report.material import Material
 from polysemantic.results.glossary import glossary
 
@@ -21,7 +21,7 @@ def dose(material: Material) -> Section | None:
     views = {"": curves(material, x, _COUNTS, by)}
     chart = Chart("dose", f"{title}: {material.description}", axes, views, counts_table(material, x, _COUNTS, by))
     chart.words = glossary([x, *_COUNTS])
-    text = [_caution(material), *(f"{label(axis).capitalize()} changes along with it." for axis in along)]
+    text = [_caution(material), *(f"{heading(axis).capitalize()} changes along with it." for axis in along)]
     return Section(title, [*text, *thinning_note(material)], [chart])
 
 
