@@ -12,8 +12,6 @@ QUESTIONS = {
     "test_package": "the public names of the package, and what importing it costs",
     "callbacks/test_costly_measurements": "`costly` and `rotation_gap` within a run",
     "callbacks/test_divergence": "what every callback does about a network that diverges",
-    "api/test_arguments": "the options of `fitting`, against those of the classes they go to",
-    "api/test_measure": "`measuring`",
     "cli/test_configuration": "files of options, overrides and the resolved configuration",
     "cli/test_errors": "the one line that refuses an option, from every room",
     "cli/test_errors_of_files": "the one line that refuses a file or a user's class",
