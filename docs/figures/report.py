@@ -19,6 +19,7 @@ from polysemantic.report.command import main as report
 HERE = Path(__file__).parent
 PARTS = ("dose", "lives", "weights")
 WIDTH = 1240
+NETWORK = "L1 coefficient = 0.003, pair probability = 0,"
 
 
 def photograph(page_file: Path) -> list[Image.Image]:
@@ -35,7 +36,9 @@ def photograph(page_file: Path) -> list[Image.Image]:
             page.locator(f"#{part}[data-drawn=yes]").wait_for()
             if part != "dose":
                 # Where features collide most; choices are drawn at once.
-                page.locator(f"#{part} select").first.select_option(index=1)
+                select = page.locator(f"#{part} select").first
+                found = [name for name in select.locator("option").all_text_contents() if name.startswith(NETWORK)]
+                select.select_option(label=found[0])
             pictures.append(Image.open(io.BytesIO(page.locator(f"#{part}").screenshot())).convert("RGB"))
         browser.close()
     return pictures

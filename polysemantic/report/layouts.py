@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from polysemantic.report.charts import Chart, Panel, Value
 from polysemantic.report.labels import markup
 from polysemantic.report.plain import Json
-from polysemantic.report.scales import break_at, round_ticks, tick_places, tick_texts
+from polysemantic.report.scales import break_at, round_ticks, shortened, tick_places, tick_texts
 from polysemantic.report.traces import axis
 
 # Between panels side by side, as a share of the width.
@@ -89,7 +89,7 @@ def _title(name: str) -> Json:
 def _words(panel: Panel) -> Json:
     """As many words as can be read, at the places of their numbers."""
     every = -(-len(panel.words) // _WORDS)
-    words = [markup(word) for word in panel.words[::every]]
+    words = [markup(shortened(word)) for word in panel.words[::every]]
     ends = [-0.5, len(panel.words) - 0.5]
     return {"tickangle": -40, "tickvals": [*range(0, len(panel.words), every)], "ticktext": words, "range": ends}
 

@@ -21,7 +21,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from polysemantic.report.charts import Against, AnyChart, Chart, Panel, Phase, Series, Slides, Value, largest
 from polysemantic.report.labels import DIVERGING, MARKERS, PALETTE, STYLES, THEORY, label, look, value_texts
 from polysemantic.report.placing import apart, places
-from polysemantic.report.scales import break_at, tick_places, tick_texts
+from polysemantic.report.scales import break_at, shortened, tick_places, tick_texts
 from polysemantic.results.columns import look_up
 
 # Inches: a column of a two-column paper.
@@ -185,7 +185,7 @@ def _words(axes: Axes, words: Sequence[str]) -> None:
     """As many words below the horizontal axis as can be read."""
     every = -(-len(words) // _WORDS)
     shown = range(0, len(words), every)
-    axes.set_xticks(shown, labels=[words[at] for at in shown], rotation=45, ha="right", fontsize=5)
+    axes.set_xticks(shown, labels=[shortened(words[at]) for at in shown], rotation=45, ha="right", fontsize=5)
     axes.set_xlim(-0.5, len(words) - 0.5)
 
 

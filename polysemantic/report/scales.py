@@ -16,6 +16,8 @@ _RATIO, _RATIO_WITH_ZERO = 4, 10
 _NEAREST, _FARTHEST = 2.0, 10.0
 # Ticks on an axis at most: closer ones would write their numbers over one another.
 _TICKS = 10
+# Letters of a word below an axis.
+_LETTERS = 31
 # Multiples of powers of ten with a tick, from few to many.
 _MULTIPLES = ((1,), (1, 3), (1, 2, 5))
 _ENOUGH, _ENOUGH_ACROSS = 3, 5
@@ -113,6 +115,17 @@ def _readable(values: np.ndarray, places: np.ndarray) -> list[float] | None:
         if not kept or (place - places[kept[-1]] >= least and (places[-1] - place >= least or at == len(places) - 1)):
             kept.append(at)
     return [float(values[at]) for at in kept]
+
+
+def shortened(word: str) -> str:
+    """A word below an axis, whose middle is left out where it would take the room of the chart.
+
+    Example:
+        >>> shortened("orthogonal"), shortened("/checkpoints/of/an/earlier/run/last.ckpt")
+        ('orthogonal', '/checkpoints/of…r/run/last.ckpt')
+    """
+    half = _LETTERS // 2
+    return word if len(word) <= _LETTERS else f"{word[:half]}…{word[-half:]}"
 
 
 def tick_places(ticks: Sequence[float], zero_at: float | None) -> list[float]:

@@ -221,7 +221,7 @@ def test_hostile_names_do_no_harm(page, tmp_path):
     assert page.locator("img, iframe").count() == 0
     assert page.locator("script:not([type])").count() == 2
     ticks = page.locator("#against .xtick text").all_text_contents()
-    assert f"=1+1{HOSTILE}%{{x}}" in ticks
+    assert any(tick.startswith("=1+1<script>") for tick in ticks)
     rows = downloaded(page, "against")
     assert {row[label("init_from")] for row in rows} == {f"'=1+1{HOSTILE}%{{x}}", "</script><script>alert(3)</script>"}
 

@@ -55,7 +55,7 @@ def test_a_setting_that_goes_along_breaks_no_curve(grid):
     material = read_material([grid])
     results = material.results.assign(batch_size=material.results["probability"].map({0.05: 64, 0.3: 32}))
     chart, _ = of(dataclasses.replace(material, results=results, axes=[*material.axes, "batch_size"]))
-    for name in ("probability", "batch size"):
+    for name in ("probability", "batch size (inputs of a step)"):
         assert len(named(chart.charts[name], "L1 coefficient = 0.01", "mean").x) == 2
 
 
@@ -64,7 +64,7 @@ def test_words_and_zero_have_their_places(grid):
     results = material.results.assign(l1=[0, 0, 0.01, 0.01, *[0.1] * 4], init=["normal", "orthogonal"] * 4)
     section = against(dataclasses.replace(material, results=results, axes=["init", "l1"]))
     (chart,) = section.charts
-    assert list(chart.charts) == ["L1 coefficient", "init"]
+    assert list(chart.charts) == ["L1 coefficient", "initial weights"]
     assert any("sets 0 apart" in text for text in section.text)
     layout = payload(chart)["across"][0]["layout"]
     assert layout["xaxis"]["ticktext"] == ["0", "0.01", "0.1"]

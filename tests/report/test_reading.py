@@ -83,7 +83,7 @@ def test_an_optimiser_with_its_arguments_is_one_axis(grid, tmp_path):
         (path / "config.yaml").write_text(yaml.safe_dump(config))
     material = read_material([sweep])
     assert set(material.axes) == {"optimizer", "l1", "probability"}
-    assert list(material.run_names.values()) == [f"optimizer = {name}" for name in sorted(classes)]
+    assert list(material.run_names.values()) == [f"optimiser = {name}" for name in sorted(classes)]
     # Without the sweep's own table, settings are told one by one.
     assert {"optimizer", "lr"} < set(read_material(list((sweep / "cells").iterdir())).axes)
 
@@ -128,7 +128,7 @@ def test_cells_without_results_are_named_with_how_far_they_came(grid, tmp_path):
     assert material.missing == [
         "neurons m = 13: failed (no memory)",
         "neurons m = 14: not begun",
-        "optimizer = SGD, learning rate = 0.5: begun, and not finished",
+        "optimiser = SGD, learning rate = 0.5: begun, and not finished",
         "unplanned: begun, and not finished",
     ]
     told = f"4 cells of the sweep without results, missing here: {'; '.join(material.missing)}."
