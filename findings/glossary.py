@@ -67,8 +67,8 @@ def explained(text: str) -> str:
 
 
 def words_of(figure: Figure) -> str:
-    """What stands in a figure: titles, axes and legends."""
-    return "\n".join(_texts(figure))
+    """What stands in a figure: titles, axes and legends, a line each."""
+    return "\n".join(" ".join(text.split()) for text in _texts(figure))
 
 
 def _texts(figure: Figure) -> Iterable[str]:
