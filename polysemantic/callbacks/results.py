@@ -60,7 +60,7 @@ class Results(Callback):
             results = self._conclude(module, self.measurements.latest, trainer.global_step)
             # The lives come after the counts, which are the answer.
             if (lives := self.survival.shown) is not None:
-                Console(quiet=self.quiet).print(lives)
+                Console(quiet=self.quiet).print("", lives, sep="\n")
             self._write(trainer, "results", results)
 
     def _conclude(self, module: EnsembleModule, columns: dict[str, Tensor], step: int) -> pd.DataFrame:
