@@ -148,7 +148,6 @@ def of_fits(
     *,
     without: str | None = None,
     inner_steps: int | None = None,
-    raises_malloc_thresholds: bool = True,
     in_passing: bool = True,
 ) -> Pair | None:
     """A whole fit as users run it against one with other settings, each in a process of its own."""
@@ -158,8 +157,6 @@ def of_fits(
     every = default_interval(max(1, round(RUN_SECONDS / step)), case.features, case.rows)
     steps = every * max(1, round(2 * effort.seconds / step / every))
     usual = Job(case, steps, effort.rounds_of_fits + 1, measure_every=every, busy=not clock.is_wall())
-    other = dataclasses.replace(
-        usual, inner_steps=inner_steps, raises_malloc_thresholds=raises_malloc_thresholds, in_passing=in_passing
-    )
+    other = dataclasses.replace(usual, inner_steps=inner_steps, in_passing=in_passing)
     with_it, without_it = fit_in_turns(usual), fit_in_turns(other, without=without)
     return stack.enter_context(with_it), stack.enter_context(without_it)

@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from benchmarks import beside, clock, report, ways
 from benchmarks.cases import CASES, Case
 from benchmarks.ways import TOO_LARGE, Effort, Pair
-from polysemantic.training.allocator import raise_malloc_thresholds
 
 SMALL = [Case(64, 16, 32), Case(64, 16, 32, 64, probability=0.1)]
 """Networks whose step is bound by the cost of calls."""
@@ -152,12 +151,6 @@ MECHANISMS = [
         SMALL,
     ),
     Mechanism(
-        "malloc thresholds raised, against default",
-        functools.partial(beside.of_fits, raises_malloc_thresholds=False),
-        "It saves no time. It stays for memory: without it the peak is 0.2 to 0.4 sizes of the parameters higher.",
-        of_fits=True,
-    ),
-    Mechanism(
         "OpenMP spin-wait of 0.2 ms, against 3 ms",
         functools.partial(beside.of_fits, without="GOMP_SPINCOUNT"),
         "It gains nothing on a quiet machine. It stays for machines with other work, where threads that wait take the "
@@ -236,7 +229,6 @@ def main(arguments: list[str]) -> None:
         clock.use_processor_time()
     # Lightning calls torch functions that torch has deprecated since.
     warnings.filterwarnings("ignore", module="lightning")
-    raise_malloc_thresholds()  # as in every fit
     effort = Effort(4, 0.1, 0) if options.quick else Effort(rounds_of_fits=6 if clock.on_cpu() else 0)
     cases = [case for case in CASES if case.parameters < TOO_LARGE or not options.quick]
     chosen = [one for one in MECHANISMS if any(word in one.name for word in options.only)]

@@ -15,9 +15,6 @@ from benchmarks.cases import Case
 from benchmarks.memory import in_parameters
 
 MECHANISMS = {
-    "malloc thresholds raised": (
-        "from polysemantic.training import allocator; allocator._set_thresholds = lambda n_bytes: None"
-    ),
     "freed memory returned before measurements": (
         "from polysemantic.training import allocator; found = allocator.libc_function; "
         "allocator.libc_function = lambda name: None if name == 'malloc_trim' else found(name)"

@@ -23,7 +23,6 @@ import polysemantic
 from benchmarks.cases import Case
 from benchmarks.clock import now, use_processor_time
 from polysemantic.callbacks import CollisionTracker, Convergence, Measurements
-from polysemantic.training import allocator
 from polysemantic.training.module import EnsembleModule
 from polysemantic.training.step_callback import StepCallback
 
@@ -45,7 +44,6 @@ class Job:
         measure_every: Steps between two measurements.
         ranks: Processes that train.
         inner_steps: Steps of a chunk; None lets the clock decide.
-        raises_malloc_thresholds: Whether malloc keeps large freed allocations, as in every fit.
         in_passing: Whether convergence and collisions are looked at between steps, and not at returns to the trainer.
         busy: Whether to compute in one thread and count processor time.
     """
@@ -56,7 +54,6 @@ class Job:
     measure_every: int
     ranks: int = 1
     inner_steps: int | None = None
-    raises_malloc_thresholds: bool = True
     in_passing: bool = True
     busy: bool = False
 
@@ -161,9 +158,6 @@ def main() -> None:
     if job.busy:
         use_processor_time()
     with contextlib.ExitStack() as stack:
-        if not job.raises_malloc_thresholds:
-            # A fit has no option for this.
-            stack.enter_context(mock.patch.object(allocator, "_set_thresholds"))
         if not job.in_passing:
             for kind in (Convergence, CollisionTracker):
                 stack.enter_context(mock.patch.object(kind, "in_passing", False))

@@ -22,7 +22,7 @@ from polysemantic.functional import (
 )
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.results.columns import COSTLY
-from polysemantic.training.allocator import default_malloc_thresholds, trim_heap
+from polysemantic.training.allocator import trim_heap
 from polysemantic.training.module import EnsembleModule
 
 # Collisions of one instance beyond which they are not told apart: an untrained dense network has millions.
@@ -41,8 +41,7 @@ def measure_costly(module: EnsembleModule, partition: Tensor | None) -> dict[str
         partition: +1 or -1 for each feature, the two parts that a neuron may tell apart; None if there are none.
     """
     trim_heap()  # The measurements before left pieces of other sizes.
-    with default_malloc_thresholds():
-        columns = _pairs(module, partition) | {"rotation_gap": rotation_gap(module)}
+    columns = _pairs(module, partition) | {"rotation_gap": rotation_gap(module)}
     return gathered({name: columns[name].double().cpu() for name in COSTLY}, module.shard)
 
 

@@ -17,7 +17,7 @@ from polysemantic.metrics.agreement import check_values, update_metric, value_of
 from polysemantic.metrics.base import InstanceMetric
 from polysemantic.model.autoencoder import Autoencoder
 from polysemantic.results.predictions import EXCESS, where_holds
-from polysemantic.training.allocator import raise_malloc_thresholds, trim_heap
+from polysemantic.training.allocator import trim_heap
 from polysemantic.training.module import EnsembleModule
 from polysemantic.validation.suggestions import did_you_mean
 
@@ -47,7 +47,6 @@ class Measurer:
     def begin(self, module: EnsembleModule) -> None:
         """Forget earlier updates and take the networks as they are now; they must not change before `compute`."""
         trim_heap()  # The steps have freed allocations of other sizes.
-        raise_malloc_thresholds()
         weights = module.networks.weights
         self._module, self._shard = module, module.shard
         self._finite = all_finite(weights.W_enc, weights.W_dec, weights.b_dec)

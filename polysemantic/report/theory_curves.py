@@ -17,27 +17,31 @@ _LAWS = (PAPER, SLOTS)
 
 
 def over_widths(material: Material) -> list[Series]:
-    """Each prediction against the number of neurons, over the widths at hand, for every number of features."""
-    widths = material.results["n_hidden"]
-    # A single width is a point of the curve, which is drawn a little to both sides.
-    reach = 1.0 if widths.nunique() > 1 else 1.25
-    m = np.unique(np.geomspace(max(1.0, widths.min() / reach), widths.max() * reach, 60).round().astype(int)).tolist()
-    # A width that is too small for theory says nothing of the others.
-    at_ease = [dataclasses.replace(point.setup, n_hidden=point.setup.n_features) for point in material.points]
-    setups = {setup.n_features: setup for setup in at_ease if PAPER.holds(setup)}
+    """Each prediction against the number of neurons, over the widths of the networks that have what it assumes."""
+    setups: dict[int, Setup] = {}
+    widths: dict[int, set[int]] = {}
+    for point in material.points:
+        n = point.setup.n_features
+        # A width that is too small for theory says nothing of the others.
+        at_ease = dataclasses.replace(point.setup, n_hidden=n)
+        if PAPER.holds(at_ease):
+            setups[n] = at_ease
+            widths.setdefault(n, set()).add(point.setup.n_hidden)
     several = len(set(material.results["n_features"].tolist())) > 1
-    series = [
-        Series(
-            f"theory, {law.formula}" + (f", n = {n}" if several else ""),
-            "theory",
-            m,
-            [law.at(dataclasses.replace(setup, n_hidden=k)) for k in m],
-            colour=colour,
-        )
-        for n, setup in sorted(setups.items())
-        for colour, law in enumerate(_LAWS)
-    ]
+    series = []
+    for n, setup in sorted(setups.items()):
+        m = _around(widths[n])
+        name = f", n = {n}" if several else ""
+        for colour, law in enumerate(_LAWS):
+            expected = [law.at(dataclasses.replace(setup, n_hidden=k)) for k in m]
+            series.append(Series(f"theory, {law.formula}{name}", "theory", m, expected, colour=colour))
     return [one for one in series if not np.isnan(np.array(one.y, dtype=float)).all()]
+
+
+def _around(widths: set[int]) -> list[int]:
+    """Widths for a curve through some; a single one is drawn a little to both sides."""
+    reach = 1.0 if len(widths) > 1 else 1.25
+    return np.unique(np.geomspace(max(1.0, min(widths) / reach), max(widths) * reach, 60).round().astype(int)).tolist()
 
 
 def at_points(material: Material, points: pd.DataFrame, places: Sequence[Value]) -> list[Series]:

@@ -75,7 +75,8 @@ def summary(results: pd.DataFrame, varied: list[str], theory: str | None = None)
         table = _narrow(results, varied, shown, COLUMNS)
     table.title, table.title_justify = title, "left"
     fewest = min(len(rows) for _, rows in point_rows(results, varied))
-    return explained(table, results, fewest, [theory, glossary(shown, short=True)])
+    words = shown if theory is None else [*shown, "n", "m"]
+    return explained(table, results, fewest, [theory, glossary(words, short=True)])
 
 
 def explained(table: Table, results: pd.DataFrame, fewest: int, lines: Iterable[str | None]) -> Group:

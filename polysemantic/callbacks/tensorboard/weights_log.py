@@ -16,7 +16,6 @@ from polysemantic.callbacks.tensorboard.histograms import HISTOGRAM_LENGTH, add_
 from polysemantic.callbacks.tensorboard.pictures import add_picture, picture
 from polysemantic.functional import effective_weight
 from polysemantic.model.ensemble import Ensemble, point_label
-from polysemantic.training.allocator import default_malloc_thresholds
 from polysemantic.training.module import EnsembleModule, ensemble_module
 
 _NETWORKS = 6
@@ -67,15 +66,13 @@ class WeightsLog(Callback):
         if not (due and self.snapshots.latest and self.snapshots.kept and logs_to_tensorboard(trainer)):
             return
         self._drawn = trainer.global_step
-        # Histograms allocate memory of many sizes, which must not fragment the heap that the steps use.
-        with default_malloc_thresholds():
-            activations = torch.from_numpy(self.snapshots.collect(module.shard, self._activations(module)))
-            writer = run_writer(trainer)
-            if writer is None:
-                return
-            for at, instance in enumerate(self.snapshots.kept[:_NETWORKS]):
-                label = _label(module.ensemble, instance)
-                self._write(writer, label, at, activations[at], trainer.global_step)
+        activations = torch.from_numpy(self.snapshots.collect(module.shard, self._activations(module)))
+        writer = run_writer(trainer)
+        if writer is None:
+            return
+        for at, instance in enumerate(self.snapshots.kept[:_NETWORKS]):
+            label = _label(module.ensemble, instance)
+            self._write(writer, label, at, activations[at], trainer.global_step)
 
     @torch.no_grad()
     def _activations(self, module: EnsembleModule) -> Float64[Tensor, "instance number"]:
