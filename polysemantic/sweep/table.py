@@ -83,7 +83,7 @@ def _theory_note(results: pd.DataFrame) -> str | None:
     """What theory assumes, where some networks have none."""
     if results[SLOTS.name].notna().all():
         return None
-    return f"- under {PAPER.formula}: no theory, which assumes {PAPER.assumes}"
+    return f"- under {PAPER.formula} or {SLOTS.formula}: lacks something that theory assumes, that is {PAPER.assumes}"
 
 
 def _table(results: pd.DataFrame, axes: list[str], written: Callable[[str], str]) -> Table:

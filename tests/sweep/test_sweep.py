@@ -59,7 +59,7 @@ def test_the_end_shows_every_grid_point_with_interval_and_theory(finished):
     assert [row[-3] for row in rows if row[:2] == ["32", "0.01"]] == [f"{16**2 / (4 * 32):g}"]
     told = " ".join(finished[1].split())
     assert "converged 0 of 12 None had converged" in told
-    assert "no theory, which assumes one-hot inputs" in told
+    assert "lacks something that theory assumes, that is one-hot inputs" in told
     assert f"sweep directory: {sweep_directory(finished[0])}\n" in finished[1]
 
 
