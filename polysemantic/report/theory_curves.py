@@ -41,7 +41,8 @@ def over_widths(material: Material) -> list[Series]:
 def _around(widths: set[int]) -> list[int]:
     """Widths for a curve through some; a single one is drawn a little to both sides."""
     reach = 1.0 if len(widths) > 1 else 1.25
-    return np.unique(np.geomspace(max(1.0, min(widths) / reach), max(widths) * reach, 60).round().astype(int)).tolist()
+    spread = np.geomspace(max(1.0, min(widths) / reach), max(widths) * reach, 60)
+    return sorted({round(width) for width in spread})
 
 
 def at_points(material: Material, points: pd.DataFrame, places: Sequence[Value]) -> list[Series]:
