@@ -143,7 +143,8 @@ def run(args: list[str] | None) -> int:
             print_error(fault)
             return 1
         if isinstance(error, UserClassError):
-            return print_error("; ".join([str(error).removesuffix("."), *getattr(error, "__notes__", [])]))
+            notes = getattr(error, "__notes__", [])
+            return print_error("; ".join([str(error).removesuffix("."), *notes]) if notes else str(error))
         # Errors with the note of a run were raised while it trained (`ExceptionNotes`): they are not input errors.
         if hasattr(error, "__notes__") or isinstance(error, RuntimeError):
             raise
